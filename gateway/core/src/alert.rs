@@ -1,0 +1,633 @@
+//! Alerts: something a person must look at, and its life.
+//!
+//! Findings come in from [`crate::detect`]. The book folds repeats, joins the devices of one place,
+//! notices recovery, escalates what nobody accepts, and lets staff carry an alert through
+//! raised → accepted → dispatched → handled → closed. Every step is an [`AlertChange`] with a
+//! sequence number without gaps: the journal keeps them, the upstream receives them.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::time::{Span, TimeMs};
+
+/// What an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each name says it all")]
+pub enum Scene {
+    Security,
+    Fire,
+    ElderCare,
+    ChildProtection,
+    Employment,
+}
+
+/// How much it matters. The order is that of urgency: `Notice < Minor < Major < Critical`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each name says it all")]
+pub enum Severity {
+    Notice,
+    Minor,
+    Major,
+    Critical,
+}
+
+/// Where in its life an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each name says it all")]
+pub enum Status {
+    Raised,
+    Accepted,
+    Dispatched,
+    Handled,
+    Closed,
+}
+
+/// How an alert was judged when it was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each name says it all")]
+pub enum Verdict {
+    TrueAlarm,
+    FalseAlarm,
+    Test,
+    Nuisance,
+}
+
+/// A sentence for people, in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// 中文
+    pub zh: String,
+    /// English
+    pub en: String,
+}
+
+/// A ULID: unique for ever, sorts by the time of raising.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AlertId(Arc<str>);
+
+impl AlertId {
+    /// The id as text: 26 characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for AlertId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+/// One curve of the evidence: what a field did around the moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// The field of the sensor type, such as `co_ppm`, or a channel of a burst.
+    pub field: String,
+    /// The unit as people write it; empty for a switch.
+    pub unit: String,
+    /// (time, value), by time.
+    pub points: Vec<(TimeMs, f64)>,
+    /// The limit that was passed, to be drawn across.
+    pub threshold: Option<f64>,
+}
+
+/// What a model said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The model's name.
+    pub model: String,
+    /// The model's version.
+    pub version: String,
+    /// 0 to 1.
+    pub value: f64,
+    /// At and above it the model says yes.
+    pub threshold: f64,
+    /// The inputs by name, as the model saw them.
+    pub features: Vec<(String, f64)>,
+}
+
+/// The readings, features, score and reason that made an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When it was found.
+    pub at_ms: TimeMs,
+    /// Which device.
+    pub device: String,
+    /// Which rule.
+    pub rule: String,
+    /// Why, with the numbers.
+    pub reason: Text,
+    /// What the device measured.
+    pub series: Vec<Series>,
+    /// What a model said, where one did.
+    pub score: Option<Score>,
+}
+
+/// What detection found on one device: the wish for an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The device's place.
+    pub place: String,
+    /// Findings of one place and group are one alert: `fire`, `elder_care`, `device_health`, …
+    pub group: Arc<str>,
+    /// The scene.
+    pub scene: Scene,
+    /// The severity.
+    pub severity: Severity,
+    /// A few words: `CO 高 / High CO`.
+    pub title: Text,
+    /// Why, from what, on which device, by which rule.
+    pub evidence: Evidence,
+}
+
+/// What detection tells the alert book.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// A rule's condition began to hold on a device.
+    Raise(Box<Finding>),
+    /// It holds no longer.
+    Clear {
+        /// The device.
+        device: String,
+        /// The rule.
+        rule: Arc<str>,
+    },
+}
+
+/// An alert as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Unique for ever.
+    pub id: AlertId,
+    /// Counts up on this gateway: what people say on the phone.
+    pub number: u64,
+    /// Which gateway.
+    pub gateway: String,
+    /// Which place.
+    pub place: String,
+    /// See [`Finding::group`].
+    pub group: Arc<str>,
+    /// The scene of the gravest finding.
+    pub scene: Scene,
+    /// The gravest severity so far.
+    pub severity: Severity,
+    /// Where in its life it is.
+    pub status: Status,
+    /// A few words.
+    pub title: Text,
+    /// The sentence of the gravest finding.
+    pub reason: Text,
+    /// When it was raised.
+    pub raised_at_ms: TimeMs,
+    /// When it last changed.
+    pub updated_at_ms: TimeMs,
+    /// Since when no condition holds any more.
+    pub recovered_at_ms: Option<TimeMs>,
+    /// The devices that joined, in the order of joining.
+    pub devices: Vec<String>,
+    /// The rules that found something.
+    pub rules: Vec<String>,
+    /// How many findings it holds, folded ones included.
+    pub occurrences: u32,
+    /// How many rungs of the ladder it has climbed unaccepted.
+    pub escalation: u8,
+    /// Who accepted it.
+    pub accepted_by: Option<String>,
+    /// Whom staff sent.
+    pub dispatched_to: Option<String>,
+    /// How it was judged.
+    pub verdict: Option<Verdict>,
+}
+
+/// What happened to an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each name says it all")]
+pub enum ChangeKind {
+    Raised,
+    /// A further device or rule of the place found something.
+    Joined,
+    /// The same rule on the same device found it again.
+    Repeated,
+    Recovered,
+    Escalated,
+    Accepted,
+    Dispatched,
+    Handled,
+    Closed,
+}
+
+/// One step in an alert's life, with the alert after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertChange {
+    /// 1, 2, 3 … on this gateway, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at_ms: TimeMs,
+    /// What.
+    pub kind: ChangeKind,
+    /// Who: a staff account, or nobody for what the gateway did itself.
+    pub by: Option<String>,
+    /// What staff wrote.
+    pub note: Option<String>,
+    /// The alert after the change.
+    pub alert: Alert,
+    /// What made it, for `raised`, `joined` and `repeated`.
+    pub evidence: Option<Evidence>,
+}
+
+/// What a person wants done with an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaffAction {
+    /// Unique; the same id again does nothing.
+    pub id: String,
+    /// Which alert.
+    pub alert: AlertId,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub verb: Verb,
+    /// What they wrote.
+    pub note: Option<String>,
+}
+
+/// The verbs of the closed loop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// I have it.
+    Accept,
+    /// I send somebody.
+    Dispatch {
+        /// Whom.
+        to: String,
+    },
+    /// It has been seen to.
+    Handle,
+    /// It is done.
+    Close {
+        /// How it is judged.
+        verdict: Verdict,
+    },
+}
+
+/// Why an action was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// No open alert has this id.
+    #[error("no open alert has the id {0}")]
+    NotOpen(AlertId),
+    /// The life does not allow it now.
+    #[error("an alert that is {status:?} cannot be taken by {verb}; {mend}")]
+    WrongStatus {
+        /// Where the alert is.
+        status: Status,
+        /// What was asked.
+        verb: &'static str,
+        /// What would be allowed.
+        mend: &'static str,
+    },
+}
+
+/// How alerts fold, join and escalate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertSettings {
+    /// Findings of one place and group within this time of the last are one alert.
+    pub join_window: Span,
+    /// After how long unaccepted a critical alert climbs each rung.
+    pub escalate_critical: Vec<Span>,
+    /// The same for major alerts.
+    pub escalate_major: Vec<Span>,
+    /// The same for minor alerts.
+    pub escalate_minor: Vec<Span>,
+}
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        Self {
+            join_window: Span::from_secs(600),
+            escalate_critical: [60, 180, 600].map(Span::from_secs).to_vec(),
+            escalate_major: [300, 900].map(Span::from_secs).to_vec(),
+            escalate_minor: [3600].map(Span::from_secs).to_vec(),
+        }
+    }
+}
+
+impl AlertSettings {
+    fn ladder(&self, severity: Severity) -> &[Span] {
+        match severity {
+            Severity::Critical => &self.escalate_critical,
+            Severity::Major => &self.escalate_major,
+            Severity::Minor => &self.escalate_minor,
+            Severity::Notice => &[],
+        }
+    }
+}
+
+/// All alerts that are not closed, and the counters behind their ids.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AlertBook {
+    last_seq: u64,
+    last_number: u64,
+    open: BTreeMap<AlertId, OpenAlert>,
+    /// Actions on alerts closed lately, so that a repeated one is known for what it is.
+    closed: VecDeque<(AlertId, Vec<String>)>,
+    /// Findings folded without a change of their own.
+    folded: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct OpenAlert {
+    alert: Alert,
+    /// The (device, rule) pairs whose condition holds now.
+    active: BTreeSet<(String, String)>,
+    last_finding_ms: TimeMs,
+    escalate_at_ms: Option<TimeMs>,
+    /// Repeats are told at 2, 4, 8 … unless critical.
+    tell_at: u32,
+    actions: Vec<String>,
+}
+
+const REMEMBERED_CLOSED: usize = 1024;
+
+impl AlertBook {
+    /// The sequence number of the last change made.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// How many findings were folded into an alert without a change of their own.
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// The alerts that are not closed, oldest first.
+    pub fn open(&self) -> impl Iterator<Item = &Alert> {
+        self.open.values().map(|open| &open.alert)
+    }
+
+    /// Takes in what detection found, at `now`.
+    pub fn signal(
+        &mut self,
+        gateway: &str,
+        settings: &AlertSettings,
+        signal: Signal,
+        now: TimeMs,
+        changes: &mut Vec<AlertChange>,
+    ) {
+        match signal {
+            Signal::Raise(finding) => changes.extend(self.raise(gateway, settings, *finding, now)),
+            Signal::Clear { device, rule } => self.clear(&device, &rule, now, changes),
+        }
+    }
+
+    fn raise(&mut self, gateway: &str, settings: &AlertSettings, finding: Finding, now: TimeMs) -> Option<AlertChange> {
+        let pair = (finding.evidence.device.clone(), finding.evidence.rule.clone());
+        let found = self
+            .open
+            .iter()
+            .rev()
+            .find(|(_, open)| open.takes(&finding, &pair, settings.join_window, now))
+            .map(|(id, _)| id.clone());
+        match found {
+            Some(id) => self.join(settings, &id, pair, finding, now),
+            None => Some(self.open_new(gateway, settings, pair, finding, now)),
+        }
+    }
+
+    fn open_new(
+        &mut self,
+        gateway: &str,
+        settings: &AlertSettings,
+        pair: (String, String),
+        finding: Finding,
+        now: TimeMs,
+    ) -> AlertChange {
+        self.last_number += 1;
+        let id = alert_id(gateway, self.last_number, now);
+        let alert = Alert {
+            id: id.clone(),
+            number: self.last_number,
+            gateway: gateway.to_owned(),
+            place: finding.place,
+            group: finding.group,
+            scene: finding.scene,
+            severity: finding.severity,
+            status: Status::Raised,
+            title: finding.title,
+            reason: finding.evidence.reason.clone(),
+            raised_at_ms: now,
+            updated_at_ms: now,
+            recovered_at_ms: None,
+            devices: vec![pair.0.clone()],
+            rules: vec![pair.1.clone()],
+            occurrences: 1,
+            escalation: 0,
+            accepted_by: None,
+            dispatched_to: None,
+            verdict: None,
+        };
+        let open = OpenAlert {
+            escalate_at_ms: settings.ladder(alert.severity).first().map(|span| now + span.ms()),
+            alert: alert.clone(),
+            active: BTreeSet::from([pair]),
+            last_finding_ms: now,
+            tell_at: 2,
+            actions: Vec::new(),
+        };
+        self.open.insert(id, open);
+        self.change(ChangeKind::Raised, alert, now, Some(finding.evidence))
+    }
+
+    fn join(
+        &mut self,
+        settings: &AlertSettings,
+        id: &AlertId,
+        pair: (String, String),
+        finding: Finding,
+        now: TimeMs,
+    ) -> Option<AlertChange> {
+        let open = self.open.get_mut(id)?;
+        let alert = &mut open.alert;
+        let new_device = !alert.devices.contains(&pair.0);
+        let new_rule = !alert.rules.contains(&pair.1);
+        alert.occurrences = alert.occurrences.saturating_add(1);
+        alert.recovered_at_ms = None;
+        open.last_finding_ms = now;
+        if finding.severity > alert.severity {
+            alert.severity = finding.severity;
+            alert.scene = finding.scene;
+            alert.title = finding.title;
+            alert.reason = finding.evidence.reason.clone();
+            // A graver alert starts its own ladder, unless somebody already has it.
+            if alert.status == Status::Raised {
+                alert.escalation = 0;
+                open.escalate_at_ms = settings.ladder(alert.severity).first().map(|span| now + span.ms());
+            }
+        }
+        if new_device {
+            alert.devices.push(pair.0.clone());
+        }
+        if new_rule {
+            alert.rules.push(pair.1.clone());
+        }
+        open.active.insert(pair);
+        let kind = if new_device || new_rule {
+            ChangeKind::Joined
+        } else if finding.severity == Severity::Critical || alert.occurrences >= open.tell_at {
+            open.tell_at = alert.occurrences.saturating_mul(2);
+            ChangeKind::Repeated
+        } else {
+            self.folded += 1;
+            return None;
+        };
+        alert.updated_at_ms = now;
+        let alert = alert.clone();
+        Some(self.change(kind, alert, now, Some(finding.evidence)))
+    }
+
+    fn clear(&mut self, device: &str, rule: &str, now: TimeMs, changes: &mut Vec<AlertChange>) {
+        let pair = (device.to_owned(), rule.to_owned());
+        let mut recovered = Vec::new();
+        for open in self.open.values_mut() {
+            if open.active.remove(&pair) && open.active.is_empty() {
+                open.alert.recovered_at_ms = Some(now);
+                open.alert.updated_at_ms = now;
+                recovered.push(open.alert.clone());
+            }
+        }
+        for alert in recovered {
+            changes.push(self.change(ChangeKind::Recovered, alert, now, None));
+        }
+    }
+
+    /// Takes a staff action. `Ok(None)`: the action with this id was taken before.
+    ///
+    /// # Errors
+    /// [`ActionError`] where the life does not allow it; nothing has changed then.
+    pub fn act(&mut self, action: &StaffAction, now: TimeMs) -> Result<Option<AlertChange>, ActionError> {
+        let Some(open) = self.open.get_mut(&action.alert) else {
+            let known = self.closed.iter().any(|(id, taken)| *id == action.alert && taken.contains(&action.id));
+            return if known { Ok(None) } else { Err(ActionError::NotOpen(action.alert.clone())) };
+        };
+        if open.actions.contains(&action.id) {
+            return Ok(None);
+        }
+        let (status, kind) = open.alert.status.after(&action.verb)?;
+        open.alert.status = status;
+        open.alert.updated_at_ms = now;
+        open.escalate_at_ms = None;
+        open.actions.push(action.id.clone());
+        match &action.verb {
+            Verb::Accept => open.alert.accepted_by = Some(action.by.clone()),
+            Verb::Dispatch { to } => open.alert.dispatched_to = Some(to.clone()),
+            Verb::Handle => {}
+            Verb::Close { verdict } => open.alert.verdict = Some(*verdict),
+        }
+        let alert = open.alert.clone();
+        if status == Status::Closed
+            && let Some(closed) = self.open.remove(&alert.id)
+        {
+            self.closed.push_back((alert.id.clone(), closed.actions));
+            if self.closed.len() > REMEMBERED_CLOSED {
+                self.closed.pop_front();
+            }
+        }
+        let mut change = self.change(kind, alert, now, None);
+        change.by = Some(action.by.clone());
+        change.note.clone_from(&action.note);
+        Ok(Some(change))
+    }
+
+    /// When the next unaccepted alert climbs a rung.
+    pub fn next_due(&self) -> Option<TimeMs> {
+        self.open.values().filter_map(|open| open.escalate_at_ms).min()
+    }
+
+    /// Escalates what is due at `now`.
+    pub fn escalate(&mut self, settings: &AlertSettings, now: TimeMs, changes: &mut Vec<AlertChange>) {
+        let mut climbed = Vec::new();
+        for open in self.open.values_mut() {
+            if open.escalate_at_ms.is_some_and(|at| at <= now) {
+                open.alert.escalation = open.alert.escalation.saturating_add(1);
+                open.alert.updated_at_ms = now;
+                open.escalate_at_ms = settings
+                    .ladder(open.alert.severity)
+                    .get(usize::from(open.alert.escalation))
+                    .map(|span| (open.alert.raised_at_ms + span.ms()).max(now + 1));
+                climbed.push(open.alert.clone());
+            }
+        }
+        for alert in climbed {
+            changes.push(self.change(ChangeKind::Escalated, alert, now, None));
+        }
+    }
+
+    fn change(&mut self, kind: ChangeKind, alert: Alert, at_ms: TimeMs, evidence: Option<Evidence>) -> AlertChange {
+        self.last_seq += 1;
+        AlertChange { seq: self.last_seq, at_ms, kind, by: None, note: None, alert, evidence }
+    }
+}
+
+impl OpenAlert {
+    /// Whether `finding` belongs into this alert rather than into one of its own.
+    fn takes(&self, finding: &Finding, pair: &(String, String), window: Span, now: TimeMs) -> bool {
+        let alert = &self.alert;
+        alert.place == finding.place
+            && alert.group == finding.group
+            && alert.status < Status::Handled
+            && (self.active.contains(pair) || now - self.last_finding_ms <= window.ms())
+    }
+}
+
+impl Status {
+    /// The step that `verb` takes from here.
+    fn after(self, verb: &Verb) -> Result<(Self, ChangeKind), ActionError> {
+        let refuse = |verb, mend| Err(ActionError::WrongStatus { status: self, verb, mend });
+        match (verb, self) {
+            (Verb::Accept, Self::Raised) => Ok((Self::Accepted, ChangeKind::Accepted)),
+            (Verb::Accept, _) => refuse("accept", "somebody has accepted it already"),
+            (Verb::Dispatch { .. }, Self::Accepted | Self::Dispatched) => {
+                Ok((Self::Dispatched, ChangeKind::Dispatched))
+            }
+            (Verb::Dispatch { .. }, _) => refuse("dispatch", "accept it first, and before it is handled"),
+            (Verb::Handle, Self::Dispatched) => Ok((Self::Handled, ChangeKind::Handled)),
+            (Verb::Handle, _) => refuse("handle", "dispatch somebody first"),
+            (Verb::Close { .. }, Self::Handled) => Ok((Self::Closed, ChangeKind::Closed)),
+            // Nobody had to go for what turned out to be nothing.
+            (Verb::Close { verdict }, Self::Accepted | Self::Dispatched) if *verdict != Verdict::TrueAlarm => {
+                Ok((Self::Closed, ChangeKind::Closed))
+            }
+            (Verb::Close { .. }, _) => {
+                refuse("close", "a true alarm must be handled first, anything else accepted first")
+            }
+        }
+    }
+}
+
+/// The id of alert `number` of `gateway`: a ULID whose random part is drawn from both, so that
+/// deciding again gives the same id and no two gateways share one.
+fn alert_id(gateway: &str, number: u64, raised_at_ms: TimeMs) -> AlertId {
+    // FNV-1a, 64 bit: http://www.isthe.com/chongo/tech/comp/fnv/
+    let hash = gateway
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let random = (u128::from(hash) << 16) ^ u128::from(number);
+    let ulid = ulid::Ulid::from_parts(u64::try_from(raised_at_ms).unwrap_or(0), random);
+    AlertId(ulid.array_to_str(&mut [0; ulid::ULID_LEN]).to_owned().into())
+}

@@ -1,0 +1,98 @@
+//! What is wrong in a file that a person wrote: where it is, and how to mend it.
+
+use std::fmt;
+
+/// One fault in `site.toml`, a sensor type, a rule, a model card or the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file as the person named it.
+    pub file: String,
+    /// 1-based; `None` where the fault is in no one line (a missing file).
+    pub line: Option<usize>,
+    /// The key as a path, such as `rule.when.field`; empty where none applies.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it; empty where `problem` already says it.
+    pub mend: String,
+}
+
+impl Fault {
+    /// A fault at `key`, found in `source` so that its line can be named.
+    pub fn at_key(file: &str, source: &str, key: &str, problem: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: line_of_key(source, key),
+            key: key.to_owned(),
+            problem: problem.into(),
+            mend: mend.into(),
+        }
+    }
+
+    /// A fault that the TOML parser found: bad syntax, an unknown key, a value of a wrong kind.
+    pub fn from_toml(file: &str, source: &str, error: &toml::de::Error) -> Self {
+        let line = error.span().map(|span| 1 + source[..span.start.min(source.len())].matches('\n').count());
+        let key = line
+            .and_then(|line| source.lines().nth(line - 1))
+            .and_then(|text| text.split_once('='))
+            .map(|(key, _)| key.trim().to_owned())
+            .unwrap_or_default();
+        Self { file: file.to_owned(), line, key, problem: error.message().to_owned(), mend: String::new() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": `{}`", self.key)?;
+        }
+        write!(f, ": {}", self.problem)?;
+        if !self.mend.is_empty() {
+            write!(f, "; {}", self.mend)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The line on which the dotted `key` stands in a TOML `source`; a number picks an element of an
+/// array of tables, as in `rule.2.when`.
+fn line_of_key(source: &str, key: &str) -> Option<usize> {
+    let root = toml::de::DeTable::parse(source).ok()?;
+    let mut at = None;
+    let mut table = Some(root.get_ref());
+    let mut array: Option<&toml::de::DeArray<'_>> = None;
+    for part in key.split('.') {
+        let value = if let Some(items) = array.take() {
+            let item = items.get(part.parse::<usize>().ok()?)?;
+            at = Some(item.span().start);
+            item.get_ref()
+        } else {
+            let (name, value) = table?.iter().find(|(name, _)| name.get_ref().as_ref() == part)?;
+            at = Some(name.span().start);
+            value.get_ref()
+        };
+        table = value.as_table();
+        array = value.as_array();
+    }
+    at.map(|start| 1 + source[..start].matches('\n').count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "a = 1\n[b]\nc = 2\n[[rule]]\nid = \"x\"\n[[rule]]\nid = \"y\"\n";
+
+    #[test]
+    fn a_fault_names_file_line_key_and_mend() {
+        let fault = Fault::at_key("site.toml", SOURCE, "b.c", "is 2", "write 3");
+        assert_eq!(fault.to_string(), "site.toml:3: `b.c`: is 2; write 3");
+        assert_eq!(Fault::at_key("r", SOURCE, "rule.1.id", "", "").line, Some(7));
+    }
+}

@@ -1,0 +1,388 @@
+//! The heart: one event in, its effects out.
+//!
+//! Time moves only by the `now` of events. Whatever falls due before an event happens at its own
+//! due time first, so it does not matter how often anybody calls: the same events at the same
+//! times give the same alerts, whether they come in live, after a crash, or from a replay.
+
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use thiserror::Error;
+
+use crate::alert::{ActionError, Alert, AlertBook, AlertChange, AlertSettings, Signal, StaffAction};
+use crate::decode::{DecodeError, SensorTypes};
+use crate::detect::model::{ModelCard, ScoreError, Scorer};
+use crate::detect::{Detector, DeviceStatus, Placement, Rules};
+use crate::fault::Fault;
+use crate::site::Registry;
+use crate::time::{TimeMs, UtcOffset};
+
+/// A file that a person wrote, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// As to be named in messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// All that decisions depend on besides readings. It is journaled, so that a replay needs nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// This gateway's id.
+    pub gateway: String,
+    /// Local time, for rules with hours.
+    pub utc_offset: UtcOffset,
+    /// How alerts fold, join and escalate.
+    pub alerts: AlertSettings,
+    /// Places and devices, without secrets.
+    pub registry: Registry,
+    /// Sensor type files.
+    pub sensor_types: Vec<SourceFile>,
+    /// Rule files.
+    pub rules: Vec<SourceFile>,
+    /// The models that can be scored.
+    pub models: Vec<ModelCard>,
+}
+
+/// [`Settings`] made ready for use.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// This gateway's id.
+    pub gateway: String,
+    /// Local time, for rules with hours.
+    pub utc_offset: UtcOffset,
+    /// How alerts fold, join and escalate.
+    pub alerts: AlertSettings,
+    /// Places and devices.
+    pub registry: Registry,
+    /// The sensor types without fault.
+    pub sensor_types: SensorTypes,
+    /// The rules without fault.
+    pub rules: Rules,
+    /// The models that can be scored.
+    pub models: Vec<ModelCard>,
+    device_index: HashMap<String, usize>,
+}
+
+impl Site {
+    /// Makes settings ready. What has a fault is set aside and told; the rest runs.
+    pub fn compile(settings: &Settings) -> (Self, Vec<Fault>) {
+        let (sensor_types, mut faults) = SensorTypes::compile(&settings.sensor_types);
+        let (rules, rule_faults) = Rules::compile(&settings.rules, &sensor_types, &settings.models);
+        faults.extend(rule_faults);
+        let registry = settings.registry.clone();
+        let device_index =
+            registry.devices.iter().enumerate().map(|(index, device)| (device.id.clone(), index)).collect();
+        let site = Self {
+            gateway: settings.gateway.clone(),
+            utc_offset: settings.utc_offset,
+            alerts: settings.alerts.clone(),
+            registry,
+            sensor_types,
+            rules,
+            models: settings.models.clone(),
+            device_index,
+        };
+        (site, faults)
+    }
+
+    /// Where in the registry the device with this id is.
+    pub fn device_index(&self, id: &str) -> Option<usize> {
+        self.device_index.get(id).copied()
+    }
+}
+
+/// Bytes that came in by a door.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The device that proved to be itself; `None` at a broker, where the topic tells.
+    pub device: Option<&'a str>,
+    /// The MQTT topic.
+    pub topic: &'a str,
+    /// The payload.
+    pub payload: &'a [u8],
+    /// Whether the sender marked it as sent before (MQTT's DUP).
+    pub redelivered: bool,
+}
+
+/// What can happen.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A message came in.
+    Message(Message<'a>),
+    /// Time passed.
+    Tick,
+    /// A person acted.
+    Action(&'a StaffAction),
+    /// The site changed.
+    Configure(&'a Settings),
+}
+
+/// What follows from an event.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Alert changes, to be journaled in this order.
+    pub changes: Vec<AlertChange>,
+    /// Scores made, to be journaled with the event so that a replay needs no model.
+    pub scores: Vec<f32>,
+    /// What became of a message.
+    pub intake: Option<Result<Intake, Reject>>,
+    /// What became of an action; `Ok(false)`: it had been taken before.
+    pub action: Option<Result<bool, ActionError>>,
+    /// What was set aside of a changed site.
+    pub faults: Vec<Fault>,
+    /// Models that failed to score.
+    pub score_errors: Vec<ScoreError>,
+}
+
+/// What a message brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Intake {
+    /// Where its device is in the registry.
+    pub device: usize,
+    /// New readings.
+    pub readings: u32,
+    /// Readings that were there already.
+    pub duplicates: u32,
+    /// Readings placed before newer ones.
+    pub late: u32,
+}
+
+/// Why a message brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Reject {
+    /// Nobody registered this device.
+    #[error("unknown_device: no device is registered for topic `{0}`")]
+    UnknownDevice(String),
+    /// The device's type is not there, or was set aside for a fault.
+    #[error("unknown_type: device `{device}` is of type `{sensor_type}`, which is not in use")]
+    UnknownType {
+        /// The device.
+        device: String,
+        /// Its type.
+        sensor_type: String,
+    },
+    /// The payload is not as the type says.
+    #[error("device `{device}`: {error}")]
+    Decode {
+        /// The device.
+        device: String,
+        /// What is wrong.
+        error: DecodeError,
+    },
+}
+
+impl Reject {
+    /// A short fixed word, for counting.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownDevice(_) => "unknown_device",
+            Self::UnknownType { .. } => "unknown_type",
+            Self::Decode { error, .. } => error.code,
+        }
+    }
+}
+
+/// The state of all decisions of one gateway.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: Settings,
+    site: Site,
+    state: State,
+}
+
+/// What a checkpoint holds besides the settings.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct State {
+    now_ms: TimeMs,
+    detector: Detector,
+    book: AlertBook,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The settings in it are not readable.
+    #[error("the checkpoint's settings cannot be read: {0}")]
+    Settings(#[from] serde_json::Error),
+    /// The state in it is not readable.
+    #[error("the checkpoint's state cannot be read: {0}")]
+    State(#[from] postcard::Error),
+}
+
+impl Pipeline {
+    /// A pipeline at the beginning of its life, and what of the settings was set aside.
+    pub fn new(settings: Settings, now: TimeMs) -> (Self, Vec<Fault>) {
+        let (site, faults) = Site::compile(&settings);
+        let mut state = State { now_ms: now, ..State::default() };
+        state.detector.configure(&site, now);
+        (Self { settings, site, state }, faults)
+    }
+
+    /// The pipeline that [`Self::checkpoint`] wrote down.
+    ///
+    /// # Errors
+    /// Where the bytes are not a checkpoint of this version.
+    pub fn restore(checkpoint: &[u8]) -> Result<Self, CheckpointError> {
+        let (settings, state): (String, State) = postcard::from_bytes(checkpoint)?;
+        let settings: Settings = serde_json::from_str(&settings)?;
+        let (site, _) = Site::compile(&settings);
+        Ok(Self { settings, site, state })
+    }
+
+    /// All of it as bytes: what a replay can begin from.
+    ///
+    /// # Errors
+    /// Where memory is short.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
+        let settings = serde_json::to_string(&self.settings)?;
+        Ok(postcard::to_allocvec(&(settings, &self.state))?)
+    }
+
+    /// What is in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What is in force, ready for use.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The time of the last event.
+    pub fn now_ms(&self) -> TimeMs {
+        self.state.now_ms
+    }
+
+    /// The sequence number of the last alert change.
+    pub fn last_seq(&self) -> u64 {
+        self.state.book.last_seq()
+    }
+
+    /// The alerts that are not closed, oldest first.
+    pub fn open_alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.state.book.open()
+    }
+
+    /// How each device is, in the registry's order.
+    pub fn devices(&self) -> Vec<DeviceStatus> {
+        (0..self.site.registry.devices.len()).map(|device| self.state.detector.status(&self.site, device)).collect()
+    }
+
+    /// When time alone next has an effect.
+    pub fn next_due(&self) -> Option<TimeMs> {
+        [self.state.detector.next_due(), self.state.book.next_due()].into_iter().flatten().min()
+    }
+
+    /// Takes one event that happened at `now` and says what follows. A `now` before the last one
+    /// counts as the last one: time does not run backwards here.
+    pub fn step(&mut self, event: Event<'_>, now: TimeMs, scorer: &mut dyn Scorer) -> Effects {
+        let now = now.max(self.state.now_ms);
+        let mut effects = Effects::default();
+        self.pass_time(now, &mut effects.changes);
+        match event {
+            Event::Tick => {}
+            Event::Message(message) => {
+                let mut recorder = Recorder { scorer, scores: &mut effects.scores, errors: &mut effects.score_errors };
+                let mut signals = Vec::new();
+                effects.intake = Some(self.take(message, now, &mut recorder, &mut signals));
+                self.report(signals, now, &mut effects.changes);
+            }
+            Event::Action(action) => {
+                let acted = self.state.book.act(action, now);
+                effects.action = Some(acted.map(|change| {
+                    let new = change.is_some();
+                    effects.changes.extend(change);
+                    new
+                }));
+            }
+            Event::Configure(settings) => {
+                let (site, faults) = Site::compile(settings);
+                self.settings = settings.clone();
+                self.site = site;
+                self.state.detector.configure(&self.site, now);
+                effects.faults = faults;
+            }
+        }
+        effects
+    }
+
+    /// Lets everything happen that falls due up to `now`, each at its own time.
+    fn pass_time(&mut self, now: TimeMs, changes: &mut Vec<AlertChange>) {
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            let due = due.max(self.state.now_ms);
+            self.state.now_ms = due;
+            let mut signals = Vec::new();
+            self.state.detector.on_time(&self.site, due, &mut signals);
+            self.report(signals, due, changes);
+            self.state.book.escalate(&self.site.alerts, due, changes);
+        }
+        self.state.now_ms = now;
+    }
+
+    fn take(
+        &mut self,
+        message: Message<'_>,
+        now: TimeMs,
+        scorer: &mut dyn Scorer,
+        signals: &mut Vec<Signal>,
+    ) -> Result<Intake, Reject> {
+        let site = &self.site;
+        let unknown = || Reject::UnknownDevice(message.topic.to_owned());
+        let id = message.device.or_else(|| site.sensor_types.device_of_topic(message.topic)).ok_or_else(unknown)?;
+        let index = site.device_index(id).ok_or_else(unknown)?;
+        let device = site.registry.devices.get(index).ok_or_else(unknown)?;
+        let sensor_type = site.sensor_types.get(&device.sensor_type).ok_or_else(|| Reject::UnknownType {
+            device: device.id.clone(),
+            sensor_type: device.sensor_type.clone(),
+        })?;
+        let readings = sensor_type
+            .decode(message.topic, message.payload, now)
+            .map_err(|error| Reject::Decode { device: device.id.clone(), error })?;
+        let mut intake = Intake { device: index, ..Intake::default() };
+        for reading in &readings {
+            let detector = &mut self.state.detector;
+            match detector.reading(site, index, reading, message.redelivered, now, scorer, signals) {
+                Placement::Duplicate => intake.duplicates += 1,
+                Placement::Newest => intake.readings += 1,
+                Placement::Late | Placement::TooLate => {
+                    intake.readings += 1;
+                    intake.late += 1;
+                }
+            }
+        }
+        Ok(intake)
+    }
+
+    fn report(&mut self, signals: Vec<Signal>, now: TimeMs, changes: &mut Vec<AlertChange>) {
+        for signal in signals {
+            self.state.book.signal(&self.site.gateway, &self.site.alerts, signal, now, changes);
+        }
+    }
+}
+
+/// Writes down every score on its way, so that it can be journaled. A score that failed is written
+/// down as NaN: a replay must fail there too.
+struct Recorder<'a> {
+    scorer: &'a mut dyn Scorer,
+    scores: &'a mut Vec<f32>,
+    errors: &'a mut Vec<ScoreError>,
+}
+
+impl Scorer for Recorder<'_> {
+    fn score(&mut self, model: &str, features: &[f32]) -> Result<f32, ScoreError> {
+        let result = self.scorer.score(model, features).and_then(|score| {
+            // NaN in gives NaN out without an error from the runtime.
+            if score.is_finite() {
+                Ok(score)
+            } else {
+                Err(ScoreError { model: model.to_owned(), reason: "the score is not a number".to_owned() })
+            }
+        });
+        self.scores.push(*result.as_ref().unwrap_or(&f32::NAN));
+        if let Err(error) = &result {
+            self.errors.push(error.clone());
+        }
+        result
+    }
+}

@@ -1,0 +1,80 @@
+//! Deciding again from what was recorded.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use crate::alert::StaffAction;
+use crate::detect::model::{ScoreError, Scorer};
+use crate::pipeline::{Effects, Event, Message, Pipeline, Settings};
+use crate::time::TimeMs;
+
+/// An event as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Recorded<'a> {
+    /// All state up to here, as [`Pipeline::checkpoint`] wrote it: each segment begins with one.
+    Checkpoint(#[serde(borrow, with = "serde_bytes")] Cow<'a, [u8]>),
+    /// A message, with the scores that were made of it.
+    Message {
+        /// The door it came in by.
+        door: &'a str,
+        /// See [`Message::device`].
+        device: Option<&'a str>,
+        /// The MQTT topic.
+        topic: &'a str,
+        /// The payload.
+        #[serde(with = "serde_bytes")]
+        payload: &'a [u8],
+        /// See [`Message::redelivered`].
+        redelivered: bool,
+        /// In the order of scoring; NaN where a model failed.
+        scores: Vec<f32>,
+        /// Why it was rejected, if it was.
+        rejected: Option<Cow<'a, str>>,
+    },
+    /// A tick that had an effect.
+    Tick,
+    /// A staff action that was taken.
+    Action(StaffAction),
+    /// The site changed; [`Settings`] as JSON.
+    Configure(Cow<'a, str>),
+}
+
+/// Why a recording cannot be decided again.
+#[derive(Debug, thiserror::Error)]
+#[error("the recorded settings cannot be read: {0}")]
+pub struct ReplayError(#[from] serde_json::Error);
+
+impl Pipeline {
+    /// Takes a recorded event as [`Pipeline::step`] takes a live one, with the recorded scores.
+    /// A checkpoint is passed by: the state is there already.
+    ///
+    /// # Errors
+    /// Where a recorded change of the site is not readable.
+    pub fn step_again(&mut self, recorded: &Recorded<'_>, now: TimeMs) -> Result<Effects, ReplayError> {
+        let mut no_scores = RecordedScores([].iter());
+        Ok(match recorded {
+            Recorded::Checkpoint(_) => Effects::default(),
+            Recorded::Message { device, topic, payload, redelivered, scores, .. } => {
+                let message = Message { device: *device, topic, payload, redelivered: *redelivered };
+                self.step(Event::Message(message), now, &mut RecordedScores(scores.iter()))
+            }
+            Recorded::Tick => self.step(Event::Tick, now, &mut no_scores),
+            Recorded::Action(action) => self.step(Event::Action(action), now, &mut no_scores),
+            Recorded::Configure(settings) => {
+                let settings: Settings = serde_json::from_str(settings)?;
+                self.step(Event::Configure(&settings), now, &mut no_scores)
+            }
+        })
+    }
+}
+
+struct RecordedScores<'a>(std::slice::Iter<'a, f32>);
+
+impl Scorer for RecordedScores<'_> {
+    fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
+        self.0
+            .next()
+            .copied()
+            .ok_or_else(|| ScoreError { model: model.to_owned(), reason: "no score was recorded".to_owned() })
+    }
+}
