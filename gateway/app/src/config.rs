@@ -1,0 +1,279 @@
+//! `site.toml`: what a person says about this gateway. Unknown keys are refused, defaults are
+//! safe, secrets stand in files of their own.
+
+use anyhow::Context;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ninewatch_core::alert::AlertSettings;
+use ninewatch_core::fault::Fault;
+use ninewatch_core::site::is_id;
+use ninewatch_core::time::{Span, UtcOffset};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) gateway: GatewayConfig,
+    #[serde(default)]
+    pub(crate) sensor_port: Option<SensorPortConfig>,
+    #[serde(default, rename = "broker")]
+    pub(crate) brokers: Vec<MqttServer>,
+    #[serde(default)]
+    pub(crate) journal: JournalConfig,
+    #[serde(default)]
+    pub(crate) alerts: AlertSettings,
+    #[serde(default)]
+    pub(crate) console: Option<ConsoleConfig>,
+    #[serde(default, rename = "upstream")]
+    pub(crate) upstreams: Vec<MqttServer>,
+    #[serde(default)]
+    pub(crate) files: FilesConfig,
+}
+
+/// Who this gateway is and where it keeps things.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayConfig {
+    /// `[A-Za-z0-9._-]`, at most 64: a level of the upstream's topics.
+    pub(crate) id: String,
+    /// Journal, index, registry, accounts. Made if absent.
+    pub(crate) data_dir: PathBuf,
+    /// Local time, for rules with hours.
+    #[serde(default = "china")]
+    pub(crate) utc_offset: UtcOffset,
+}
+
+fn china() -> UtcOffset {
+    UtcOffset::CHINA
+}
+
+/// The MQTT endpoint that devices connect to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SensorPortConfig {
+    /// Plain TCP; leave it out where devices speak TLS.
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) tls: Option<SensorPortTls>,
+    pub(crate) max_connections: usize,
+    /// Connections of one device at the same time.
+    pub(crate) max_connections_per_device: usize,
+    /// From the TCP connection to a CONNECT that is accepted.
+    pub(crate) connect_timeout: Span,
+    /// The largest packet taken.
+    pub(crate) max_packet_bytes: u32,
+    /// QoS 1 and 2 messages of one connection that may wait for their acknowledgement (MQTT 5's
+    /// Receive Maximum; a 3.1.1 client that goes past it waits in TCP).
+    pub(crate) receive_maximum: u16,
+    /// The longest keep-alive; a client that asks for more or none gets this one.
+    pub(crate) max_keep_alive: Span,
+}
+
+/// TLS for the sensor port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SensorPortTls {
+    pub(crate) listen: SocketAddr,
+    /// PEM, the server's chain.
+    pub(crate) cert: PathBuf,
+    /// PEM, its key.
+    pub(crate) key: PathBuf,
+    /// PEM, the CA of device certificates: a client certificate with the device's id as common
+    /// name then stands for its secret.
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+impl Default for SensorPortConfig {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            tls: None,
+            max_connections: 6000,
+            max_connections_per_device: 4,
+            connect_timeout: Span::from_secs(10),
+            max_packet_bytes: 64 * 1024,
+            receive_maximum: 256,
+            max_keep_alive: Span::from_secs(600),
+        }
+    }
+}
+
+/// An MQTT server that the gateway is a client of: a broker to read from, or an upstream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MqttServer {
+    /// Unique; shown in messages and metrics, names an upstream's delivery cursor.
+    pub(crate) name: String,
+    /// `mqtt://host:1883` or `mqtts://host:8883`.
+    pub(crate) url: String,
+    pub(crate) username: Option<String>,
+    /// A file that holds the password, and nothing else.
+    pub(crate) password_file: Option<PathBuf>,
+    /// PEM; without it the system's roots are trusted.
+    pub(crate) ca: Option<PathBuf>,
+    /// PEM, a client certificate and its key.
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// For a broker: the topic filters to read.
+    #[serde(default)]
+    pub(crate) subscribe: Vec<String>,
+}
+
+/// What is kept of what came in, and how often the disk is asked to hold it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct JournalConfig {
+    /// The ring of readings. Alerts and staff actions are kept besides.
+    pub(crate) readings_max_mib: u64,
+    /// The size at which a segment is full.
+    pub(crate) segment_mib: u64,
+    /// How long a commit may wait for company.
+    pub(crate) commit_wait: Span,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self { readings_max_mib: 1024, segment_mib: 16, commit_wait: Span::from_ms(2) }
+    }
+}
+
+/// The pages and the API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConsoleConfig {
+    pub(crate) listen: SocketAddr,
+}
+
+/// Files besides the built-in ones, and the ONNX Runtime.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FilesConfig {
+    /// Sensor types: a file here replaces the built-in one of the same name.
+    pub(crate) sensors: Option<PathBuf>,
+    /// Rules: a file here replaces the built-in one of the same name.
+    pub(crate) rules: Option<PathBuf>,
+    /// Folders with `model.toml`.
+    pub(crate) models: Option<PathBuf>,
+    /// `libonnxruntime.so`; found by itself in the usual places.
+    pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads and checks the file. Paths in it are relative to the file's own folder.
+    ///
+    /// # Errors
+    /// A list of [`Fault`]s, or that the file cannot be read.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let source = std::fs::read_to_string(path)
+            .with_context(|| format!("{name} cannot be read; `ninewatch run --site FILE` names the site file"))?;
+        let mut config: Self =
+            toml::from_str(&source).map_err(|error| Faults(vec![Fault::from_toml(&name, &source, &error)]))?;
+        let faults = config.faults(&name, &source);
+        if !faults.is_empty() {
+            return Err(Faults(faults).into());
+        }
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    fn faults(&self, file: &str, source: &str) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut fault = |key: &str, problem: String, mend: &str| {
+            faults.push(Fault::at_key(file, source, key, problem, mend));
+        };
+        if !is_id(&self.gateway.id) {
+            fault("gateway.id", format!("`{}` is not an id", self.gateway.id), "use 1 to 64 of A-Z a-z 0-9 . _ -");
+        }
+        if let Some(port) = &self.sensor_port {
+            if port.listen.is_none() && port.tls.is_none() {
+                fault("sensor_port", "listens nowhere".into(), "give `listen`, or `[sensor_port.tls]`, or remove it");
+            }
+            if port.max_packet_bytes < 1024 {
+                fault("sensor_port.max_packet_bytes", "is too small for a reading".into(), "give at least 1024");
+            }
+            if port.receive_maximum == 0 {
+                fault("sensor_port.receive_maximum", "MQTT 5 forbids 0".into(), "give 1 to 65535");
+            }
+            if port.max_connections == 0 || port.max_connections_per_device == 0 {
+                fault("sensor_port.max_connections", "lets nobody in".into(), "give at least 1");
+            }
+        }
+        if self.journal.segment_mib == 0 || self.journal.readings_max_mib < 2 * self.journal.segment_mib {
+            fault(
+                "journal.readings_max_mib",
+                format!("a ring needs at least two segments of {} MiB", self.journal.segment_mib),
+                "make it larger, or `segment_mib` smaller",
+            );
+        }
+        for (table, servers) in [("broker", &self.brokers), ("upstream", &self.upstreams)] {
+            for (index, server) in servers.iter().enumerate() {
+                let key = |name: &str| format!("{table}.{index}.{name}");
+                if !is_id(&server.name) || servers.iter().take(index).any(|other| other.name == server.name) {
+                    let mend = "use 1 to 64 of A-Z a-z 0-9 . _ -, each once";
+                    fault(&key("name"), format!("`{}` is not a name of its own", server.name), mend);
+                }
+                if server.address().is_none() {
+                    let mend = "write mqtt://host:1883 or mqtts://host:8883";
+                    fault(&key("url"), format!("`{}` is not an MQTT address", server.url), mend);
+                }
+                if server.cert.is_some() != server.key.is_some() {
+                    fault(&key("name"), "has one of `cert` and `key`".into(), "give both or none");
+                }
+                if server.subscribe.is_empty() != (table == "upstream") {
+                    let mend = "a broker needs topic filters to read, an upstream takes none";
+                    fault(&key("name"), "`subscribe` is not right".into(), mend);
+                }
+            }
+        }
+        faults
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let join = |path: &mut PathBuf| *path = base.join(&*path);
+        join(&mut self.gateway.data_dir);
+        if let Some(tls) = self.sensor_port.as_mut().and_then(|port| port.tls.as_mut()) {
+            join(&mut tls.cert);
+            join(&mut tls.key);
+            tls.client_ca.iter_mut().for_each(join);
+        }
+        for server in self.brokers.iter_mut().chain(&mut self.upstreams) {
+            for path in [&mut server.password_file, &mut server.ca, &mut server.cert, &mut server.key] {
+                path.iter_mut().for_each(join);
+            }
+        }
+        let files = &mut self.files;
+        for path in [&mut files.sensors, &mut files.rules, &mut files.models, &mut files.onnxruntime] {
+            path.iter_mut().for_each(join);
+        }
+    }
+}
+
+impl MqttServer {
+    /// Host, port and whether it speaks TLS; `None` where the URL is not one of MQTT.
+    pub(crate) fn address(&self) -> Option<(&str, u16, bool)> {
+        let (rest, tls) = match self.url.strip_prefix("mqtts://") {
+            Some(rest) => (rest, true),
+            None => (self.url.strip_prefix("mqtt://")?, false),
+        };
+        let (host, port) = match rest.trim_end_matches('/').rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()?),
+            None => (rest.trim_end_matches('/'), if tls { 8883 } else { 1883 }),
+        };
+        (!host.is_empty()).then_some((host.trim_matches(['[', ']']), port, tls))
+    }
+}
+
+/// Everything that is wrong in what a person wrote, a line each.
+#[derive(Debug)]
+pub(crate) struct Faults(pub(crate) Vec<Fault>);
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Faults {}
