@@ -128,13 +128,14 @@ pub(crate) struct JournalConfig {
     pub(crate) readings_max_mib: u64,
     /// The size at which a segment is full.
     pub(crate) segment_mib: u64,
-    /// How long a commit may wait for company.
+    /// How long a commit may wait for company on a slow disk. It waits half as long as the last
+    /// one took, up to this.
     pub(crate) commit_wait: Span,
 }
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { readings_max_mib: 1024, segment_mib: 16, commit_wait: Span::from_ms(2) }
+        Self { readings_max_mib: 1024, segment_mib: 16, commit_wait: Span::from_ms(5) }
     }
 }
 

@@ -1,18 +1,32 @@
-//! The engine: one thread that steps the pipeline, one that makes its effects durable.
+//! The engine: one thread that decides, one that makes the decisions durable.
 //!
 //! ```text
 //! doors, console, upstream ─Command─▶ decide ─Batch─▶ write ─▶ acks, replies, changes
-//!                                     (pipeline)      (journal: fdatasync)
+//!                                     (pipeline)      (journal: fdatasync, then the index)
 //! ```
 //! Nobody is answered before the journal holds what they sent and what followed from it.
 
+mod decide;
+mod recover;
+mod write;
+
+use anyhow::Context;
+use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::DeviceStatus;
+use ninewatch_core::detect::model::Scorer;
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::Settings;
+
+use crate::clock::Clock;
+use crate::config::JournalConfig;
+use crate::index::Index;
+use crate::journal::Journal;
+use crate::metrics::Counters;
 
 /// A message on its way in.
 #[derive(Debug)]
@@ -53,6 +67,13 @@ pub(crate) enum Command {
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
 }
 
+/// How many commands may wait for the engine before those who ask must wait too.
+const COMMANDS: usize = 256;
+/// How many batches may wait for the disk before the engine waits too.
+const BATCHES: usize = 4;
+/// How many changes a listener may be behind before it has to catch up from the index.
+const CHANGES: usize = 1024;
+
 /// The way to the engine, for everybody else. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine {
@@ -65,35 +86,124 @@ pub(crate) struct Engine {
 #[error("the gateway is stopping")]
 pub(crate) struct Stopped;
 
+/// What the engine stands on.
+pub(crate) struct Ground<'a> {
+    pub(crate) data_dir: &'a Path,
+    pub(crate) journal: &'a JournalConfig,
+    pub(crate) settings: Settings,
+    pub(crate) scorer: Box<dyn Scorer + Send>,
+    pub(crate) clock: Clock,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The engine's threads, at work until the last [`Engine`] is gone.
+pub(crate) struct Running {
+    pub(crate) index: Index,
+    decide: JoinHandle<()>,
+    write: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Waits until everything handed in is durable and the threads are done.
+    ///
+    /// # Errors
+    /// Where the journal could not be written.
+    pub(crate) fn join(self) -> anyhow::Result<()> {
+        let decided = self.decide.join();
+        let written = self.write.join();
+        match (decided, written) {
+            (Ok(()), Ok(result)) => result,
+            _ => anyhow::bail!("a thread of the engine ended by a panic; please report it with the log"),
+        }
+    }
+}
+
 impl Engine {
+    /// Recovers from the journal, puts the settings in force and starts. `on_stop` is called when
+    /// the engine stops by itself, because its disk failed.
+    ///
+    /// # Errors
+    /// Where the data folder cannot be used.
+    pub(crate) fn start(
+        ground: Ground<'_>,
+        on_stop: impl FnOnce() + Send + 'static,
+    ) -> anyhow::Result<(Self, Running)> {
+        let journal_dir = ground.data_dir.join("journal");
+        let (mut journal, opened) = Journal::open(&journal_dir, ground.journal)
+            .with_context(|| format!("the journal in {} cannot be opened", journal_dir.display()))?;
+        let pipeline = recover::recover(&journal_dir, &mut journal, &opened, ground.settings, ground.clock.now_ms())?;
+        let (index, index_opened) = Index::open(&ground.data_dir.join("index"), &journal_dir)?;
+        if index_opened.rebuilt {
+            tracing::warn!(why = index_opened.why, "the index was rebuilt from the journal");
+        }
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (changes, _) = broadcast::channel(CHANGES);
+        let (batches, waiting) = std::sync::mpsc::sync_channel(BATCHES);
+        let segment_bytes = usize::try_from(ground.journal.segment_mib << 20).unwrap_or(usize::MAX);
+        let decide =
+            decide::Decide::new(pipeline, ground.scorer, ground.clock, ground.counters.clone(), segment_bytes, batches);
+        let write = write::Write {
+            journal,
+            index: index.clone(),
+            changes: changes.clone(),
+            counters: ground.counters,
+            commit_wait: ground.journal.commit_wait,
+        };
+        let decide = std::thread::Builder::new().name("decide".into()).spawn(move || decide.run(inbox))?;
+        let write = std::thread::Builder::new().name("write".into()).spawn(move || {
+            let result = write.run(&waiting);
+            if let Err(error) = &result {
+                tracing::error!("{error:#}; nothing since then was acknowledged");
+                on_stop();
+            }
+            result
+        })?;
+        Ok((Self { commands, changes }, Running { index, decide, write }))
+    }
+
     /// Hands in messages, in order; waits while the engine is behind. Acks come when durable.
     pub(crate) async fn submit(&self, messages: Vec<Inbound>) -> Result<(), Stopped> {
         self.commands.send(Command::Messages(messages)).await.map_err(|_| Stopped)
     }
 
-    /// Takes a staff action; durable when this returns. `Ok(false)`: it had been taken before.
+    /// Takes a staff action; durable and in the index when this returns. `Ok(false)`: it had been
+    /// taken before.
     pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<bool, ActionError>, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Act(action, reply)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
+        self.ask(|reply| Command::Act(action, reply)).await
     }
 
     /// Puts a changed site in force and says what of it was set aside.
     pub(crate) async fn configure(&self, settings: Settings) -> Result<Vec<Fault>, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Configure(Box::new(settings), reply)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
+        self.ask(|reply| Command::Configure(Box::new(settings), reply)).await
     }
 
     /// How each device is.
     pub(crate) async fn devices(&self) -> Result<Vec<DeviceStatus>, Stopped> {
+        self.ask(Command::Devices).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Devices(reply)).await.map_err(|_| Stopped)?;
+        self.commands.send(command(reply)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
     /// Alert changes from now on, each once it is durable and in the index.
     pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<AlertChange>> {
         self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// An engine that does nothing: the test takes the commands.
+    pub(crate) fn for_tests() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        (Self { commands, changes: broadcast::channel(CHANGES).0 }, inbox)
+    }
+
+    /// Tells listeners of a change, as the writer does.
+    pub(crate) fn announce(&self, change: AlertChange) {
+        let _ = self.changes.send(Arc::new(change));
     }
 }

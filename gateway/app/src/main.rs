@@ -1,9 +1,12 @@
 //! Ninewatch: an IoT edge gateway for smart communities.
-
-#![allow(dead_code)]
+#![allow(dead_code, reason = "the parts are being put together")]
 
 mod clock;
 mod config;
 mod engine;
+mod index;
+mod journal;
+mod lang;
+mod metrics;
 
 fn main() {}

@@ -214,7 +214,7 @@ pub struct Alert {
 }
 
 /// What happened to an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each name says it all")]
 pub enum ChangeKind {
@@ -552,6 +552,31 @@ impl AlertBook {
         change.by = Some(action.by.clone());
         change.note.clone_from(&action.note);
         Ok(Some(change))
+    }
+
+    /// Takes over a change that the journal holds and this book has not made: what is left to do
+    /// where the readings behind it are damaged or gone.
+    pub fn adopt(&mut self, settings: &AlertSettings, change: &AlertChange) {
+        if change.seq <= self.last_seq {
+            return;
+        }
+        self.last_seq = change.seq;
+        let alert = &change.alert;
+        self.last_number = self.last_number.max(alert.number);
+        if alert.status == Status::Closed {
+            self.open.remove(&alert.id);
+            return;
+        }
+        let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
+        let open = OpenAlert {
+            active: BTreeSet::new(),
+            last_finding_ms: change.at_ms,
+            escalate_at_ms: rung.filter(|_| alert.status == Status::Raised).map(|span| alert.raised_at_ms + span.ms()),
+            tell_at: alert.occurrences.saturating_mul(2),
+            actions: Vec::new(),
+            alert: alert.clone(),
+        };
+        self.open.insert(alert.id.clone(), open);
     }
 
     /// When the next unaccepted alert climbs a rung.

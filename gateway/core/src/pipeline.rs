@@ -259,6 +259,18 @@ impl Pipeline {
         self.state.book.last_seq()
     }
 
+    /// Takes over an alert change that is in the journal while what led to it is not; see
+    /// [`AlertBook::adopt`].
+    pub fn adopt(&mut self, change: &AlertChange) {
+        self.state.now_ms = self.state.now_ms.max(change.at_ms);
+        self.state.book.adopt(&self.site.alerts, change);
+    }
+
+    /// Findings folded into an alert without a change of their own.
+    pub fn folded(&self) -> u64 {
+        self.state.book.folded()
+    }
+
     /// The alerts that are not closed, oldest first.
     pub fn open_alerts(&self) -> impl Iterator<Item = &Alert> {
         self.state.book.open()

@@ -1,0 +1,44 @@
+# Ninewatch. `make demo` shows it, `make test` checks it; each does all its set-up itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+RUNTIME := target/onnxruntime/libonnxruntime.so
+PYTHON := target/py/bin/python
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(RUNTIME) ## Play a community on the real gateway; ARGS="--exit-after 180s --report demo.json"
+	cargo build --release --locked -p ninewatch
+	target/release/ninewatch demo $(ARGS)
+
+test: $(RUNTIME) $(PYTHON) ## Format, lints, and every test
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo build --locked --workspace
+	node --test gateway/app/console/tests/
+	sh deploy/tests/install.sh
+	NINEWATCH_PYTHON=$(abspath $(PYTHON)) cargo test --locked --workspace
+
+bench: ## Compare with a bare subscriber on mosquitto; writes bench.json
+	cargo build --release --locked -p ninewatch -p ninewatch-tests
+	target/release/bench --report bench.json
+
+torture: ## Kill the gateway under load; ARGS="--kills 400 --report torture.json"
+	cargo build --release --locked -p ninewatch -p ninewatch-tests
+	target/release/torture $(ARGS)
+
+models: $(RUNTIME) ## Train the models anew from ../shared/data; DATA=folder names another
+	models/train.sh $(DATA)
+
+# ONNX Runtime comes out of its Python wheel; without it the gateway runs on rules, and says so.
+$(RUNTIME):
+	models/fetch_runtime.sh
+
+# A client that we did not write, for the tests.
+$(PYTHON):
+	python3 -m venv target/py
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check paho-mqtt==2.1.0
+
+.PHONY: help demo test bench torture models

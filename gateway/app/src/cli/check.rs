@@ -1,0 +1,41 @@
+//! `ninewatch check`: is everything that a person wrote as it should be?
+
+use clap::Args;
+use std::path::PathBuf;
+
+use ninewatch_core::pipeline::Site;
+
+use crate::config::{Config, Faults};
+use crate::lang::Lang;
+use crate::scorer;
+use crate::site_files::SiteFiles;
+
+/// What `check` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The site file
+    #[arg(long, value_name = "FILE", default_value = "/etc/ninewatch/site.toml")]
+    site: PathBuf,
+}
+
+/// Checks the site file, the registry, every sensor type, rule and model.
+///
+/// # Errors
+/// Every fault, a line each: file, line, key, problem, mend.
+pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
+    let config = Config::load(&args.site)?;
+    let loaded = scorer::load(config.files.models.as_deref(), config.files.onnxruntime.as_deref());
+    let (settings, _) = SiteFiles::new(config, loaded.cards).read()?;
+    let (site, mut faults) = Site::compile(&settings);
+    faults.extend(loaded.faults);
+    let (types, rules) = (site.sensor_types.iter().count(), site.rules.len());
+    let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
+    let models = settings.models.len();
+    match lang {
+        Lang::Zh => println!("场所 {places}，设备 {devices}，设备类型 {types}，规则 {rules}，模型 {models}"),
+        Lang::En => {
+            println!("{places} places, {devices} devices, {types} sensor types, {rules} rules, {models} models");
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+}

@@ -1,0 +1,96 @@
+//! `ninewatch run`: the gateway, until it is told to stop.
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::lang::Lang;
+
+/// What `run` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The site file
+    #[arg(long, value_name = "FILE", default_value = "/etc/ninewatch/site.toml")]
+    site: PathBuf,
+    /// When everything listens, write where to this file, as JSON (and, at the very first start,
+    /// the console's first account)
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// Where the gateway cannot start or cannot go on.
+pub(crate) async fn run(args: RunArgs, lang: Lang) -> anyhow::Result<()> {
+    let config = Config::load(&args.site)?;
+    let mut gateway = Gateway::start(config, Clock::System).await?;
+    welcome(&gateway, lang);
+    if let Some(path) = &args.ready_file {
+        write_ready(path, &gateway)?;
+    }
+    // Outside systemd there is nobody to notify.
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+    let mut term = signal(SignalKind::terminate())?;
+    let mut watchdog = tokio::time::interval(watchdog_beat());
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = tokio::signal::ctrl_c() => break,
+            stopped = gateway.stopped() => return stopped,
+            _ = watchdog.tick() => {
+                // The beat passes through the engine: a gateway that no longer decides is restarted.
+                if gateway.engine.devices().await.is_ok() {
+                    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);
+                }
+            }
+        }
+    }
+    tracing::info!("stopping");
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    gateway.stop().await
+}
+
+/// Half of what systemd waits, or a minute where it does not.
+fn watchdog_beat() -> Duration {
+    let mut usec = 0;
+    if sd_notify::watchdog_enabled(false, &mut usec) { Duration::from_micros(usec / 2) } else { Duration::from_secs(60) }
+}
+
+fn welcome(gateway: &Gateway, lang: Lang) {
+    let lines = [
+        (lang.pick("传感端口", "Sensor port"), gateway.sensor_port.map(|at| format!("mqtt://{at}"))),
+        (lang.pick("传感端口 (TLS)", "Sensor port (TLS)"), gateway.sensor_port_tls.map(|at| format!("mqtts://{at}"))),
+        (lang.pick("控制台", "Console"), gateway.console.map(|at| format!("http://{at}/"))),
+    ];
+    for (what, at) in lines {
+        if let Some(at) = at {
+            eprintln!("{what}  {at}");
+        }
+    }
+    if let Some(first) = &gateway.first_password {
+        let note = lang.pick("首次登录（只显示这一次）", "First log-in (shown this once)");
+        eprintln!("{note}  {}  {}", first.account, first.password);
+    }
+}
+
+fn write_ready(path: &Path, gateway: &Gateway) -> anyhow::Result<()> {
+    let ready = json!({
+        "sensor_port": gateway.sensor_port,
+        "sensor_port_tls": gateway.sensor_port_tls,
+        "console": gateway.console,
+        "account": gateway.first_password.as_ref().map(|first| &first.account),
+        "password": gateway.first_password.as_ref().map(|first| &first.password),
+    });
+    // Whole or not at all: somebody may be waiting for it.
+    let whole = path.with_extension("new");
+    crate::registry_file::write_private(&whole, ready.to_string().as_bytes())
+        .and_then(|()| Ok(std::fs::rename(&whole, path)?))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,295 @@
+//! `ninewatch demo`: a played community on the real gateway, over real MQTT, with a little city
+//! above it. Nothing else is needed.
+
+mod bursts;
+pub(crate) mod city;
+mod community;
+mod player;
+mod report;
+mod story;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+use ninewatch_core::alert::{AlertChange, ChangeKind};
+use ninewatch_core::decode::SensorTypes;
+use ninewatch_core::reading::SensorClass;
+use ninewatch_core::site::{Device, Registry};
+use ninewatch_core::time::{Span, UtcOffset};
+
+use crate::clock::Clock;
+use crate::config::{Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig};
+use crate::gateway::Gateway;
+use crate::lang::Lang;
+use crate::{registry_file, site_files};
+
+use city::City;
+use community::PlayedPlace;
+use report::{Published, Report, UpstreamReport, Watcher};
+use story::{Act, BEGINS_AT_MS, EXPECTED, STORY};
+
+/// What the demo can be told.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How many seconds of play pass in one real second
+    #[arg(long, default_value_t = 80.0, value_parser = speed)]
+    speed: f64,
+    /// End by itself after this real time, such as 180s, and fail if an incident was missed or
+    /// anything unexpected was raised
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    exit_after: Option<Span>,
+    /// Write the report as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Where the console listens; another port is taken if this one is in use
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    console: SocketAddr,
+    /// Keep the data in this folder, to look at or to replay; otherwise it is removed at the end
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|speed| (1.0..=600.0).contains(speed)).ok_or_else(|| "give a number from 1 to 600".into())
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+/// Plays until the time is up or Ctrl-C.
+///
+/// # Errors
+/// Where the gateway cannot start, or the report is not good.
+pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
+    let scratch = Scratch::new(args.data_dir.clone())?;
+    let places = community::community();
+    let secrets = enrol(&places, &scratch.path)?;
+    let city = City::start().await?;
+    let clock = Clock::Played { start: Instant::now(), origin_ms: BEGINS_AT_MS, speed: args.speed };
+    let mut gateway = Gateway::start(config(&args, &scratch.path, &city)?, clock).await?;
+    welcome(&gateway, &places, lang);
+
+    let published = Arc::new(Published::default());
+    let port = gateway.sensor_port.context("the demo's sensor port is plain TCP")?;
+    let types = SensorTypes::compile(&site_files::sensor_types(None)?).0;
+    let mut acts: HashMap<String, mpsc::UnboundedSender<Act>> = HashMap::new();
+    for device in places.iter().flat_map(|place| &place.devices) {
+        let secret = secrets.get(&device.id).context("every played device has a secret")?;
+        let cadence_ms = types.get(&community::sensor_type(device.class)).context("a native type")?.cadence.ms();
+        let started = player::start(device, secret, port, cadence_ms, clock, published.clone());
+        acts.insert(device.id.clone(), started);
+    }
+
+    let bar = progress(&args);
+    let mut watcher = Watcher::new(published);
+    let mut changes = gateway.engine.changes();
+    let end = args.exit_after.map(|span| Duration::from_millis(u64::try_from(span.ms()).unwrap_or(0)));
+    let begun = Instant::now();
+    let mut steps = STORY.iter().peekable();
+    let mut beat = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {
+                let minute = minute(clock);
+                while let Some(step) = steps.next_if(|step| step.at_min <= minute) {
+                    if let Act::Vanish = step.act {
+                        acts.remove(step.device);
+                    } else if let Some(device) = acts.get(step.device) {
+                        let _ = device.send(step.act);
+                    }
+                }
+                bar.set_position(u64::try_from(begun.elapsed().as_millis()).unwrap_or(0));
+                bar.set_message(UtcOffset::CHINA.rfc3339(clock.now_ms())[11..16].to_owned());
+                if end.is_some_and(|end| begun.elapsed() >= end) {
+                    break;
+                }
+            }
+            change = changes.recv() => match change {
+                Ok(change) => {
+                    watcher.take(&change, Instant::now());
+                    tell(&bar, &change, &places, lang);
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
+                    anyhow::bail!("the demo fell {missed} alert changes behind: this machine is too slow for --speed");
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
+            },
+            stopped = gateway.stopped() => return stopped,
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+    drop(acts);
+    let played_min = minute(clock);
+    city.settle(&gateway, Duration::from_secs(5)).await;
+    let readings = SensorClass::ALL.iter().map(|class| (class.name(), gateway.counters.readings(*class))).collect();
+    let upstream = UpstreamReport {
+        sent: gateway.upstreams.iter().map(|upstream| upstream.sent.load(Relaxed)).sum(),
+        receipts: gateway.upstreams.iter().map(|upstream| upstream.receipted.load(Relaxed)).sum(),
+    };
+    let report = watcher.report(played_min, readings, upstream);
+    bar.finish_and_clear();
+    gateway.stop().await?;
+    conclude(&report, &args, lang)
+}
+
+/// Minutes of play so far.
+#[allow(clippy::cast_precision_loss, reason = "minutes of play")]
+fn minute(clock: Clock) -> f64 {
+    (clock.now_ms() - BEGINS_AT_MS) as f64 / 60_000.0
+}
+
+/// Registers the community; gives each device's secret.
+fn enrol(places: &[PlayedPlace], data_dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut secrets = BTreeMap::new();
+    let mut registry = Registry::default();
+    for place in places {
+        registry.places.push(place.place.clone());
+        for device in &place.devices {
+            let secret = registry_file::Secret::generate()?;
+            registry.devices.push(Device {
+                id: device.id.clone(),
+                sensor_type: community::sensor_type(device.class),
+                place: place.place.id.clone(),
+                spot: device.spot.to_owned(),
+                person: device.person,
+                secret: secret.stored()?,
+            });
+            secrets.insert(device.id.clone(), secret.shown());
+        }
+    }
+    registry_file::update(data_dir, |current| {
+        *current = registry;
+        Ok(())
+    })?;
+    Ok(secrets)
+}
+
+fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Config> {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let taken = std::net::TcpListener::bind(args.console).is_err();
+    let password_file = data_dir.join("city-password");
+    let (username, password) = city.credential();
+    std::fs::write(&password_file, password).context("the demo's folder cannot be written")?;
+    Ok(Config {
+        gateway: GatewayConfig {
+            id: "kaili-demo".into(),
+            data_dir: data_dir.to_owned(),
+            utc_offset: UtcOffset::CHINA,
+        },
+        sensor_port: Some(SensorPortConfig { listen: Some(anywhere), ..SensorPortConfig::default() }),
+        brokers: Vec::new(),
+        journal: JournalConfig::default(),
+        alerts: ninewatch_core::alert::AlertSettings::default(),
+        console: Some(ConsoleConfig { listen: if taken { anywhere } else { args.console } }),
+        upstreams: vec![MqttServer {
+            name: "city".into(),
+            url: format!("mqtt://{}", city.address()),
+            username: Some(username.to_owned()),
+            password_file: Some(password_file),
+            ca: None,
+            cert: None,
+            key: None,
+            subscribe: Vec::new(),
+        }],
+        files: FilesConfig::default(),
+    })
+}
+
+fn welcome(gateway: &Gateway, places: &[PlayedPlace], lang: Lang) {
+    let devices: usize = places.iter().map(|place| place.devices.len()).sum();
+    let line = match lang {
+        Lang::Zh => format!("九哨演示：{} 处场所、{devices} 台设备，全部通过 MQTT 上报。", places.len()),
+        Lang::En => format!("Ninewatch demo: {devices} devices in {} places, all over MQTT.", places.len()),
+    };
+    println!("\n  {line}");
+    if let Some(console) = gateway.console {
+        println!("  {}  http://{console}/", lang.pick("控制台", "Console"));
+    }
+    if let Some(first) = &gateway.first_password {
+        let (account, password) = (lang.pick("账号", "Account"), lang.pick("密码", "Password"));
+        println!("  {account}  {}   {password}  {}", first.account, first.password);
+    }
+    println!("  {}\n", lang.pick("按 Ctrl-C 结束。", "Ctrl-C ends it."));
+}
+
+fn progress(args: &DemoArgs) -> ProgressBar {
+    let template = "  {msg} {bar:40.cyan/blue} {elapsed}";
+    let bar = match args.exit_after {
+        Some(span) => ProgressBar::new(u64::try_from(span.ms()).unwrap_or(0)),
+        None => ProgressBar::new_spinner(),
+    };
+    let style = if args.exit_after.is_some() { template } else { "  {msg} {spinner} {elapsed}" };
+    bar.with_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A line for each step that a person would want to see.
+fn tell(bar: &ProgressBar, change: &AlertChange, places: &[PlayedPlace], lang: Lang) {
+    let mark = match change.kind {
+        ChangeKind::Raised => "●",
+        ChangeKind::Joined => "+",
+        ChangeKind::Escalated => "▲",
+        ChangeKind::Recovered => "○",
+        _ => return,
+    };
+    let alert = &change.alert;
+    let place = places.iter().find(|place| place.place.id == alert.place).map_or("", |place| place.place.name.as_str());
+    let time = &UtcOffset::CHINA.rfc3339(change.at_ms)[11..16];
+    let reason = change.evidence.as_ref().map_or(&alert.reason, |evidence| &evidence.reason);
+    let line = format!("  {time} {mark} #{} {place} · {} · {}", alert.number, lang.of(&alert.title), lang.of(reason));
+    // Where the output is no terminal the bar is hidden, and would swallow the line.
+    if bar.is_hidden() { println!("{line}") } else { bar.println(line) }
+}
+
+fn conclude(report: &Report, args: &DemoArgs, lang: Lang) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report)?;
+    if let Some(path) = &args.report {
+        std::fs::write(path, format!("{json}\n")).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    println!("\n{json}");
+    if report.is_good() {
+        println!("\n  {}", lang.pick("全部剧情事件均已预警，没有意外预警。", "Every incident was raised, and nothing else."));
+    } else if args.exit_after.is_some() {
+        anyhow::bail!(
+            "{} of {} incidents missed, {} alerts unexpected; see the report above",
+            report.missed.len(),
+            EXPECTED.len(),
+            report.unexpected.len()
+        );
+    }
+    Ok(())
+}
+
+/// The demo's folder; removed at the end unless the user named it.
+struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    fn new(wanted: Option<PathBuf>) -> anyhow::Result<Self> {
+        let keep = wanted.is_some();
+        let path = wanted.unwrap_or_else(|| std::env::temp_dir().join(format!("ninewatch-demo-{}", std::process::id())));
+        if path.join("journal").exists() {
+            anyhow::bail!("{} holds a journal already; name an empty folder", path.display());
+        }
+        std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(Self { path, keep })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

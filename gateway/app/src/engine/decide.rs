@@ -1,0 +1,245 @@
+//! The thread that decides: events in, in order, batches of their effects out.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
+use ninewatch_core::detect::model::Scorer;
+use ninewatch_core::fault::Fault;
+use ninewatch_core::pipeline::{Effects, Event, Intake, Message, Pipeline, Settings};
+use ninewatch_core::replay::Recorded;
+
+use super::{Ack, Acked, Command, Inbound};
+use crate::clock::Clock;
+use crate::journal;
+use crate::metrics::Counters;
+
+/// What must be durable together, and who is told then.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Whether `intake` begins a new segment, with a checkpoint.
+    pub(super) begins_segment: bool,
+    /// Frames for the intake log.
+    pub(super) intake: Vec<u8>,
+    /// How many messages the frames hold.
+    pub(super) messages: usize,
+    pub(super) changes: Vec<AlertChange>,
+    pub(super) acks: Vec<(Ack, Acked)>,
+    pub(super) replies: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+pub(super) struct Decide {
+    pipeline: Pipeline,
+    scorer: Box<dyn Scorer + Send>,
+    clock: Clock,
+    counters: Arc<Counters>,
+    segment_bytes: usize,
+    /// Written to the segment so far.
+    segment_used: usize,
+    batch: Batch,
+    batches: SyncSender<Batch>,
+}
+
+/// There is no going on: the writer is gone because its disk failed, or memory is short.
+struct Halt;
+
+/// However little falls due, time is looked at this often, so that a clock set forward is noticed.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// Commands taken at once.
+const TAKE: usize = 64;
+
+impl Decide {
+    pub(super) fn new(
+        pipeline: Pipeline,
+        scorer: Box<dyn Scorer + Send>,
+        clock: Clock,
+        counters: Arc<Counters>,
+        segment_bytes: usize,
+        batches: SyncSender<Batch>,
+    ) -> Self {
+        // Recovery has just begun a segment.
+        Self { pipeline, scorer, clock, counters, segment_bytes, segment_used: 0, batch: Batch::default(), batches }
+    }
+
+    /// Decides until everybody who could ask is gone, or the writer is.
+    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "the engine cannot start"),
+        };
+        let mut commands = Vec::with_capacity(TAKE);
+        loop {
+            let rest = self.rest();
+            let taken =
+                runtime.block_on(async { tokio::time::timeout(rest, inbox.recv_many(&mut commands, TAKE)).await });
+            let done = matches!(taken, Ok(0));
+            let ticked = if taken.is_err() { self.tick() } else { Ok(()) };
+            let decided = ticked.and_then(|()| commands.drain(..).try_for_each(|command| self.take(command)));
+            if decided.and_then(|()| self.hand_over()).is_err() || done {
+                return;
+            }
+        }
+    }
+
+    /// How long there is nothing to do but wait for commands.
+    fn rest(&self) -> Duration {
+        let Some(due) = self.pipeline.next_due() else { return LONGEST_REST };
+        let wait_ms = u32::try_from((due - self.clock.now_ms()).max(0)).unwrap_or(u32::MAX);
+        Duration::from_secs_f64(f64::from(wait_ms) / 1000.0 / self.clock.speed()).min(LONGEST_REST)
+    }
+
+    fn take(&mut self, command: Command) -> Result<(), Halt> {
+        match command {
+            Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.message(message)),
+            Command::Act(action, reply) => self.act(action, reply),
+            Command::Configure(settings, reply) => {
+                let faults = self.configure(&settings)?;
+                self.reply(move || _ = reply.send(faults));
+                Ok(())
+            }
+            Command::Devices(reply) => {
+                // Nothing to be made durable; whoever asked may be gone.
+                let _ = reply.send(self.pipeline.devices());
+                Ok(())
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: impl FnOnce() + Send + 'static) {
+        self.batch.replies.push(Box::new(reply));
+    }
+
+    fn tick(&mut self) -> Result<(), Halt> {
+        let now = self.clock.now_ms();
+        if self.pipeline.next_due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        let effects = self.pipeline.step(Event::Tick, now, &mut *self.scorer);
+        self.keep_if_changed(effects)
+    }
+
+    /// An event of which only the passing of time is worth keeping.
+    fn keep_if_changed(&mut self, effects: Effects) -> Result<(), Halt> {
+        if effects.changes.is_empty() {
+            return Ok(());
+        }
+        self.batch.changes.extend(effects.changes);
+        self.record(&Recorded::Tick)
+    }
+
+    fn message(&mut self, inbound: Inbound) -> Result<(), Halt> {
+        let now = self.clock.now_ms();
+        let device = inbound.device.as_deref();
+        let message =
+            Message { device, topic: &inbound.topic, payload: &inbound.payload, redelivered: inbound.redelivered };
+        let effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
+        let rejected = self.count(&effects);
+        self.record(&Recorded::Message {
+            door: &inbound.door,
+            device,
+            topic: &inbound.topic,
+            payload: &inbound.payload,
+            redelivered: inbound.redelivered,
+            scores: effects.scores,
+            rejected: rejected.map(Cow::Owned),
+        })?;
+        self.batch.messages += 1;
+        self.batch.changes.extend(effects.changes);
+        if let Some(ack) = inbound.ack {
+            let acked = Acked { token: ack.token, rejected: matches!(effects.intake, Some(Err(_))) };
+            self.batch.acks.push((ack, acked));
+        }
+        if self.segment_used >= self.segment_bytes { self.begin_segment() } else { Ok(()) }
+    }
+
+    /// Counts what a message brought; gives the reason where it brought nothing.
+    fn count(&self, effects: &Effects) -> Option<String> {
+        let counters = &*self.counters;
+        counters.messages.fetch_add(1, Relaxed);
+        for error in &effects.score_errors {
+            counters.score_errors.fetch_add(1, Relaxed);
+            tracing::warn!(%error, "the rules stand alone for this reading");
+        }
+        match effects.intake.as_ref()? {
+            Ok(intake) => {
+                self.count_intake(intake);
+                None
+            }
+            Err(reject) => {
+                counters.count_rejected(reject.code());
+                tracing::debug!(%reject, "kept in quarantine");
+                Some(reject.to_string())
+            }
+        }
+    }
+
+    fn count_intake(&self, intake: &Intake) {
+        let site = self.pipeline.site();
+        let class =
+            site.registry.devices.get(intake.device).and_then(|device| site.sensor_types.get(&device.sensor_type));
+        if let Some(sensor_type) = class {
+            self.counters.count_readings(sensor_type.class, u64::from(intake.readings));
+        }
+        self.counters.duplicates.fetch_add(u64::from(intake.duplicates), Relaxed);
+        self.counters.late.fetch_add(u64::from(intake.late), Relaxed);
+        self.counters.folded.store(self.pipeline.folded(), Relaxed);
+    }
+
+    fn act(&mut self, action: StaffAction, reply: oneshot::Sender<Result<bool, ActionError>>) -> Result<(), Halt> {
+        let mut effects = self.pipeline.step(Event::Action(&action), self.clock.now_ms(), &mut *self.scorer);
+        let Some(result) = effects.action.take() else { return Ok(()) };
+        if matches!(result, Ok(true)) {
+            self.record(&Recorded::Action(action))?;
+            self.batch.changes.extend(effects.changes);
+        } else {
+            self.keep_if_changed(effects)?;
+        }
+        self.reply(move || _ = reply.send(result));
+        Ok(())
+    }
+
+    fn configure(&mut self, settings: &Settings) -> Result<Vec<Fault>, Halt> {
+        let effects = self.pipeline.step(Event::Configure(settings), self.clock.now_ms(), &mut *self.scorer);
+        let json = serde_json::to_string(settings).map_err(|error| halt(&error))?;
+        self.record(&Recorded::Configure(Cow::Owned(json)))?;
+        self.batch.changes.extend(effects.changes);
+        Ok(effects.faults)
+    }
+
+    fn record(&mut self, recorded: &Recorded<'_>) -> Result<(), Halt> {
+        journal::encode(&mut self.batch.intake, self.pipeline.now_ms(), recorded).map_err(|error| halt(&error))
+    }
+
+    /// Hands over what there is and begins a segment with all state up to here.
+    fn begin_segment(&mut self) -> Result<(), Halt> {
+        self.hand_over()?;
+        self.batch.begins_segment = true;
+        let state = self.pipeline.checkpoint().map_err(|error| halt(&error))?;
+        self.record(&Recorded::Checkpoint(Cow::Owned(state)))?;
+        self.hand_over()?;
+        self.segment_used = 0;
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), Halt> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.intake.is_empty() && batch.replies.is_empty() {
+            return Ok(());
+        }
+        self.segment_used += batch.intake.len();
+        self.batches.send(batch).map_err(|_| Halt)
+    }
+}
+
+/// Says why there is no going on.
+fn halt(error: &dyn std::error::Error) -> Halt {
+    tracing::error!(
+        %error,
+        "an event could not be written down; the gateway stops, nothing since then was acknowledged"
+    );
+    Halt
+}

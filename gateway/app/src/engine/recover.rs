@@ -1,0 +1,105 @@
+//! Coming back after a stop of any kind: the last checkpoint, and what was recorded behind it.
+
+use anyhow::Context;
+use std::borrow::Cow;
+use std::path::Path;
+
+use ninewatch_core::alert::AlertChange;
+use ninewatch_core::detect::model::{ScoreError, Scorer};
+use ninewatch_core::pipeline::{Event, Pipeline, Settings};
+use ninewatch_core::replay::Recorded;
+use ninewatch_core::time::TimeMs;
+
+use crate::journal::{self, Journal, Opened, SegmentInfo};
+
+/// Brings the pipeline to where it was, completes the alert log, puts `settings` in force and
+/// begins a segment.
+///
+/// The pipeline is deterministic, so the inputs behind the last checkpoint give again the alert
+/// changes that a crash may have kept from the log: those get written now.
+pub(super) fn recover(
+    journal_dir: &Path,
+    journal: &mut Journal,
+    opened: &Opened,
+    settings: Settings,
+    now: TimeMs,
+) -> anyhow::Result<Pipeline> {
+    let segments = journal::intake_segments(journal_dir)?;
+    let mut regained = Vec::new();
+    let from = segments.iter().enumerate().rev().find_map(|(index, segment)| Some((index, restore(segment)?)));
+    let mut pipeline = match from {
+        Some((index, mut pipeline)) => {
+            for segment in segments.iter().skip(index) {
+                regained.extend(replay_segment(&mut pipeline, segment)?);
+            }
+            pipeline
+        }
+        None => Pipeline::new(settings.clone(), now).0,
+    };
+    regained.retain(|change| change.seq > opened.last_alert_seq);
+    if !regained.is_empty() {
+        tracing::info!(changes = regained.len(), "regained alert changes from what was recorded before the stop");
+    }
+    for change in &regained {
+        journal.append_alert(change)?;
+    }
+    // Damage can have taken inputs whose alerts are there: those alerts stand.
+    for change in journal::read_alerts(journal_dir, pipeline.last_seq() + 1)? {
+        match change {
+            Ok(change) => pipeline.adopt(&change),
+            Err(damage) => tracing::warn!(%damage, "the alert log is damaged"),
+        }
+    }
+    let mut first = Vec::new();
+    let state = pipeline.checkpoint()?;
+    journal::encode(&mut first, pipeline.now_ms(), &Recorded::Checkpoint(Cow::Owned(state)))?;
+    if pipeline.settings() != &settings {
+        let effects = pipeline.step(Event::Configure(&settings), now, &mut NoModel);
+        let json = serde_json::to_string(&settings)?;
+        journal::encode(&mut first, pipeline.now_ms(), &Recorded::Configure(Cow::Owned(json)))?;
+        for change in &effects.changes {
+            journal.append_alert(change)?;
+        }
+    }
+    journal.commit().context("the journal cannot be written")?;
+    journal.begin_segment().context("the journal cannot begin a segment")?;
+    journal.append_intake(&first);
+    journal.commit().context("the journal cannot be written")?;
+    Ok(pipeline)
+}
+
+/// The state that a segment begins with, if it is whole.
+pub(crate) fn restore(segment: &SegmentInfo) -> Option<Pipeline> {
+    let mut frames = journal::read_intake(segment).ok()?;
+    let frame = frames.next()?;
+    let Ok(Recorded::Checkpoint(state)) = frame.recorded() else { return None };
+    match Pipeline::restore(&state) {
+        Ok(pipeline) => Some(pipeline),
+        Err(error) => {
+            tracing::warn!(segment = %segment.path.display(), %error, "this checkpoint cannot be used");
+            None
+        }
+    }
+}
+
+/// Decides a segment again; gives the alert changes.
+fn replay_segment(pipeline: &mut Pipeline, segment: &SegmentInfo) -> anyhow::Result<Vec<AlertChange>> {
+    let mut changes = Vec::new();
+    let mut frames = journal::read_intake(segment)?;
+    while let Some(frame) = frames.next() {
+        match frame.recorded() {
+            Ok(recorded) => changes.extend(pipeline.step_again(&recorded, frame.at_ms)?.changes),
+            Err(error) => tracing::warn!(%error, "a recorded event is not readable"),
+        }
+    }
+    Ok(changes)
+}
+
+/// A change of the site scores nothing.
+struct NoModel;
+
+impl Scorer for NoModel {
+    fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
+        Err(ScoreError { model: model.to_owned(), reason: "the gateway is starting".to_owned() })
+    }
+}

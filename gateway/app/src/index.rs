@@ -1,0 +1,303 @@
+//! The index: fast answers about alerts, and how far each upstream is. sled 0.34.7.
+//!
+//! It holds nothing that the journal (or, for delivery, the upstream's next receipt) cannot give
+//! back. So it is opened with suspicion: what a crash leaves behind is removed, everything in it is
+//! read through once, and whatever fails is set aside and rebuilt. The rules it is used by, and the
+//! measurements behind them, are in `docs/decisions/0001-journal-and-index.md`.
+
+use anyhow::Context;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Evidence, Scene, Severity, Status};
+use ninewatch_core::time::TimeMs;
+
+use crate::journal;
+
+/// Which change seqs an upstream has receipted: all up to one, and some beyond.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivered {
+    pub(crate) up_to: u64,
+    #[serde(default)]
+    pub(crate) also: BTreeSet<u64>,
+}
+
+/// An alert with its life and evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AlertRecord {
+    pub(crate) alert: Alert,
+    pub(crate) life: Vec<Step>,
+    pub(crate) evidence: Vec<Evidence>,
+}
+
+/// One step of an alert's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Step {
+    pub(crate) seq: u64,
+    pub(crate) at_ms: TimeMs,
+    pub(crate) kind: ChangeKind,
+    pub(crate) by: Option<String>,
+    pub(crate) note: Option<String>,
+}
+
+/// Which alerts are wanted, newest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AlertQuery {
+    pub(crate) status: Option<Status>,
+    /// Only those that are not closed.
+    pub(crate) open_only: bool,
+    pub(crate) scene: Option<Scene>,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) place: Option<String>,
+    /// Only older ones than this.
+    pub(crate) before: Option<AlertId>,
+    pub(crate) limit: usize,
+}
+
+impl AlertQuery {
+    fn wants(&self, alert: &Alert) -> bool {
+        self.status.is_none_or(|status| alert.status == status)
+            && self.scene.is_none_or(|scene| alert.scene == scene)
+            && self.severity.is_none_or(|severity| alert.severity == severity)
+            && self.place.as_ref().is_none_or(|place| alert.place == *place)
+    }
+}
+
+/// Whether the index had to be made anew.
+#[derive(Debug, Default)]
+pub(crate) struct IndexOpened {
+    pub(crate) rebuilt: bool,
+    pub(crate) why: String,
+}
+
+/// The index. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Index(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: sled::Db,
+    /// Alert id → [`AlertRecord`].
+    alerts: sled::Tree,
+    /// Ids of alerts that are not closed.
+    open: sled::Tree,
+    /// Upstream name → [`Delivered`]; and under [`LAST_SEQ`] the last change applied.
+    state: sled::Tree,
+    /// sled's own data file: its flush does not sync it.
+    file: File,
+    flushed: Mutex<Instant>,
+}
+
+const LAST_SEQ: &[u8] = b"\0last_seq";
+/// How stale what is on disk may be: losing it costs a rebuild of that much, or a repeated question
+/// to the upstream.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+const CACHE_BYTES: u64 = 16 << 20;
+/// The layout of values. Another one is rebuilt.
+const VERSION: u8 = 1;
+
+impl Index {
+    /// Opens the index in `dir` and brings it up to the alert log.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used, or the journal not be read.
+    pub(crate) fn open(dir: &Path, journal_dir: &Path) -> anyhow::Result<(Self, IndexOpened)> {
+        let mut opened = IndexOpened::default();
+        let index = match Self::open_whole(dir) {
+            Ok(index) => index,
+            Err(why) => {
+                let aside = set_aside(dir)?;
+                opened = IndexOpened { rebuilt: true, why: format!("{why:#}; the old one is in {}", aside.display()) };
+                Self::open_whole(dir).context("the index cannot be made")?
+            }
+        };
+        let mut batch = Vec::new();
+        for change in journal::read_alerts(journal_dir, index.last_seq() + 1)? {
+            // Damage was told when the journal was opened.
+            batch.extend(change.ok());
+            if batch.len() >= 1000 {
+                index.apply(&batch)?;
+                batch.clear();
+            }
+        }
+        index.apply(&batch)?;
+        Ok((index, opened))
+    }
+
+    /// Opens what is there and reads it all through once, so that damage shows now and not at night.
+    fn open_whole(dir: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+        remove_half_snapshots(dir)?;
+        // sled panics on some damage.
+        let opened = catch_unwind(AssertUnwindSafe(|| -> anyhow::Result<Self> {
+            let db = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()?;
+            let inner = Inner {
+                alerts: db.open_tree("alerts")?,
+                open: db.open_tree("open")?,
+                state: db.open_tree("state")?,
+                file: File::open(dir.join("db")).context("sled's data file")?,
+                flushed: Mutex::new(Instant::now()),
+                db,
+            };
+            for entry in &inner.alerts {
+                unpack::<AlertRecord>(&entry?.1)?;
+            }
+            for entry in &inner.state {
+                unpack::<serde_json::Value>(&entry?.1)?;
+            }
+            for entry in &inner.open {
+                let (id, _) = entry?;
+                anyhow::ensure!(inner.alerts.contains_key(id)?, "an open alert is not there");
+            }
+            Ok(Self(Arc::new(inner)))
+        }));
+        opened.unwrap_or_else(|_| anyhow::bail!("sled panicked"))
+    }
+
+    /// Takes alert changes; one that it has is passed over.
+    ///
+    /// # Errors
+    /// Where sled cannot write. The journal has the changes all the same.
+    pub(crate) fn apply(&self, changes: &[AlertChange]) -> anyhow::Result<()> {
+        let mut last = self.last_seq();
+        for change in changes {
+            if change.seq <= last {
+                continue;
+            }
+            let id = change.alert.id.as_str();
+            let mut record = self.alert(&change.alert.id).unwrap_or_else(|| AlertRecord {
+                alert: change.alert.clone(),
+                life: Vec::new(),
+                evidence: Vec::new(),
+            });
+            record.alert = change.alert.clone();
+            record.life.push(Step {
+                seq: change.seq,
+                at_ms: change.at_ms,
+                kind: change.kind,
+                by: change.by.clone(),
+                note: change.note.clone(),
+            });
+            record.evidence.extend(change.evidence.clone());
+            self.0.alerts.insert(id, pack(&record)?)?;
+            if change.alert.status == Status::Closed {
+                self.0.open.remove(id)?;
+            } else {
+                self.0.open.insert(id, &[])?;
+            }
+            last = change.seq;
+            // Last: what is applied twice after a crash is passed over, what is missed is not.
+            self.0.state.insert(LAST_SEQ, pack(&last)?)?;
+        }
+        Ok(())
+    }
+
+    /// The sequence number of the last change applied.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.read(&self.0.state, LAST_SEQ).unwrap_or(0)
+    }
+
+    /// An alert with its life and evidence.
+    pub(crate) fn alert(&self, id: &AlertId) -> Option<AlertRecord> {
+        self.read(&self.0.alerts, id.as_str().as_bytes())
+    }
+
+    /// The alerts that a query wants, newest first.
+    pub(crate) fn alerts(&self, query: &AlertQuery) -> Vec<Alert> {
+        let open_only = query.open_only || query.status.is_some_and(|status| status != Status::Closed);
+        let ids = if open_only { &self.0.open } else { &self.0.alerts };
+        let keys = match &query.before {
+            Some(before) => ids.range(..before.as_str().as_bytes()),
+            None => ids.iter(),
+        };
+        keys.rev()
+            .filter_map(|entry| {
+                let (id, value) = entry.ok()?;
+                let record: AlertRecord =
+                    if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
+                query.wants(&record.alert).then_some(record.alert)
+            })
+            .take(query.limit)
+            .collect()
+    }
+
+    /// What an upstream has receipted.
+    pub(crate) fn delivery(&self, upstream: &str) -> Delivered {
+        self.read(&self.0.state, upstream.as_bytes()).unwrap_or_default()
+    }
+
+    /// Remembers what an upstream has receipted.
+    pub(crate) fn set_delivery(&self, upstream: &str, delivered: &Delivered) {
+        let written = pack(delivered).and_then(|value| Ok(self.0.state.insert(upstream.as_bytes(), value)?));
+        if let Err(error) = written {
+            // Harmless: the upstream tells again at the next connection.
+            tracing::warn!(upstream, "the delivery cursor could not be kept: {error:#}");
+        }
+    }
+
+    /// Brings to disk what is due. Called between commits of the journal.
+    pub(crate) fn maintain(&self) {
+        let Ok(mut flushed) = self.0.flushed.lock() else { return };
+        if flushed.elapsed() < FLUSH_EVERY {
+            return;
+        }
+        *flushed = Instant::now();
+        // sled's flush writes, but does not sync: do it on a handle of our own.
+        let done = self.0.db.flush().map_err(anyhow::Error::from).and_then(|_| Ok(self.0.file.sync_data()?));
+        if let Err(error) = done {
+            tracing::error!("the index could not be brought to disk, it is rebuilt at the next start: {error:#}");
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Option<T> {
+        let value = tree.get(key).ok()??;
+        unpack(&value).inspect_err(|error| tracing::error!("a value of the index is damaged: {error:#}")).ok()
+    }
+}
+
+/// version | crc32 | JSON
+fn pack(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+    let mut packed = vec![VERSION, 0, 0, 0, 0];
+    serde_json::to_writer(&mut packed, value)?;
+    let crc = crc32fast::hash(&packed[5..]);
+    packed[1..5].copy_from_slice(&crc.to_le_bytes());
+    Ok(packed)
+}
+
+fn unpack<T: DeserializeOwned>(packed: &[u8]) -> anyhow::Result<T> {
+    let (head, body) = packed.split_at_checked(5).context("a value is cut short")?;
+    anyhow::ensure!(head[0] == VERSION, "a value of layout {}", head[0]);
+    anyhow::ensure!(head[1..] == crc32fast::hash(body).to_le_bytes(), "a value's checksum is wrong");
+    Ok(serde_json::from_slice(body)?)
+}
+
+/// A kill while sled opens leaves half a snapshot that it would take for the newest one, and then
+/// refuse to open for ever.
+fn remove_half_snapshots(dir: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves a damaged index out of the way.
+fn set_aside(dir: &Path) -> anyhow::Result<PathBuf> {
+    for number in 1.. {
+        let aside = dir.with_extension(format!("damaged-{number}"));
+        if !aside.exists() {
+            fs::rename(dir, &aside).with_context(|| format!("{} cannot be set aside", dir.display()))?;
+            return Ok(aside);
+        }
+    }
+    anyhow::bail!("there is no name left for a damaged index")
+}

@@ -1,0 +1,230 @@
+//! The journal: what is durable, and the only truth.
+//!
+//! Two logs of CRC-framed records in segment files under one folder:
+//!
+//! * `intake/`: the inputs of the pipeline, postcard. A ring: whole old segments go when it is full.
+//!   Each segment begins with a checkpoint, so that any of them can be decided again by itself.
+//! * `alerts/`: every alert change, JSON. Kept. Each segment is named by its first change.
+//!
+//! A frame damaged by the disk costs that frame: reading goes on at the next good one. A torn tail
+//! is what a crash leaves behind, and is cut off when the journal is opened.
+
+mod frame;
+mod log;
+
+use anyhow::Context;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ninewatch_core::alert::AlertChange;
+use ninewatch_core::replay::Recorded;
+use ninewatch_core::time::TimeMs;
+
+use crate::config::JournalConfig;
+
+pub(crate) use frame::{Damage, Frame, Frames};
+use log::Log;
+
+/// Appends one recorded event as a frame.
+///
+/// # Errors
+/// Where it cannot be serialised.
+pub(crate) fn encode(out: &mut Vec<u8>, at_ms: TimeMs, recorded: &Recorded<'_>) -> Result<(), postcard::Error> {
+    let start = frame::begin(out, at_ms);
+    // postcard extends the vector in place: no copy of the payload on the hot path.
+    let taken = std::mem::take(out);
+    *out = postcard::to_extend(recorded, taken)?;
+    frame::finish(out, start);
+    Ok(())
+}
+
+impl Frame<'_> {
+    /// The recorded event.
+    ///
+    /// # Errors
+    /// Where another version wrote it.
+    pub(crate) fn recorded(&self) -> Result<Recorded<'_>, postcard::Error> {
+        postcard::from_bytes(self.body)
+    }
+}
+
+/// The journal's writing end. There is one at a time: a lock file sees to it.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    intake: Log,
+    alerts: Log,
+    ring_bytes: u64,
+    segment_bytes: u64,
+    bytes_written: u64,
+    /// After a failed sync nobody knows what the disk holds: nothing more is promised.
+    poisoned: bool,
+    _lock: File,
+}
+
+/// What opening found.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// The sequence number of the last alert change in the log; 0 where there is none.
+    pub(crate) last_alert_seq: u64,
+}
+
+impl Journal {
+    /// Opens or makes the journal in `dir`, and cuts torn tails off.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used, or another gateway uses it.
+    pub(crate) fn open(dir: &Path, config: &JournalConfig) -> anyhow::Result<(Self, Opened)> {
+        fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+        let lock_path = dir.join("lock");
+        let lock = File::create(&lock_path).with_context(|| format!("{} cannot be written", lock_path.display()))?;
+        if lock.try_lock().is_err() {
+            anyhow::bail!(
+                "another gateway is using {}; stop it first, or give this one its own `data_dir`",
+                dir.display()
+            );
+        }
+        let intake = Log::open(&dir.join("intake"))?;
+        let alerts = Log::open(&dir.join("alerts"))?;
+        let mut opened = Opened::default();
+        if let Some(last) = alerts.segments()?.last() {
+            // The name bounds it from below, should the segment hold no readable change.
+            opened.last_alert_seq = last.number.saturating_sub(1);
+            let mut frames = Frames::open(&last.path)?;
+            while let Some(frame) = frames.next() {
+                if let Ok(change) = serde_json::from_slice::<AlertChange>(frame.body) {
+                    opened.last_alert_seq = change.seq;
+                }
+            }
+        }
+        let journal = Self {
+            intake,
+            alerts,
+            ring_bytes: config.readings_max_mib << 20,
+            segment_bytes: config.segment_mib << 20,
+            bytes_written: 0,
+            poisoned: false,
+            _lock: lock,
+        };
+        Ok((journal, opened))
+    }
+
+    /// The next intake bytes go to a new segment; the oldest go where the ring is full.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub(crate) fn begin_segment(&mut self) -> io::Result<()> {
+        let next = self.intake.segments()?.last().map_or(1, |last| last.number + 1);
+        self.intake.begin_segment(next)?;
+        let mut segments = self.intake.segments()?;
+        // The new one and the one before it stay, whatever the limit says.
+        segments.truncate(segments.len().saturating_sub(2));
+        let mut used: u64 = self.intake.segments()?.iter().map(|segment| segment.bytes).sum();
+        for segment in segments {
+            if used <= self.ring_bytes {
+                break;
+            }
+            fs::remove_file(&segment.path)?;
+            used = used.saturating_sub(segment.bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes frames that [`encode`] made.
+    pub(crate) fn append_intake(&mut self, frames: &[u8]) {
+        self.intake.append(frames);
+    }
+
+    /// Takes an alert change.
+    ///
+    /// # Errors
+    /// Where it cannot be serialised, or a segment cannot be begun.
+    pub(crate) fn append_alert(&mut self, change: &AlertChange) -> anyhow::Result<()> {
+        if self.alerts.needs_segment(self.segment_bytes) {
+            self.commit().context("the journal cannot be written")?;
+            self.alerts.begin_segment(change.seq).context("the alert log cannot begin a segment")?;
+        }
+        let out = self.alerts.buffer();
+        let start = frame::begin(out, change.at_ms);
+        serde_json::to_writer(&mut *out, change)?;
+        frame::finish(out, start);
+        Ok(())
+    }
+
+    /// Makes everything taken durable: first the inputs, then what was decided from them, so that a
+    /// decision in the log always has its inputs.
+    ///
+    /// # Errors
+    /// Where the disk refuses. Nothing taken since the last commit may be promised then, nor
+    /// anything later.
+    pub(crate) fn commit(&mut self) -> io::Result<()> {
+        if self.poisoned {
+            return Err(io::Error::other("an earlier write failed; the gateway has to start anew"));
+        }
+        self.poisoned = true;
+        self.bytes_written += self.intake.commit()?;
+        self.bytes_written += self.alerts.commit()?;
+        self.poisoned = false;
+        Ok(())
+    }
+
+    /// Bytes written since the journal was opened.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+}
+
+/// A segment file of the intake log.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentInfo {
+    pub(crate) path: PathBuf,
+    /// Counts up; for alerts, the sequence number of the first change.
+    pub(crate) number: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The intake log's segments, oldest first.
+///
+/// # Errors
+/// Where there is no journal.
+pub(crate) fn intake_segments(journal_dir: &Path) -> io::Result<Vec<SegmentInfo>> {
+    log::segments(&journal_dir.join("intake"))
+}
+
+/// Reads an intake segment's frames.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn read_intake(segment: &SegmentInfo) -> io::Result<Frames> {
+    Frames::open(&segment.path)
+}
+
+/// Reads alert changes from `from_seq` on, in order. Usable while the gateway runs.
+///
+/// # Errors
+/// Where there is no journal.
+pub(crate) fn read_alerts(
+    journal_dir: &Path,
+    from_seq: u64,
+) -> io::Result<impl Iterator<Item = Result<AlertChange, Damage>> + use<>> {
+    let mut segments = log::segments(&journal_dir.join("alerts"))?;
+    // The last one that begins at or before the wanted change holds it.
+    let first = segments.partition_point(|segment| segment.number <= from_seq).saturating_sub(1);
+    segments.drain(..first);
+    let changes = segments.into_iter().flat_map(|segment| {
+        let mut frames = match Frames::open(&segment.path) {
+            Ok(frames) => frames,
+            Err(error) => return vec![Err(Damage::unreadable(&segment.path, &error))].into_iter(),
+        };
+        let mut changes = Vec::new();
+        while let Some(frame) = frames.next() {
+            changes.push(
+                serde_json::from_slice::<AlertChange>(frame.body)
+                    .map_err(|error| Damage::unreadable(&segment.path, &error.into())),
+            );
+        }
+        changes.extend(frames.damage().iter().cloned().map(Err));
+        changes.into_iter()
+    });
+    Ok(changes.filter(move |change| change.as_ref().map_or(true, |change| change.seq >= from_seq)))
+}

@@ -1,0 +1,29 @@
+//! Which language the terminal speaks: Chinese unless English is asked for.
+
+use clap::ValueEnum;
+use ninewatch_core::alert::Text;
+
+/// A language for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Lang {
+    /// 简体中文
+    #[default]
+    Zh,
+    /// English
+    En,
+}
+
+impl Lang {
+    /// Picks the sentence of this language.
+    pub(crate) fn pick<'t>(self, zh: &'t str, en: &'t str) -> &'t str {
+        match self {
+            Self::Zh => zh,
+            Self::En => en,
+        }
+    }
+
+    /// Picks the sentence of this language.
+    pub(crate) fn of(self, text: &Text) -> &str {
+        self.pick(&text.zh, &text.en)
+    }
+}

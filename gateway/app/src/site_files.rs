@@ -1,0 +1,143 @@
+//! The files that say what a site is: sensor types, rules, the registry. Read at the start and
+//! again whenever one of them changes.
+
+use anyhow::Context;
+use rust_embed::RustEmbed;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+
+use ninewatch_core::detect::model::ModelCard;
+use ninewatch_core::pipeline::{Settings, SourceFile};
+use ninewatch_core::site::Registry;
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::registry_file;
+
+#[derive(RustEmbed)]
+#[folder = "../sensors"]
+#[include = "*.toml"]
+struct BuiltInSensors;
+
+#[derive(RustEmbed)]
+#[folder = "../rules"]
+#[include = "*.toml"]
+struct BuiltInRules;
+
+/// Reads the site's files as `config` says.
+#[derive(Debug, Clone)]
+pub(crate) struct SiteFiles {
+    config: Config,
+    models: Vec<ModelCard>,
+}
+
+impl SiteFiles {
+    pub(crate) fn new(config: Config, models: Vec<ModelCard>) -> Self {
+        Self { config, models }
+    }
+
+    /// Everything that decisions depend on, and the registry with its secrets.
+    ///
+    /// # Errors
+    /// Where a folder or the registry cannot be read. Faults inside sensor types and rules are
+    /// found when they are compiled, and set aside one by one.
+    pub(crate) fn read(&self) -> anyhow::Result<(Settings, Registry)> {
+        let config = &self.config;
+        let registry = registry_file::load(&config.gateway.data_dir)?;
+        let mut shown = registry.clone();
+        // Secrets decide nothing, and the journal is no place for them.
+        shown.devices.iter_mut().for_each(|device| device.secret.clear());
+        let settings = Settings {
+            gateway: config.gateway.id.clone(),
+            utc_offset: config.gateway.utc_offset,
+            alerts: config.alerts.clone(),
+            registry: shown,
+            sensor_types: sensor_types(config.files.sensors.as_deref())?,
+            rules: rules(config.files.rules.as_deref())?,
+            models: self.models.clone(),
+        };
+        Ok((settings, registry))
+    }
+
+    /// What the files look like from outside: it changes when one of them does.
+    fn fingerprint(&self) -> BTreeMap<PathBuf, (u64, Option<SystemTime>)> {
+        let files = &self.config.files;
+        let folders = [files.sensors.as_deref(), files.rules.as_deref()];
+        let listed = folders.into_iter().flatten().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let mut paths: Vec<PathBuf> = listed.flatten().flatten().map(|entry| entry.path()).collect();
+        paths.push(registry_file::path(&self.config.gateway.data_dir));
+        paths
+            .into_iter()
+            .filter_map(|path| {
+                let meta = std::fs::metadata(&path).ok()?;
+                Some((path, (meta.len(), meta.modified().ok())))
+            })
+            .collect()
+    }
+
+    /// Puts every change of the files in force, until the engine stops.
+    pub(crate) async fn follow(
+        self,
+        engine: Engine,
+        settings: watch::Sender<Arc<Settings>>,
+        registry: watch::Sender<Arc<Registry>>,
+    ) {
+        let mut seen = self.fingerprint();
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            look.tick().await;
+            let now = self.fingerprint();
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match self.read() {
+                Ok((new, with_secrets)) => {
+                    if new != **settings.borrow() {
+                        let Ok(faults) = engine.configure(new.clone()).await else { return };
+                        for fault in &faults {
+                            tracing::warn!(%fault, "set aside");
+                        }
+                        tracing::info!(devices = new.registry.devices.len(), set_aside = faults.len(), "site changed");
+                        settings.send_replace(Arc::new(new));
+                    }
+                    registry.send_replace(Arc::new(with_secrets));
+                }
+                Err(error) => tracing::error!("the changed site is not in force, the former one is: {error:#}"),
+            }
+        }
+    }
+}
+
+/// The built-in sensor types and those of a folder, which win over built-in ones of their name.
+pub(crate) fn sensor_types(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
+    sources::<BuiltInSensors>(folder)
+}
+
+/// The same for rules.
+pub(crate) fn rules(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
+    sources::<BuiltInRules>(folder)
+}
+
+fn sources<BuiltIn: RustEmbed>(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
+    let mut files: BTreeMap<String, SourceFile> = BuiltIn::iter()
+        .filter_map(|name| {
+            let text = String::from_utf8_lossy(&BuiltIn::get(&name)?.data).into_owned();
+            Some((name.to_string(), SourceFile { name: format!("built-in {name}"), text }))
+        })
+        .collect();
+    let Some(folder) = folder else { return Ok(files.into_values().collect()) };
+    let listed = std::fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
+    for entry in listed {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".toml")) else {
+            continue;
+        };
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        files.insert(name.to_owned(), SourceFile { name: path.display().to_string(), text });
+    }
+    Ok(files.into_values().collect())
+}

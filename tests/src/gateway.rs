@@ -1,0 +1,261 @@
+//! A gateway under test: the real binary, with its own folder.
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Where the binary is: beside the tests, or where `NINEWATCH_BIN` says.
+pub fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("NINEWATCH_BIN") {
+        return named.into();
+    }
+    // target/<profile>/deps/<test> or target/<profile>/<bin>
+    let mut folder = std::env::current_exe().unwrap_or_default();
+    while folder.pop() {
+        let candidate = folder.join("ninewatch");
+        if candidate.is_file() {
+            return candidate;
+        }
+    }
+    "ninewatch".into()
+}
+
+/// Runs `ninewatch` to its end; gives standard output, or what it said on standard error.
+///
+/// # Errors
+/// Where it cannot be started or ends with another code than 0.
+pub fn ninewatch(args: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(binary()).args(args).output().context("the binary is not there: run `make test`")?;
+    if !output.status.success() {
+        bail!("ninewatch {args:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A folder with a site file and a data folder, and what is asked of the gateway in it.
+pub struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    /// A site with a plain sensor port and a console on free ports, and `more` TOML.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub fn new(more: &str) -> anyhow::Result<Self> {
+        let site = Self { dir: tempfile::tempdir()? };
+        site.write(&format!(
+            "[gateway]\nid = \"test\"\ndata_dir = \"data\"\n\n[sensor_port]\nlisten = \"127.0.0.1:0\"\n\n\
+             [console]\nlisten = \"127.0.0.1:0\"\n\n{more}\n"
+        ))?;
+        Ok(site)
+    }
+
+    /// Writes the site file anew.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, text: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.file(), text)?)
+    }
+
+    /// The site file.
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("site.toml")
+    }
+
+    /// The folder that holds it all.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Adds a place.
+    ///
+    /// # Errors
+    /// Where the command fails.
+    pub fn add_place(&self, id: &str, kind: &str) -> anyhow::Result<()> {
+        let data = self.data().display().to_string();
+        ninewatch(&["place", "--data-dir", &data, "add", id, "--name", id, "--kind", kind, "--grid", "g1"]).map(drop)
+    }
+
+    /// Adds devices of one type to a place by an import, as an installer with a spreadsheet does.
+    /// Gives (id, secret) of each.
+    ///
+    /// # Errors
+    /// Where the command fails.
+    pub fn add_devices(
+        &self,
+        sensor_type: &str,
+        devices: &[(String, String)],
+    ) -> anyhow::Result<Vec<(String, String)>> {
+        let data = self.data().display().to_string();
+        let list = self.dir.path().join("devices.csv");
+        let secrets = self.dir.path().join("secrets.csv");
+        let mut csv = String::from("id,type,place,spot,person\n");
+        for (id, place) in devices {
+            csv.push_str(&format!("{id},{sensor_type},{place},,\n"));
+        }
+        std::fs::write(&list, csv)?;
+        let (list, secrets_text) = (list.display().to_string(), secrets.display().to_string());
+        ninewatch(&["device", "--data-dir", &data, "import", &list, "--secrets", &secrets_text])?;
+        let given = std::fs::read_to_string(&secrets)?;
+        std::fs::remove_file(&secrets)?;
+        let rows = given.lines().skip(1).filter_map(|row| row.split_once(','));
+        Ok(rows.map(|(id, secret)| (id.to_owned(), secret.to_owned())).collect())
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    process: Child,
+    /// Where devices connect.
+    pub sensor_port: std::net::SocketAddr,
+    /// The console's address, as `http://host:port`.
+    pub console: String,
+    /// The account to log in with.
+    pub account: (String, String),
+}
+
+impl Gateway {
+    /// Starts the gateway of `site` and waits until it serves.
+    ///
+    /// # Errors
+    /// With what it said, where it does not start.
+    pub fn start(site: &Site) -> anyhow::Result<Self> {
+        let ready = site.folder().join("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let log = std::fs::File::create(site.folder().join("log.txt"))?;
+        let mut process = Command::new(binary())
+            .args(["run", "--site"])
+            .arg(site.file())
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("the binary is not there: run `make test`")?;
+        let begun = Instant::now();
+        let told: Value = loop {
+            // The file comes by a rename, whole.
+            if let Ok(text) = std::fs::read_to_string(&ready) {
+                break serde_json::from_str(&text)?;
+            }
+            if let Some(status) = process.try_wait()? {
+                bail!("it ended with {status}: {}", std::fs::read_to_string(site.folder().join("log.txt"))?);
+            }
+            if begun.elapsed() > Duration::from_secs(60) {
+                let _ = process.kill();
+                bail!("it does not come up: {}", std::fs::read_to_string(site.folder().join("log.txt"))?);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let text = |key: &str| told[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {told}"));
+        let account = match (told["account"].as_str(), told["password"].as_str()) {
+            (Some(account), Some(password)) => {
+                // Only the first start tells it.
+                std::fs::write(site.folder().join("account"), format!("{account}\n{password}"))?;
+                (account.to_owned(), password.to_owned())
+            }
+            _ => {
+                let kept = std::fs::read_to_string(site.folder().join("account"))?;
+                let (account, password) = kept.split_once('\n').context("an account")?;
+                (account.to_owned(), password.to_owned())
+            }
+        };
+        Ok(Self {
+            sensor_port: text("sensor_port")?.parse()?,
+            console: format!("http://{}", text("console")?),
+            account,
+            process,
+        })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills it as a power cut of the process would: SIGKILL.
+    ///
+    /// # Errors
+    /// Where it is gone already.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// GETs a path of the API.
+    ///
+    /// # Errors
+    /// Where it does not answer with 2xx.
+    pub fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let mut answer = ureq::get(format!("{}{path}", self.console)).header("Authorization", self.basic()).call()?;
+        Ok(answer.body_mut().read_json()?)
+    }
+
+    /// POSTs JSON to a path of the API.
+    ///
+    /// # Errors
+    /// Where it does not answer with 2xx.
+    pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut answer =
+            ureq::post(format!("{}{path}", self.console)).header("Authorization", self.basic()).send_json(body)?;
+        Ok(answer.body_mut().read_json()?)
+    }
+
+    /// Opens the live feed and calls `each` with (event, data) until it returns false or `limit` is up.
+    ///
+    /// # Errors
+    /// Where the feed ends or does not open.
+    pub fn listen(&self, limit: Duration, mut each: impl FnMut(&str, &Value) -> bool) -> anyhow::Result<()> {
+        let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(limit)).build());
+        let answer =
+            agent.get(format!("{}/api/v1/events", self.console)).header("Authorization", self.basic()).call()?;
+        let mut event = String::new();
+        for line in BufReader::new(answer.into_body().into_reader()).lines() {
+            let line = line?;
+            if let Some(name) = line.strip_prefix("event:") {
+                event = name.trim().to_owned();
+            } else if let Some(data) = line.strip_prefix("data:")
+                && !each(&event, &serde_json::from_str(data.trim()).unwrap_or(Value::Null))
+            {
+                return Ok(());
+            }
+        }
+        bail!("the live feed ended")
+    }
+
+    fn basic(&self) -> String {
+        use base64::Engine as _;
+        let (account, password) = &self.account;
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{account}:{password}")))
+    }
+
+    /// Memory that it holds, in KiB.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
