@@ -210,3 +210,6 @@ impl Engine {
         let _ = self.changes.send(Arc::new(change));
     }
 }
+
+#[cfg(test)]
+mod tests;

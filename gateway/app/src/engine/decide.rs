@@ -249,7 +249,7 @@ impl Decide {
 
     fn hand_over(&mut self) -> Result<(), Halt> {
         let batch = std::mem::take(&mut self.batch);
-        if batch.intake.is_empty() && batch.replies.is_empty() {
+        if batch.intake.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
             return Ok(());
         }
         self.segment_used += batch.intake.len();
