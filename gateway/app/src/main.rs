@@ -5,6 +5,7 @@ mod clock;
 mod config;
 mod engine;
 mod index;
+mod intake;
 mod journal;
 mod lang;
 mod metrics;
