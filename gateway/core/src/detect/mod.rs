@@ -1,5 +1,6 @@
 //! From readings to findings: windows, clock skew, rules and models, device by device.
 
+pub mod features;
 pub mod model;
 
 use serde::{Deserialize, Serialize};
