@@ -35,6 +35,9 @@ class Outcome:
             figures["elder_false_alarm_rate"] = exact(sum(elders), len(elders))
         return figures
 
+    def subjects(self):
+        return sorted({trial.subject for trial in self.trials.values()})
+
     def rate(self, wanted, alarms, of_silence=False):
         """The rate over the wanted trials; its interval by drawing subjects anew 2000 times."""
         by_subject = {}
@@ -60,7 +63,7 @@ class Outcome:
     def table(self):
         """Markdown."""
         lines = ["| left out | falls found | false alarms | wrong |", "|--|--|--|--|"]
-        for subject in sorted({trial.subject for trial in self.trials.values()}):
+        for subject in self.subjects():
             found, false = (part.split()[0] for part in self.line(subject).split(", "))
             wrong = ", ".join(name.replace(f"{subject}_", "") for name in self.wrong(lambda t: t.subject == subject))
             lines.append(f"| {subject} | {found} | {false} | {wrong} |")
@@ -83,7 +86,9 @@ def write(folder, threshold, sha256, outcome):
         f"{name} = {{ value = {value:.4f}, low = {low:.4f}, high = {high:.4f} }}"
         for name, (value, low, high) in outcome.figures().items()
     )
-    (folder / "model.toml").write_text(MODEL_TOML.format(version=VERSION, sha256=sha256, threshold=threshold, figures=figures))
+    (folder / "model.toml").write_text(
+        MODEL_TOML.format(version=VERSION, sha256=sha256, threshold=threshold, subjects=", ".join(outcome.subjects()), figures=figures)
+    )
     path = folder / "card.md"
     marks = r"(<!-- figures: written by train.py -->\n).*(<!-- end of figures -->)"
     text = f"\n{outcome.table()}\n\nThreshold {threshold}; of the models with one left out: {spread(outcome.thresholds)}.\n\n"
@@ -95,9 +100,8 @@ def spread(values):
 
 
 MODEL_TOML = """\
-# Written by train.py. What it means and for whom it is: card.md.
+# Written by train.py. What it means and who must not rely on it: card.md.
 
-[model]
 name = "fall"
 version = "{version}"
 file = "fall.onnx"
@@ -107,16 +111,15 @@ threshold = {threshold}
 
 [input]
 rate_hz = 50
-seconds_before = 2
-seconds_after = 4
+seconds = 6
 channels = ["ax m/s²", "ay m/s²", "az m/s²", "gx rad/s", "gy rad/s", "gz rad/s"]
-trigger = "the acceleration is 20 m/s² or more, and the highest within 2 s to both sides"
+when = "2 s before to 4 s after an acceleration of 20 m/s² or more that is the highest within 2 s to both sides"
 
 [data]
-source = "WEDA-FALL, joaojtmarques/WEDA-FALL at 392c0bf: subjects U01 to U09 and U21 to U26"
-terms = "published research data set without a licence file: cited, and not redistributed here"
+source = "WEDA-FALL (joaojtmarques/WEDA-FALL at 392c0bf), subjects {subjects}"
+terms = "published research data set without a licence file: cited, not redistributed"
+judged_by = "leave one subject out, the threshold chosen without the subject; intervals 95 %"
 
-# Leave one subject out: value and 95 % interval.
 [figures]
 {figures}
 """

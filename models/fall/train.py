@@ -1,4 +1,5 @@
-"""Trains the fall model, judges it by subjects it has not seen, and writes fall.onnx, model.toml and figures.json.
+"""Trains the fall model, judges it by subjects it has not seen, and writes fall.onnx, model.toml, golden.json and
+the figures in card.md.
 
     train.py --data DIR    DIR holds weda-fall/
 """
@@ -14,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import features  # noqa: E402
-from fall import bracelet, card, export, learn, weda  # noqa: E402
+from fall import bracelet, card, export, golden, learn, weda  # noqa: E402
 
 KIND = "wrist_motion_v1"
 # A burst is the fall when its impact is no earlier and no later than this around the fall's stated times.
@@ -110,6 +111,7 @@ def main():
     onnx = export.to_onnx(model, names)
     export.check(onnx, model, recordings.bursts.features)
     (HERE / "fall.onnx").write_bytes(onnx)
+    golden.write(HERE / "golden.json", onnx, lambda bursts: features.extract(KIND, bracelet.RATE_HZ, bursts)[1])
     card.write(HERE, model.threshold, hashlib.sha256(onnx).hexdigest(), outcome)
     print(outcome.table())
 

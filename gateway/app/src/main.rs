@@ -8,5 +8,13 @@ mod index;
 mod journal;
 mod lang;
 mod metrics;
+mod scorer;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|command| command == scorer::CHECK_COMMAND) {
+        return scorer::be_checked();
+    }
+    ExitCode::SUCCESS
+}

@@ -1,6 +1,8 @@
 //! From a burst to the numbers that a model sees. Training calls this very code: what a model
 //! learnt from is what the gateway computes.
 
+#[cfg(test)]
+mod tests;
 mod vector;
 mod wrist_motion;
 
@@ -67,9 +69,5 @@ pub fn names(kind: &str) -> &'static [&'static str] {
 /// # Errors
 /// Where there is no such kind, or the burst is not what it needs.
 pub fn extract(kind: &str, burst: &Burst) -> Result<Vec<f32>, FeatureError> {
-    if kind == WRIST_MOTION_V1 {
-        wrist_motion::extract(burst)
-    } else {
-        Err(FeatureError::UnknownKind(kind.to_owned()))
-    }
+    if kind == WRIST_MOTION_V1 { wrist_motion::extract(burst) } else { Err(FeatureError::UnknownKind(kind.to_owned())) }
 }

@@ -255,8 +255,7 @@ impl Motion {
     fn still_share(&self) -> f64 {
         let after = (0.8, 4.0);
         let pairs = self.accel_100ms_in(after).iter().zip(self.turn_100ms_in(after));
-        let still: Vec<f64> =
-            pairs.map(|(accel, turn)| f64::from((accel - G).abs() < 1.0 && *turn < 0.6)).collect();
+        let still: Vec<f64> = pairs.map(|(accel, turn)| f64::from((accel - G).abs() < 1.0 && *turn < 0.6)).collect();
         mean(&still)
     }
 
