@@ -9,5 +9,13 @@ mod intake;
 mod journal;
 mod lang;
 mod metrics;
+mod scorer;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|command| command == scorer::CHECK_COMMAND) {
+        return scorer::be_checked();
+    }
+    ExitCode::SUCCESS
+}
