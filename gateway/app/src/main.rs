@@ -1,12 +1,17 @@
 //! Ninewatch: an IoT edge gateway for smart communities.
 #![allow(dead_code, reason = "the parts are being put together")]
 
+mod cli {
+    pub(crate) mod registry;
+}
 mod clock;
 mod config;
 mod engine;
 mod index;
+mod intake;
 mod journal;
 mod lang;
 mod metrics;
+mod registry_file;
 
 fn main() {}
