@@ -1,3 +1,5 @@
+//! What a person types, and what becomes of it.
+
 use super::*;
 use clap::Parser;
 use std::os::unix::fs::PermissionsExt;

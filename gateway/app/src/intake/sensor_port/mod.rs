@@ -9,6 +9,7 @@
 //! `ninewatch/{its id}/downlink`, nothing else. What it is acknowledged is on the disk.
 
 mod answers;
+mod arrival;
 mod connection;
 mod counters;
 mod credentials;
@@ -20,8 +21,6 @@ mod throttle;
 mod tls;
 mod wire;
 
-#[cfg(test)]
-mod fuzz;
 #[cfg(test)]
 mod tests;
 
@@ -139,7 +138,7 @@ impl SensorPort {
     /// devices are told that the gateway is stopping.
     ///
     /// # Errors
-    /// None so far; a connection that cannot be accepted is logged.
+    /// It does not fail by itself: a connection that cannot be accepted is logged.
     pub(crate) async fn serve(
         self,
         engine: Engine,
@@ -175,7 +174,7 @@ impl SensorPort {
             };
             match accepted {
                 Ok((stream, peer)) if shared.has_room(connections.len(), peer) => {
-                    connections.spawn(connection::attend(shared.clone(), engine.clone(), stream, peer.ip(), acceptor));
+                    connections.spawn(arrival::attend(shared.clone(), engine.clone(), stream, peer.ip(), acceptor));
                 }
                 Ok(_) => {}
                 Err(error) => {

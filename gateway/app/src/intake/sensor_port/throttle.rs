@@ -18,6 +18,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// Addresses remembered at once; past it the one that is quiet for longest is forgotten.
 const ADDRESSES: usize = 1024;
 
+/// The addresses that failed lately.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<HashMap<IpAddr, Failures>>);
 
@@ -28,6 +29,7 @@ struct Failures {
 }
 
 impl Throttle {
+    /// Whether a connection from this address is not even looked at.
     pub(super) fn turns_away(&self, address: IpAddr, now: Instant) -> bool {
         let mut addresses = self.lock();
         let Some(failures) = addresses.get(&network(address)) else { return false };
@@ -41,6 +43,7 @@ impl Throttle {
         away
     }
 
+    /// Notes that somebody there had no business here.
     pub(super) fn failed(&self, address: IpAddr, now: Instant) {
         let mut addresses = self.lock();
         let address = network(address);
@@ -56,6 +59,7 @@ impl Throttle {
         failures.last = now;
     }
 
+    /// Notes that somebody there was let in.
     pub(super) fn succeeded(&self, address: IpAddr) {
         self.lock().remove(&network(address));
     }

@@ -1,7 +1,6 @@
 //! Who is let in, who is not, and when it ends.
 
 use mqtt_protocol_core::mqtt::packet::{AuthenticationMethod, Property, Qos, TopicAliasMaximum};
-use rumqttc::{ConnectReturnCode, ConnectionError};
 
 use super::super::packets::Version::{V3_1_1, V5};
 use super::*;
@@ -10,38 +9,6 @@ use ninewatch_core::time::Span;
 use raw::Hello;
 
 const QOS1: Qos = Qos::AtLeastOnce;
-
-#[tokio::test]
-async fn clients_of_both_versions_come_in_with_their_secret() {
-    let mut desk = Desk::new().await;
-    let mut options = rumqttc::MqttOptions::new("c", "127.0.0.1", desk.at.port());
-    options.set_credentials(GAS, desk.secret(GAS));
-    let (client, mut events) = rumqttc::AsyncClient::new(options, 10);
-    client.publish("ninewatch/gas-1/readings", rumqttc::QoS::AtLeastOnce, false, "three").await.unwrap();
-    let polled = tokio::spawn(async move { while events.poll().await.is_ok() {} });
-    assert_eq!(desk.take().await, "three");
-    polled.abort();
-
-    let mut options = rumqttc::v5::MqttOptions::new("c", "127.0.0.1", desk.at.port());
-    options.set_credentials(DOOR, desk.secret(DOOR));
-    let (client, mut events) = rumqttc::v5::AsyncClient::new(options, 10);
-    let exactly_once = rumqttc::v5::mqttbytes::QoS::ExactlyOnce;
-    client.publish("ninewatch/door-1/readings", exactly_once, false, "five").await.unwrap();
-    let polled = tokio::spawn(async move { while events.poll().await.is_ok() {} });
-    assert_eq!(desk.take().await, "five");
-    polled.abort();
-    assert_eq!(desk.counters.refused().len(), 0);
-}
-
-#[tokio::test]
-async fn rumqttc_is_told_that_its_password_is_wrong() {
-    let desk = Desk::new().await;
-    let mut options = rumqttc::MqttOptions::new("c", "127.0.0.1", desk.at.port());
-    options.set_credentials(GAS, desk.secret(DOOR));
-    let refused = rumqttc::AsyncClient::new(options, 10).1.poll().await.unwrap_err();
-    let ConnectionError::ConnectionRefused(code) = refused else { panic!("{refused}") };
-    assert_eq!(code, ConnectReturnCode::BadUserNamePassword);
-}
 
 /// What is wrong with a CONNECT, and the CONNACK's codes in 3.1.1 and 5.
 type Mistake = (fn(&mut Hello), u8, u8, &'static str);

@@ -1,7 +1,9 @@
 //! The port under test: real sockets, real clients, and the test as the engine.
 
+mod clients;
 mod connect;
 mod downlink;
+mod fuzz;
 mod publish;
 mod raw;
 mod tls;

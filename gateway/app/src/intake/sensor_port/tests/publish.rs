@@ -305,73 +305,23 @@ async fn the_will_is_taken_when_a_device_is_gone_without_a_word() {
     assert_eq!(desk.counters.wills.load(Relaxed), 3);
 }
 
-/// What a device publishes at each QoS, ten messages each.
-fn plan() -> Vec<(u8, String)> {
-    (0..30).map(|number| (number % 3, format!("{number}"))).collect()
-}
-
-async fn takes_the_plan_once(desk: &mut Desk) {
-    let mut taken = Vec::new();
-    for _ in plan() {
-        let inbound = desk.inbound().await;
-        if inbound.ack.is_some() {
-            acknowledge(&inbound, false);
-        }
-        taken.push(String::from_utf8(inbound.payload).unwrap());
-    }
-    let planned: Vec<String> = plan().into_iter().map(|(_, payload)| payload).collect();
-    assert_eq!(taken, planned);
-}
-
 #[tokio::test]
-async fn rumqttc_gets_its_answers_at_every_qos() {
-    use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+async fn while_the_engine_is_behind_the_device_waits_in_tcp() {
+    const MESSAGES: usize = 3000;
     let mut desk = Desk::new().await;
-    let mut options = MqttOptions::new("c", "127.0.0.1", desk.at.port());
-    options.set_credentials(GAS, desk.secret(GAS));
-    let (client, mut events) = AsyncClient::new(options, 100);
-    for (qos, payload) in plan() {
-        let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][usize::from(qos)];
-        client.publish("ninewatch/gas-1/readings", qos, false, payload).await.unwrap();
-    }
-    let answered = tokio::spawn(async move {
-        let (mut acknowledged, mut complete) = (0, 0);
-        while (acknowledged, complete) != (10, 10) {
-            match events.poll().await.unwrap() {
-                Event::Incoming(Packet::PubAck(_)) => acknowledged += 1,
-                Event::Incoming(Packet::PubComp(_)) => complete += 1,
-                _ => {}
-            }
+    let mut raw = Raw::let_in(&desk, V5, "c", GAS).await;
+    let message = publish(V5, "ninewatch/gas-1/log", &"x".repeat(10_000), QOS0, 0, false);
+    let publishing = tokio::spawn(async move {
+        for _ in 0..MESSAGES {
+            raw.send(&message).await;
         }
+        raw
     });
-    takes_the_plan_once(&mut desk).await;
-    answered.await.unwrap();
-    assert!(desk.is_quiet());
-}
-
-#[tokio::test]
-async fn rumqttc_gets_its_answers_at_every_qos_in_mqtt_5() {
-    use rumqttc::v5::mqttbytes::{QoS, v5::Packet};
-    use rumqttc::v5::{AsyncClient, Event, MqttOptions};
-    let mut desk = Desk::new().await;
-    let mut options = MqttOptions::new("c", "127.0.0.1", desk.at.port());
-    options.set_credentials(GAS, desk.secret(GAS));
-    let (client, mut events) = AsyncClient::new(options, 100);
-    for (qos, payload) in plan() {
-        let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][usize::from(qos)];
-        client.publish("ninewatch/gas-1/readings", qos, false, payload).await.unwrap();
+    until(|| desk.commands.len() == desk.commands.max_capacity()).await;
+    // What waits was read 16 KiB at a time, at most.
+    assert!(desk.counters.bytes.load(Relaxed) <= 16 * 1024 * (desk.commands.max_capacity() as u64 + 1));
+    for _ in 0..MESSAGES {
+        desk.inbound().await;
     }
-    let answered = tokio::spawn(async move {
-        let (mut acknowledged, mut complete) = (0, 0);
-        while (acknowledged, complete) != (10, 10) {
-            match events.poll().await.unwrap() {
-                Event::Incoming(Packet::PubAck(_)) => acknowledged += 1,
-                Event::Incoming(Packet::PubComp(_)) => complete += 1,
-                _ => {}
-            }
-        }
-    });
-    takes_the_plan_once(&mut desk).await;
-    answered.await.unwrap();
-    assert!(desk.is_quiet());
+    publishing.await.unwrap().expect_nothing().await;
 }

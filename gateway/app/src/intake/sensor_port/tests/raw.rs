@@ -27,11 +27,15 @@ pub(super) struct Hello {
 impl Hello {
     /// Of a device that may come in, without a clean start.
     pub(super) fn of(desk: &Desk, version: Version, client_id: &str, device: &str) -> Self {
+        Self::new(version, client_id, device, desk.secret(device))
+    }
+
+    pub(super) fn new(version: Version, client_id: &str, device: &str, password: String) -> Self {
         Self {
             version,
             client_id: client_id.to_owned(),
             user_name: Some(device.to_owned()),
-            password: desk.secret(device),
+            password,
             clean: false,
             keep_alive_s: 60,
             will: None,
