@@ -1,6 +1,9 @@
 //! Ninewatch: an IoT edge gateway for smart communities.
 #![allow(dead_code, reason = "the parts are being put together")]
 
+mod cli {
+    pub(crate) mod registry;
+}
 mod clock;
 mod config;
 mod engine;
@@ -9,6 +12,7 @@ mod intake;
 mod journal;
 mod lang;
 mod metrics;
+mod registry_file;
 mod scorer;
 
 use std::process::ExitCode;
