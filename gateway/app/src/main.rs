@@ -6,12 +6,17 @@ mod cli {
 }
 mod clock;
 mod config;
+mod demo {
+    pub(crate) mod city;
+}
 mod engine;
+mod forward;
 mod index;
 mod intake;
 mod journal;
 mod lang;
 mod metrics;
+mod mqtt_client;
 mod registry_file;
 mod scorer;
 
