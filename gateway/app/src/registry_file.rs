@@ -16,7 +16,8 @@ use ninewatch_core::site::Registry;
 
 use crate::config::Faults;
 
-const HEADER: &str = "# Written by `ninewatch place` and `ninewatch device`; other comments are lost at the next change.\n\n";
+const HEADER: &str =
+    "# Written by `ninewatch place` and `ninewatch device`; other comments are lost at the next change.\n\n";
 
 /// The file in this data folder.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {
