@@ -3,6 +3,7 @@
 //! What other programs may read (lists, exports, secrets) goes to standard output, what is for the
 //! person to standard error.
 
+mod import;
 mod sheet;
 #[cfg(test)]
 mod tests;
@@ -12,14 +13,13 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use unicode_width::UnicodeWidthStr;
 
-use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
+use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind};
 
 use crate::lang::Lang;
 use crate::registry_file::{self, Secret};
-use sheet::Sheet;
 
 /// What `place` can be told.
 #[derive(Debug, Args)]
@@ -172,7 +172,7 @@ fn place_to(args: PlaceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result
             remove(&mut registry.places, |place| place.id == id)
                 .with_context(|| format!("there is no place `{id}`; `ninewatch place list` shows them"))
         }),
-        PlaceCommand::Import { file } => import_places(dir, &file, lang),
+        PlaceCommand::Import { file } => import::places(dir, &file, lang),
         PlaceCommand::Export => {
             let mut csv = csv::Writer::from_writer(out);
             csv.write_record(["id", "name", "kind", "grid", "address"])?;
@@ -221,7 +221,7 @@ fn device_to(args: DeviceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Resu
             })?;
             tell(out, &secret, lang)
         }
-        DeviceCommand::Import { file, secrets } => import_devices(dir, &file, secrets.as_deref(), lang),
+        DeviceCommand::Import { file, secrets } => import::devices(dir, &file, secrets.as_deref(), lang),
         DeviceCommand::Export => {
             let mut csv = csv::Writer::from_writer(out);
             csv.write_record(["id", "type", "place", "spot", "person"])?;
@@ -233,103 +233,9 @@ fn device_to(args: DeviceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Resu
     }
 }
 
-fn import_places(dir: &Path, file: &Path, lang: Lang) -> anyhow::Result<()> {
-    let sheet = Sheet::read(file, &["id", "name", "kind", "grid"], &["address"])?;
-    let places = sheet.each(|row| {
-        let (id, name, grid, address) = (row.text("id"), row.text("name"), row.text("grid"), row.text("address"));
-        Ok(Place { id, name, kind: row.word("kind")?, grid, address })
-    })?;
-    let total = places.len();
-    let added = registry_file::update(dir, |registry| {
-        let before = registry.places.len();
-        for place in places {
-            match registry.places.iter_mut().find(|known| known.id == place.id) {
-                Some(known) => *known = place,
-                None => registry.places.push(place),
-            }
-        }
-        Ok(registry.places.len() - before)
-    })?;
-    report(added, total, lang);
-    Ok(())
-}
-
-fn import_devices(dir: &Path, file: &Path, secrets: Option<&Path>, lang: Lang) -> anyhow::Result<()> {
-    let sheet = Sheet::read(file, &["id", "type", "place"], &["spot", "person"])?;
-    let mut total = 0;
-    let mut written = None;
-    let added = registry_file::update(dir, |registry| {
-        let devices = sheet.each(|row| {
-            let place = row.text("place");
-            if registry.place(&place).is_none() {
-                return Err(row.fault(
-                    "place",
-                    format!("there is no place `{place}`"),
-                    "add it with `ninewatch place add`",
-                ));
-            }
-            let person = if row.text("person").is_empty() { None } else { Some(row.word("person")?) };
-            let (id, sensor_type, spot) = (row.text("id"), row.text("type"), row.text("spot"));
-            Ok(Device { id, sensor_type, place, spot, person, secret: String::new() })
-        })?;
-        total = devices.len();
-        let new = take_in(registry, devices)?;
-        if !new.is_empty() {
-            let path =
-                secrets.context("there are new devices; say with `--secrets FILE` where to write their secrets")?;
-            write_secrets(path, &new)?;
-            written = Some(path);
-        }
-        Ok(new.len())
-    });
-    if let (Err(_), Some(path)) = (&added, written) {
-        // These secrets open nothing.
-        std::fs::remove_file(path).with_context(|| format!("{} cannot be removed", path.display()))?;
-    }
-    report(added?, total, lang);
-    Ok(())
-}
-
-/// Puts devices into the registry; those that are there keep their secret. Gives (id, secret) of
-/// the new ones.
-fn take_in(registry: &mut Registry, devices: Vec<Device>) -> anyhow::Result<Vec<(String, Secret)>> {
-    let mut new = Vec::new();
-    for mut device in devices {
-        if let Some(known) = registry.devices.iter_mut().find(|known| known.id == device.id) {
-            device.secret = std::mem::take(&mut known.secret);
-            *known = device;
-        } else {
-            let secret = Secret::generate()?;
-            device.secret = secret.stored()?;
-            new.push((device.id.clone(), secret));
-            registry.devices.push(device);
-        }
-    }
-    Ok(new)
-}
-
-fn write_secrets(path: &Path, new: &[(String, Secret)]) -> anyhow::Result<()> {
-    if path.exists() {
-        bail!("{} is there already and may hold other secrets; name another file", path.display());
-    }
-    let mut text = String::from("id,secret\n");
-    for (id, secret) in new {
-        text.push_str(&format!("{id},{}\n", secret.shown()));
-    }
-    registry_file::write_private(path, text.as_bytes())
-}
-
 fn tell(out: &mut impl Write, secret: &Secret, lang: Lang) -> anyhow::Result<()> {
     eprintln!("{}", lang.pick("设备密钥，只显示这一次：", "The device's secret, shown this once:"));
     Ok(writeln!(out, "{}", secret.shown())?)
-}
-
-fn report(added: usize, total: usize, lang: Lang) {
-    let changed = total - added;
-    match lang {
-        Lang::Zh => eprintln!("新增 {added}，更新 {changed}"),
-        Lang::En => eprintln!("{added} added, {changed} updated"),
-    }
 }
 
 fn no_device(id: &str) -> String {

@@ -2,6 +2,7 @@
 
 use super::*;
 use clap::Parser;
+use ninewatch_core::site::Registry;
 use std::os::unix::fs::PermissionsExt;
 
 #[derive(Parser)]

@@ -24,6 +24,7 @@ use crate::engine::{Acked, Engine, Stopped};
 /// Acks taken at once.
 const ACKS: usize = 256;
 
+/// A connection at work.
 pub(super) struct Connection<S> {
     shared: Arc<Shared>,
     engine: Engine,
