@@ -3,6 +3,7 @@
 
 mod clock;
 mod config;
+mod console;
 mod engine;
 mod index;
 mod journal;
