@@ -12,6 +12,7 @@ use super::session::hex;
 #[derive(RustEmbed)]
 #[folder = "console"]
 #[exclude = "tests/*"]
+#[exclude = "package.json"]
 struct Pages;
 
 /// Whether there is a page of this path.

@@ -27,8 +27,8 @@ use crate::journal;
 
 /// Screens, phones and programs that listen at the same time.
 pub(super) const LISTENERS: usize = 128;
-/// Between signs of life while nothing happens.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Between signs of life while nothing happens. Tests have less patience.
+const HEARTBEAT: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(15) };
 /// Changes read from the log at a time.
 const CHUNK: usize = 256;
 
