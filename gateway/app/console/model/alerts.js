@@ -26,7 +26,12 @@ export function listenFrom(board) {
 export function changed(board, change) {
   if (change.seq <= board.heard) return board;
   const step = {
-    seq: change.seq, at_ms: change.at_ms, kind: change.kind, by: change.by, note: change.note, alert: change.alert,
+    seq: change.seq,
+    at_ms: change.at_ms,
+    kind: change.kind,
+    by: change.by,
+    note: change.note,
+    alert: change.alert,
   };
   const recent = [step, ...board.recent].slice(0, RECENT);
   if (change.seq <= board.seq) return { ...board, heard: change.seq, recent };

@@ -42,12 +42,12 @@ export function ticking(ms) {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
 }
 
-/** A span in its largest unit: "42 秒", "3 min", "2 天". */
+/** A span in a unit that says enough: "94 秒", "3 min", "2 天". */
 export function span(lang, ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 60) return sentence(lang, "time.second", { n: seconds });
-  if (seconds < 3600) return sentence(lang, "time.minute", { n: Math.floor(seconds / 60) });
-  if (seconds < 86_400) return sentence(lang, "time.hour", { n: Math.floor(seconds / 3600) });
+  if (seconds < 120) return sentence(lang, "time.second", { n: seconds });
+  if (seconds < 7200) return sentence(lang, "time.minute", { n: Math.floor(seconds / 60) });
+  if (seconds < 172_800) return sentence(lang, "time.hour", { n: Math.floor(seconds / 3600) });
   return sentence(lang, "time.day", { n: Math.floor(seconds / 86_400) });
 }
 

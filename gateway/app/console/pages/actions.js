@@ -23,8 +23,12 @@ export function actionPanel(panel, alert, done) {
     panel,
     h("h2", { id: "act-title" }, t("act.title")),
     failed,
-    first ? form(first, alert, send) : h("p", { class: "act-closed" }, icon("check"), t("act.closed", { verdict: t(`verdict.${alert.verdict}`) })),
-    others.map((step) => h("details", { class: "act-other" }, h("summary", {}, summaryOf(step)), form(step, alert, send))),
+    first
+      ? form(first, alert, send)
+      : h("p", { class: "act-closed" }, icon("check"), t("act.closed", { verdict: t(`verdict.${alert.verdict}`) })),
+    others.map((step) =>
+      h("details", { class: "act-other" }, h("summary", {}, summaryOf(step)), form(step, alert, send)),
+    ),
   );
 }
 
@@ -61,8 +65,13 @@ function form(step, alert, send) {
   if (step === "accept") {
     return h(
       "div",
-      { class: "act" },
-      h("button", { type: "button", class: "primary big", on: { click: () => send("accept", {}) } }, icon("check"), t("act.accept")),
+      { class: `act sev-${alert.severity}` },
+      h(
+        "button",
+        { type: "button", class: "primary big accept", on: { click: () => send("accept", {}) } },
+        icon("check"),
+        t("act.accept"),
+      ),
       h("p", { class: "muted" }, t("act.accept_hint")),
     );
   }
@@ -70,7 +79,14 @@ function form(step, alert, send) {
   const note = h("textarea", { id: field("note"), rows: "2", maxlength: "2000" });
   const optional = h("span", { class: "muted" }, t("act.optional"));
   const noteLabel = step === "handle" ? t("act.handle_note") : t("act.note");
-  const to = h("input", { id: field("to"), list: "sent-lately", maxlength: "200", autocomplete: "off", placeholder: t("act.to_hint"), required: true });
+  const to = h("input", {
+    id: field("to"),
+    list: "sent-lately",
+    maxlength: "200",
+    autocomplete: "off",
+    placeholder: t("act.to_hint"),
+    required: true,
+  });
   const verdicts = verdictsFor(step).map((verdict) =>
     h(
       "label",
@@ -92,11 +108,23 @@ function form(step, alert, send) {
     "form",
     { class: "act", on: { submit } },
     step === "dispatch"
-      ? [h("label", { for: to.id }, t("act.to")), to, h("datalist", { id: "sent-lately" }, sentLately().map((name) => h("option", { value: name })))]
+      ? [
+          h("label", { for: to.id }, t("act.to")),
+          to,
+          h(
+            "datalist",
+            { id: "sent-lately" },
+            sentLately().map((name) => h("option", { value: name })),
+          ),
+        ]
       : null,
     closes ? h("fieldset", { class: "verdicts" }, h("legend", {}, t("act.verdict")), verdicts) : null,
     h("label", { for: note.id }, noteLabel, " ", optional),
     note,
-    h("button", { type: "submit", class: step === "close_early" ? "" : "primary" }, t(closes ? "act.close" : `act.${step === "dispatch" && alert.dispatched_to ? "dispatch_again" : step}`)),
+    h(
+      "button",
+      { type: "submit", class: step === "close_early" ? "quiet" : "primary" },
+      t(closes ? "act.close" : `act.${step === "dispatch" && alert.dispatched_to ? "dispatch_again" : step}`),
+    ),
   );
 }

@@ -15,6 +15,8 @@ import { actionPanel } from "./actions.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
 const OPEN_FINDINGS = 2;
+/** As in style/alert.css. */
+const NARROW = matchMedia("(max-width: 60rem)");
 
 /** Shows the alert `id` in `root`; gives the way to leave it. */
 export function alertPage(root, id) {
@@ -31,8 +33,17 @@ export function alertPage(root, id) {
     root,
     h("a", { class: "back", href: "#/" }, icon("back"), t("alert.back")),
     parts.failed,
-    h("article", { class: "alert" }, parts.head, parts.act, parts.evidence, parts.side),
+    h(
+      "article",
+      { class: "alert" },
+      h("div", { class: "alert-main" }, parts.head, parts.evidence),
+      h("div", { class: "alert-column" }, parts.act, parts.side),
+    ),
   );
+  // What to do stands beside the evidence, or where there is no room for that, before it.
+  const arrange = () => (NARROW.matches ? parts.head.after(parts.act) : parts.side.before(parts.act));
+  arrange();
+  NARROW.addEventListener("change", arrange);
 
   const draw = ({ evidence = true } = {}) => {
     if (!record || left) return;
@@ -52,7 +63,10 @@ export function alertPage(root, id) {
     } catch (error) {
       if (left) return;
       const again = h("button", { type: "button", on: { click: load } }, t("app.retry"));
-      replace(parts.failed, h("p", { class: "form-error", role: "alert" }, problem(error), " ", error.code === "no_alert" ? null : again));
+      replace(
+        parts.failed,
+        h("p", { class: "form-error", role: "alert" }, problem(error), " ", error.code === "no_alert" ? null : again),
+      );
     }
   };
   let seq = live.board.seq;
@@ -64,6 +78,7 @@ export function alertPage(root, id) {
     }),
     onSite(() => draw()),
     tickAges(root),
+    () => NARROW.removeEventListener("change", arrange),
   ];
   load();
   return () => {
@@ -75,8 +90,14 @@ export function alertPage(root, id) {
 function drawHead(head, { alert }) {
   head.className = `alert-head sev-${alert.severity} is-${alert.status}`;
   const now = STATUSES.indexOf(alert.status);
+  const where = place(alert.place);
   const step = (status, index) =>
-    h("li", { class: index < now ? "done" : index === now ? "now" : "", "aria-current": index === now ? "step" : null }, index < now || alert.status === "closed" ? icon("check") : h("span", { class: "bead" }), h("span", {}, t(`status.${status}`)));
+    h(
+      "li",
+      { class: index < now ? "done" : index === now ? "now" : "", "aria-current": index === now ? "step" : null },
+      index < now || alert.status === "closed" ? icon("check") : h("span", { class: "bead" }),
+      h("span", {}, t(`status.${status}`)),
+    );
   replace(
     head,
     h(
@@ -85,11 +106,29 @@ function drawHead(head, { alert }) {
       severityMark(alert.severity),
       h("span", { class: "alert-scene" }, t(`scene.${alert.scene}`)),
       h("span", { class: "alert-number" }, t("alert.number", { number: alert.number })),
-      alert.status === "closed" ? h("time", { class: "muted" }, moment(alert.raised_at_ms, true)) : age(alert.raised_at_ms),
+      alert.status === "closed"
+        ? h("time", { class: "muted" }, moment(alert.raised_at_ms, true))
+        : age(alert.raised_at_ms),
     ),
-    h("h1", { tabindex: "-1" }, say(alert.title), h("span", { class: "alert-where" }, placeName(alert.place))),
+    h(
+      "h1",
+      { tabindex: "-1" },
+      say(alert.title),
+      h(
+        "span",
+        { class: "alert-where" },
+        [placeName(alert.place), where?.grid, where?.address].filter(Boolean).join(" · "),
+      ),
+    ),
     h("p", { class: "alert-reason" }, say(alert.reason)),
-    alert.recovered_at_ms ? h("p", { class: "alert-recovered" }, icon("check"), t("alert.recovered", { time: moment(alert.recovered_at_ms, true) })) : null,
+    alert.recovered_at_ms
+      ? h(
+          "p",
+          { class: "alert-recovered" },
+          icon("check"),
+          t("alert.recovered", { time: moment(alert.recovered_at_ms, true) }),
+        )
+      : null,
     h("ol", { class: "plain stepper", "aria-label": t("alert.life") }, STATUSES.map(step)),
   );
 }
@@ -104,7 +143,14 @@ function drawSide(side, { alert, life }) {
     ...(where?.address ? fact(t("alert.address"), where.address) : []),
     ...fact(
       t("alert.devices"),
-      alert.devices.map((id) => h("span", { class: "fact-device" }, icon(device(id)?.class ?? "unknown"), h("span", {}, deviceName(id), h("span", { class: "muted device-id" }, id)))),
+      alert.devices.map((id) =>
+        h(
+          "span",
+          { class: "fact-device" },
+          icon(device(id)?.class ?? "unknown"),
+          h("span", {}, deviceName(id), h("span", { class: "muted device-id" }, id)),
+        ),
+      ),
     ),
     ...fact(t("alert.raised_at"), moment(alert.raised_at_ms, true)),
     ...fact(t("alert.occurrences"), String(alert.occurrences)),
@@ -115,8 +161,22 @@ function drawSide(side, { alert, life }) {
   ];
   replace(
     side,
-    h("section", { class: "panel", "aria-labelledby": "facts-title" }, h("h2", { id: "facts-title" }, t("alert.facts")), h("dl", { class: "facts" }, facts)),
-    h("section", { class: "panel", "aria-labelledby": "timeline-title" }, h("h2", { id: "timeline-title" }, t("alert.timeline")), h("ol", { class: "plain timeline" }, [...life].reverse().map((step) => lifeStep(step, alert)))),
+    h(
+      "section",
+      { class: "panel", "aria-labelledby": "facts-title" },
+      h("h2", { id: "facts-title" }, t("alert.facts")),
+      h("dl", { class: "facts" }, facts),
+    ),
+    h(
+      "section",
+      { class: "panel", "aria-labelledby": "timeline-title" },
+      h("h2", { id: "timeline-title" }, t("alert.timeline")),
+      h(
+        "ol",
+        { class: "plain timeline" },
+        [...life].reverse().map((step) => lifeStep(step, alert)),
+      ),
+    ),
   );
 }
 
@@ -126,8 +186,19 @@ function lifeStep(step, alert) {
   return h(
     "li",
     { class: `life life-${step.kind}` },
-    h("span", { class: "life-what" }, t(`change.${step.kind}`), to || verdict ? h("span", { class: "life-detail" }, to ?? verdict) : null),
-    h("span", { class: "life-when" }, h("time", {}, moment(step.at_ms, true)), " · ", step.by ?? t("alert.gateway_did")),
+    h(
+      "span",
+      { class: "life-what" },
+      t(`change.${step.kind}`),
+      to || verdict ? h("span", { class: "life-detail" }, to ?? verdict) : null,
+    ),
+    h(
+      "span",
+      { class: "life-when" },
+      h("time", {}, moment(step.at_ms, true)),
+      " · ",
+      step.by ?? t("alert.gateway_did"),
+    ),
     step.note ? h("p", { class: "life-note" }, step.note) : null,
   );
 }
@@ -145,7 +216,11 @@ function drawEvidence(box, { alert, evidence }) {
 
 /** Findings further back: drawn when somebody wants to see them. */
 function later(findings, alert) {
-  const details = h("details", { class: "more-findings" }, h("summary", {}, t("alert.more_findings", { count: findings.length })));
+  const details = h(
+    "details",
+    { class: "more-findings" },
+    h("summary", {}, t("alert.more_findings", { count: findings.length })),
+  );
   details.addEventListener("toggle", () => {
     if (details.open && details.childElementCount === 1) details.append(...findings.map((one) => finding(one, alert)));
   });
@@ -157,10 +232,27 @@ function finding(evidence, alert) {
   return h(
     "section",
     { class: `finding panel sev-${alert.severity}` },
-    h("h3", {}, h("span", { class: "finding-device" }, icon(device(evidence.device)?.class ?? "unknown"), deviceName(evidence.device)), h("time", { class: "muted" }, moment(evidence.at_ms, true))),
-    h("p", { class: "finding-reason" }, say(evidence.reason)),
+    h(
+      "h3",
+      {},
+      h(
+        "span",
+        { class: "finding-device" },
+        icon(device(evidence.device)?.class ?? "unknown"),
+        deviceName(evidence.device),
+      ),
+      h("time", { class: "muted" }, moment(evidence.at_ms, true)),
+    ),
+    // The gravest finding's reason stands in the head already.
+    say(evidence.reason) === say(alert.reason) ? null : h("p", { class: "finding-reason" }, say(evidence.reason)),
     evidence.score ? score(evidence.score) : null,
-    groups.length > 0 ? h("div", { class: "charts" }, groups.map((group) => chart(group, evidence.at_ms))) : null,
+    groups.length > 0
+      ? h(
+          "div",
+          { class: "charts" },
+          groups.map((group) => chart(group, evidence.at_ms)),
+        )
+      : null,
     groups.length === 0 && !evidence.score ? h("p", { class: "muted" }, t("alert.no_series")) : null,
   );
 }
@@ -169,7 +261,12 @@ function finding(evidence, alert) {
 function score({ model, version, value, threshold, features }) {
   const yes = value >= threshold;
   const text = t(yes ? "score.yes" : "score.no", { value: value.toFixed(2), threshold: threshold.toFixed(2) });
-  const bar = h("div", { class: `score-bar${yes ? " is-yes" : ""}`, role: "img", "aria-label": text }, h("span", { class: "score-fill" }), h("span", { class: "score-limit" }));
+  const bar = h(
+    "div",
+    { class: `score-bar${yes ? " is-yes" : ""}`, role: "img", "aria-label": text },
+    h("span", { class: "score-fill" }),
+    h("span", { class: "score-limit" }),
+  );
   bar.style.setProperty("--value", `${Math.max(0, Math.min(1, value)) * 100}%`);
   bar.style.setProperty("--limit", `${Math.max(0, Math.min(1, threshold)) * 100}%`);
   return h(
@@ -178,7 +275,24 @@ function score({ model, version, value, threshold, features }) {
     h("p", { class: "score-title" }, h("strong", {}, t("score.title", { model, version })), h("span", {}, text)),
     bar,
     features.length > 0
-      ? h("details", { class: "values" }, h("summary", {}, t("score.features")), h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, features.map(([name, of]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, number(of))))))))
+      ? h(
+          "details",
+          { class: "values" },
+          h("summary", {}, t("score.features")),
+          h(
+            "div",
+            { class: "scroll" },
+            h(
+              "table",
+              {},
+              h(
+                "tbody",
+                {},
+                features.map(([name, of]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, number(of)))),
+              ),
+            ),
+          ),
+        )
       : null,
   );
 }

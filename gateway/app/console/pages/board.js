@@ -8,7 +8,7 @@ import { icon, severityShape } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
-import { deviceName, onSite, place, placeName, refreshSite } from "../ui/site.js";
+import { device, onSite, place, placeName, refreshSite } from "../ui/site.js";
 
 /** What is looked for. It stays while one goes to an alert and back. */
 const filter = { severities: new Set(), scenes: new Set() };
@@ -40,7 +40,12 @@ export function boardPage(root) {
         parts.lists,
         parts.hidden,
       ),
-      h("aside", { class: "recent", "aria-labelledby": "recent-title" }, h("h2", { id: "recent-title" }, t("board.recent")), parts.recent),
+      h(
+        "aside",
+        { class: "recent", "aria-labelledby": "recent-title" },
+        h("h2", { id: "recent-title" }, t("board.recent")),
+        parts.recent,
+      ),
     ),
   );
   const draw = () => drawBoard(parts, draw);
@@ -67,7 +72,21 @@ function drawBoard(parts, draw) {
     hidden > 0
       ? [
           t("board.filtered_out", { count: hidden }),
-          h("button", { type: "button", class: "quiet", on: { click: () => { filter.severities.clear(); filter.scenes.clear(); draw(); } } }, t("board.show_all")),
+          h(
+            "button",
+            {
+              type: "button",
+              class: "quiet",
+              on: {
+                click: () => {
+                  filter.severities.clear();
+                  filter.scenes.clear();
+                  draw();
+                },
+              },
+            },
+            t("board.show_all"),
+          ),
         ]
       : null,
   );
@@ -92,14 +111,21 @@ function drawCounters(box, draw) {
           type: "button",
           class: `counter sev-${severity}${waiting > 0 ? " has-waiting" : ""}${open === 0 ? " is-empty" : ""}`,
           "aria-pressed": String(filter.severities.has(severity)),
-          "aria-label": t("board.count", { severity: t(`severity.${severity}`), count: open, waiting }),
           "data-focus": severity,
           on: { click: () => toggle(filter.severities, severity, draw) },
         },
         severityShape(severity),
         h("span", { class: "counter-word" }, t(`severity.${severity}`)),
         h("span", { class: "counter-number" }, String(open)),
-        h("span", { class: "counter-waiting" }, waiting > 0 ? t("board.waiting", { count: waiting }) : open > 0 ? t("board.none_waiting") : t("board.empty_severity")),
+        h(
+          "span",
+          { class: "counter-waiting" },
+          waiting > 0
+            ? t("board.waiting", { count: waiting })
+            : open > 0
+              ? t("board.none_waiting")
+              : t("board.empty_severity"),
+        ),
       );
     },
   });
@@ -111,7 +137,8 @@ function drawScenes(box, draw) {
   const chips = [null, ...SCENES.filter((scene) => scene !== "employment" || count(scene) > 0)];
   reconcile(box, chips, {
     key: (scene) => scene ?? "all",
-    mark: (scene) => `${scene ? count(scene) : open.length} ${scene ? filter.scenes.has(scene) : filter.scenes.size === 0}`,
+    mark: (scene) =>
+      `${scene ? count(scene) : open.length} ${scene ? filter.scenes.has(scene) : filter.scenes.size === 0}`,
     make: (scene) =>
       h(
         "button",
@@ -137,56 +164,90 @@ function drawScenes(box, draw) {
 function drawLists(parts, alerts, draw) {
   const sections = SEVERITIES.filter((severity) => alerts.some((alert) => alert.severity === severity));
   const calm = live.board.open.size === 0 && live.feed === "live";
-  const loading = live.board === undefined || (live.feed === "connecting" && live.board.seq === 0);
+  const loading = live.feed === "connecting" && live.board.seq === 0;
   const items = sections.length > 0 ? sections : calm ? ["calm"] : loading ? ["loading"] : [];
   reconcile(parts.lists, items, {
     key: (item) => item,
     mark: () => "",
     make: (item) => {
       if (item === "loading") return h("p", { class: "muted loading" }, t("app.loading"));
-      if (item === "calm") return h("div", { class: "calm" }, icon("shield"), h("p", { class: "calm-word" }, t("board.calm")), h("p", { class: "muted" }, t("board.calm_more")));
+      if (item === "calm")
+        return h(
+          "div",
+          { class: "calm" },
+          icon("shield"),
+          h("p", { class: "calm-word" }, t("board.calm")),
+          h("p", { class: "muted" }, t("board.calm_more")),
+        );
       return h(
         "section",
         { class: `list sev-${item}`, "aria-labelledby": `list-${item}` },
         h("h2", { id: `list-${item}`, class: "list-title" }, severityShape(item), t(`severity.${item}`)),
-        h("ul", { class: "plain cards" }),
+        h("ul", { class: "plain cards waiting" }),
+        h("ul", { class: "plain cards in-hand" }),
       );
     },
   });
   for (const severity of sections) {
-    reconcile(parts.lists.querySelector(`[data-key="${severity}"] .cards`), alerts.filter((alert) => alert.severity === severity), {
-      key: (alert) => alert.id,
-      mark: (alert) => `${alert.updated_at_ms} ${alert.status} ${alert.occurrences} ${placeName(alert.place)} ${deviceName(alert.devices[0])} ${accepting.has(alert.id)}`,
-      make: (alert) => card(alert, parts, draw),
-    });
+    const list = parts.lists.querySelector(`[data-key="${severity}"]`);
+    const ofList = alerts.filter((alert) => alert.severity === severity);
+    for (const [box, waits] of [
+      [".waiting", true],
+      [".in-hand", false],
+    ]) {
+      reconcile(
+        list.querySelector(box),
+        ofList.filter((alert) => (alert.status === "raised") === waits),
+        {
+          key: (alert) => alert.id,
+          mark: (alert) => JSON.stringify([alert, spotOf(alert), accepting.has(alert.id)]),
+          make: (alert) => card(alert, parts, draw),
+        },
+      );
+    }
   }
 }
 
+/** Where it is, as far as a glance needs it: place, spot, grid. */
+function spotOf(alert) {
+  return [placeName(alert.place), device(alert.devices[0])?.spot, place(alert.place)?.grid].filter(Boolean).join(" · ");
+}
+
 function card(alert, parts, draw) {
-  const where = place(alert.place);
-  const more = [];
-  if (alert.escalation > 0 && alert.status === "raised") more.push(h("span", { class: "tag tag-escalated" }, icon("up"), t("board.escalated", { level: alert.escalation })));
-  if (alert.recovered_at_ms) more.push(h("span", { class: "tag tag-recovered" }, icon("check"), t("board.recovered")));
-  if (alert.devices.length > 1) more.push(h("span", { class: "tag" }, t("board.devices", { count: alert.devices.length })));
-  if (alert.occurrences > 1) more.push(h("span", { class: "tag" }, t("board.occurrences", { count: alert.occurrences })));
+  const waits = alert.status === "raised";
   const title = say(alert.title);
+  const tags = [];
+  if (alert.escalation > 0 && waits)
+    tags.push(h("span", { class: "tag tag-escalated" }, icon("up"), t("board.escalated", { level: alert.escalation })));
+  if (alert.recovered_at_ms) tags.push(h("span", { class: "tag tag-recovered" }, icon("check"), t("board.recovered")));
+  if (alert.devices.length > 1)
+    tags.push(h("span", { class: "tag" }, t("board.devices", { count: alert.devices.length })));
+  if (alert.occurrences > 1)
+    tags.push(h("span", { class: "tag" }, t("board.occurrences", { count: alert.occurrences })));
   return h(
     "li",
     { class: `card sev-${alert.severity} is-${alert.status}` },
     h(
       "a",
       { class: "card-link", href: `#/alerts/${alert.id}`, "data-focus": "open" },
-      h("span", { class: "card-top" }, severityMark(alert.severity), h("span", { class: "card-number" }, t("alert.number", { number: alert.number })), age(alert.raised_at_ms)),
+      h(
+        "span",
+        { class: "card-top" },
+        severityMark(alert.severity),
+        h("span", { class: "card-number" }, t("alert.number", { number: alert.number })),
+        waits ? null : statusMark(alert.status),
+        age(alert.raised_at_ms),
+      ),
       h("span", { class: "card-title" }, title),
-      h("span", { class: "card-place" }, icon("place"), h("span", {}, [placeName(alert.place), where?.grid].filter(Boolean).join(" · "))),
-      h("span", { class: "card-reason" }, say(alert.reason)),
+      h("span", { class: "card-place" }, icon("place"), h("span", {}, spotOf(alert))),
+      waits ? h("span", { class: "card-reason" }, say(alert.reason)) : null,
     ),
     h(
       "div",
       { class: "card-foot" },
-      h("span", { class: "card-state" }, statusMark(alert.status), holder(alert)),
-      more.length > 0 ? h("span", { class: "tags" }, more) : null,
-      alert.status === "raised"
+      waits ? h("span", { class: "visually-hidden" }, t("status.raised")) : holder(alert),
+      tags.length > 0 ? h("span", { class: "tags" }, tags) : null,
+      waits
         ? h(
             "button",
             {
@@ -206,8 +267,10 @@ function card(alert, parts, draw) {
 
 /** Who has it, and who was sent. */
 function holder(alert) {
-  if (alert.dispatched_to) return h("span", { class: "held" }, icon("send"), t("board.sent", { to: alert.dispatched_to }));
-  if (alert.accepted_by) return h("span", { class: "held" }, icon("person"), t("board.held", { by: alert.accepted_by }));
+  if (alert.dispatched_to)
+    return h("span", { class: "held" }, icon("send"), t("board.sent", { to: alert.dispatched_to }));
+  if (alert.accepted_by)
+    return h("span", { class: "held" }, icon("person"), t("board.held", { by: alert.accepted_by }));
   return null;
 }
 
@@ -241,7 +304,13 @@ function drawRecent(list) {
         h(
           "a",
           { href: `#/alerts/${alert.id}` },
-          h("span", { class: "step-what" }, severityShape(alert.severity), t(`change.${step.kind}`), step.by ? h("span", { class: "step-by" }, step.by) : null),
+          h(
+            "span",
+            { class: "step-what" },
+            severityShape(alert.severity),
+            t(`change.${step.kind}`),
+            step.by ? h("span", { class: "step-by" }, step.by) : null,
+          ),
           h("span", { class: "step-alert" }, `${placeName(alert.place)} · ${say(alert.title)}`),
         ),
       );

@@ -22,14 +22,30 @@ export function devicesPage(root) {
     grids: h("div", { class: "grids" }),
     failed: h("p", { class: "form-error", role: "alert" }),
   };
-  const search = h("input", { type: "search", id: "search", placeholder: t("devices.search"), "aria-label": t("devices.search"), value: filter.text, autocomplete: "off", spellcheck: "false" });
+  const search = h("input", {
+    type: "search",
+    id: "search",
+    placeholder: t("devices.search"),
+    "aria-label": t("devices.search"),
+    value: filter.text,
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   search.addEventListener("input", () => {
     filter.text = search.value;
     draw();
   });
   const classes = h(
     "select",
-    { "aria-label": t("devices.class"), on: { change: () => { filter.sensorClass = classes.value; draw(); } } },
+    {
+      "aria-label": t("devices.class"),
+      on: {
+        change: () => {
+          filter.sensorClass = classes.value;
+          draw();
+        },
+      },
+    },
     h("option", { value: "" }, t("devices.all_classes")),
     CLASSES.map((name) => h("option", { value: name, selected: name === filter.sensorClass }, t(`class.${name}`))),
   );
@@ -45,7 +61,13 @@ export function devicesPage(root) {
       "div",
       { class: "devices" },
       h("div", { class: "devices-head" }, h("h1", {}, t("devices.title")), parts.summary),
-      h("div", { class: "devices-filter" }, h("span", { class: "search" }, icon("search"), search), classes, parts.states),
+      h(
+        "div",
+        { class: "devices-filter" },
+        h("span", { class: "search" }, icon("search"), search),
+        classes,
+        parts.states,
+      ),
       parts.failed,
       parts.grids,
     ),
@@ -59,15 +81,34 @@ export function devicesPage(root) {
 
 function drawPage(parts, draw) {
   const all = devices();
-  const count = (state) => all.filter((device) => (state === "all" ? true : state === "trouble" ? troubles(device).length > 0 : troubles(device).includes(state))).length;
-  replace(parts.summary, all.length > 0 ? t("devices.summary", { places: places().length, devices: all.length, trouble: count("trouble") }) : null);
+  const count = (state) =>
+    all.filter((device) =>
+      state === "all" ? true : state === "trouble" ? troubles(device).length > 0 : troubles(device).includes(state),
+    ).length;
+  replace(
+    parts.summary,
+    all.length > 0
+      ? t("devices.summary", { places: places().length, devices: all.length, trouble: count("trouble") })
+      : null,
+  );
   reconcile(parts.states, STATES, {
     key: (state) => state,
     mark: (state) => `${filter.state === state} ${count(state)}`,
     make: (state) =>
       h(
         "button",
-        { type: "button", class: `scene state-${state}`, "aria-pressed": String(filter.state === state), "data-focus": state, on: { click: () => { filter.state = state; draw(); } } },
+        {
+          type: "button",
+          class: `scene state-${state}`,
+          "aria-pressed": String(filter.state === state),
+          "data-focus": state,
+          on: {
+            click: () => {
+              filter.state = state;
+              draw();
+            },
+          },
+        },
         t(`devices.${state}`),
         h("span", { class: "scene-count" }, String(count(state))),
       ),
@@ -79,7 +120,12 @@ function drawPage(parts, draw) {
     mark: ({ grid }) => (grid ? "" : nothing),
     make: ({ grid }) =>
       grid
-        ? h("section", { class: "grid-section" }, h("h2", {}, t("devices.grid", { grid })), h("div", { class: "places" }))
+        ? h(
+            "section",
+            { class: "grid-section" },
+            h("h2", {}, t("devices.grid", { grid })),
+            h("div", { class: "places" }),
+          )
         : h("p", { class: "muted loading" }, t(nothing)),
   });
   for (const { grid, groups } of grids) {
@@ -93,9 +139,22 @@ function drawPage(parts, draw) {
 }
 
 function placeCard({ place, devices: inside }) {
-  const marks = [];
-  if (place.silent_devices > 0) marks.push(h("span", { class: "tag tag-silent" }, icon("cut"), t("devices.silent_count", { count: place.silent_devices })));
-  if (place.open_alerts > 0) marks.push(h("span", { class: `tag tag-open sev-${place.worst_severity}` }, severityShape(place.worst_severity), t("devices.open_alerts", { count: place.open_alerts })));
+  // Whom the devices of a home care for is said once.
+  const persons = [...new Set(inside.map((device) => device.person).filter(Boolean))];
+  const about = [t(`kind.${place.kind}`), ...persons.map((person) => t(`person.${person}`)), place.address];
+  const silent = place.silent_devices > 0;
+  const open = place.open_alerts > 0;
+  const marks = [
+    silent &&
+      h("span", { class: "tag tag-silent" }, icon("cut"), t("devices.silent_count", { count: place.silent_devices })),
+    open &&
+      h(
+        "span",
+        { class: `tag tag-open sev-${place.worst_severity}` },
+        severityShape(place.worst_severity),
+        t("devices.open_alerts", { count: place.open_alerts }),
+      ),
+  ];
   return h(
     "section",
     { class: `place panel${place.worst_severity ? ` has-open sev-${place.worst_severity}` : ""}` },
@@ -103,7 +162,7 @@ function placeCard({ place, devices: inside }) {
       "header",
       { class: "place-head" },
       h("h3", {}, place.name),
-      h("p", { class: "muted" }, [t(`kind.${place.kind}`), place.address].filter(Boolean).join(" · ")),
+      h("p", { class: "muted" }, about.filter(Boolean).join(" · ")),
       h("p", { class: "place-marks" }, marks),
     ),
     h("ul", { class: "plain device-list" }, inside.map(deviceRow)),
@@ -121,9 +180,16 @@ function deviceRow(device) {
     h(
       "div",
       { class: "device-main" },
-      h("p", { class: "device-name" }, h("strong", {}, device.spot || device.id), h("span", { class: "muted" }, name), device.person ? h("span", { class: "tag" }, t(`person.${device.person}`)) : null),
+      h("p", { class: "device-name" }, h("strong", {}, device.spot || device.id), h("span", { class: "muted" }, name)),
       h("p", { class: "device-values" }, device.values.filter((one) => one.field !== "battery_percent").map(reading)),
-      found.includes("clock") ? h("p", { class: "device-clock" }, icon("clock"), t(fast ? "devices.fast" : "devices.slow", { span: span(Math.abs(device.skew_ms)) })) : null,
+      found.includes("clock")
+        ? h(
+            "p",
+            { class: "device-clock" },
+            icon("clock"),
+            t(fast ? "devices.fast" : "devices.slow", { span: span(Math.abs(device.skew_ms)) }),
+          )
+        : null,
     ),
     h("div", { class: "device-side" }, seen(device), charge(device, found)),
   );
@@ -131,8 +197,18 @@ function deviceRow(device) {
 
 function reading({ field, unit, value }) {
   const isSwitch = unit === "" && (value === 0 || value === 1);
-  const text = isSwitch ? t(value ? "chart.on" : "chart.off") : typeof value === "number" ? quantity(value, unit) : value;
-  return h("span", { class: "value" }, h("span", { class: "muted" }, fieldName(field)), " ", h("span", { class: "value-number" }, text));
+  const text = isSwitch
+    ? t(value ? "chart.on" : "chart.off")
+    : typeof value === "number"
+      ? quantity(value, unit)
+      : value;
+  return h(
+    "span",
+    { class: "value" },
+    h("span", { class: "muted" }, fieldName(field)),
+    " ",
+    h("span", { class: "value-number" }, text),
+  );
 }
 
 function seen(device) {
@@ -151,5 +227,10 @@ function charge(device, found) {
   if (device.battery_percent === null) return null;
   const percent = Math.round(device.battery_percent);
   const low = found.includes("battery");
-  return h("span", { class: `charge${low ? " is-low" : ""}`, title: t("devices.battery_at", { percent }) }, battery(percent, low), `${percent}%`);
+  return h(
+    "span",
+    { class: `charge${low ? " is-low" : ""}`, title: t("devices.battery_at", { percent }) },
+    battery(percent, low),
+    `${percent}%`,
+  );
 }

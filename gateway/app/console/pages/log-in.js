@@ -11,9 +11,26 @@ import { languageSwitch, themeSwitch } from "../ui/tools.js";
 export function logInPage(root, { expired, entered, redraw }) {
   const failed = h("p", { class: "form-error", role: "alert" });
   const submit = h("button", { class: "primary", type: "submit" }, t("login.submit"));
-  const account = h("input", { id: "account", name: "username", autocomplete: "username", autocapitalize: "none", spellcheck: "false", required: true });
-  const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
-  const reveal = h("input", { type: "checkbox", id: "reveal", on: { change: () => (password.type = reveal.checked ? "text" : "password") } });
+  const account = h("input", {
+    id: "account",
+    name: "username",
+    autocomplete: "username",
+    autocapitalize: "none",
+    spellcheck: "false",
+    required: true,
+  });
+  const password = h("input", {
+    id: "password",
+    name: "password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
+  const reveal = h("input", {
+    type: "checkbox",
+    id: "reveal",
+    on: { change: () => (password.type = reveal.checked ? "text" : "password") },
+  });
 
   const send = async (event) => {
     event.preventDefault();
@@ -23,7 +40,9 @@ export function logInPage(root, { expired, entered, redraw }) {
     replace(submit, t("login.busy"));
     replace(failed);
     try {
-      entered(await ask("/session", { method: "POST", body: { account: account.value.trim(), password: password.value } }));
+      entered(
+        await ask("/session", { method: "POST", body: { account: account.value.trim(), password: password.value } }),
+      );
     } catch (error) {
       replace(failed, problem(error));
       submit.disabled = false;
@@ -43,7 +62,9 @@ export function logInPage(root, { expired, entered, redraw }) {
         "form",
         { class: "panel", on: { submit: send } },
         h("h1", {}, t("login.title")),
-        expired ? h("p", { class: "form-error", role: "alert" }, t("login.expired")) : h("p", { class: "muted" }, t("login.intro")),
+        expired
+          ? h("p", { class: "form-error", role: "alert" }, t("login.expired"))
+          : h("p", { class: "muted" }, t("login.intro")),
         h("label", { for: "account" }, t("login.account")),
         account,
         h("label", { for: "password" }, t("login.password")),

@@ -39,7 +39,11 @@ export async function ask(path, options) {
 
 /** How the gateway is. That it is down is an answer too. */
 export async function health() {
-  const response = await fetch("/api/v1/health", { headers: HEADERS, signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+  const response = await fetch("/api/v1/health", {
+    headers: HEADERS,
+    signal: AbortSignal.timeout(PATIENCE_MS),
+    cache: "no-store",
+  });
   return response.json();
 }
 

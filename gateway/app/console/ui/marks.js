@@ -7,7 +7,12 @@ import { now, t } from "./say.js";
 
 /** Shape and word of a severity. */
 export function severityMark(severity) {
-  return h("span", { class: `severity sev-${severity}` }, severityShape(severity), h("span", { class: "severity-word" }, t(`severity.${severity}`)));
+  return h(
+    "span",
+    { class: `severity sev-${severity}` },
+    severityShape(severity),
+    h("span", { class: "severity-word" }, t(`severity.${severity}`)),
+  );
 }
 
 /** The word of a status. */

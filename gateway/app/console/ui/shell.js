@@ -2,6 +2,7 @@
 
 import { waiting, sounding } from "../model/alerts.js";
 import { span as formatSpan, timeOfDay } from "../model/format.js";
+import { knows } from "../model/text.js";
 import { ask, health } from "./api.js";
 import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
@@ -21,8 +22,17 @@ export function shell(root, { session, redraw, signedOut }) {
   const main = h("main", { id: "main", tabindex: "-1" });
   const parts = {
     feed: h("span", { class: "chip feed" }),
-    health: h("button", { type: "button", class: "chip health", "aria-haspopup": "dialog", on: { click: () => showHealth() } }),
-    sound: h("button", { type: "button", class: "chip sound", on: { click: () => switchSound(soundState() !== "on") } }),
+    health: h("button", {
+      type: "button",
+      class: "chip health",
+      "aria-haspopup": "dialog",
+      on: { click: () => showHealth() },
+    }),
+    sound: h("button", {
+      type: "button",
+      class: "chip sound",
+      on: { click: () => switchSound(soundState() !== "on") },
+    }),
     clock: h("time", { class: "clock", "aria-hidden": "true" }),
     banner: h("div", { class: "banners" }),
     nav: h("nav", { class: "nav", "aria-label": t("app.pages") }),
@@ -33,11 +43,30 @@ export function shell(root, { session, redraw, signedOut }) {
   state.parts = parts;
   replace(
     root,
-    h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } }, t("app.skip")),
+    h(
+      "a",
+      {
+        class: "skip",
+        href: "#main",
+        on: {
+          click: (event) => {
+            event.preventDefault();
+            main.focus();
+          },
+        },
+      },
+      t("app.skip"),
+    ),
     h(
       "header",
       { class: "top" },
-      h("a", { class: "brand", href: "#/" }, icon("shield"), h("span", { class: "brand-name" }, t("app.name")), h("span", { class: "brand-gateway" }, session.gateway)),
+      h(
+        "a",
+        { class: "brand", href: "#/" },
+        icon("shield"),
+        h("span", { class: "brand-name" }, t("app.name")),
+        h("span", { class: "brand-gateway" }, session.gateway),
+      ),
       parts.nav,
       h("div", { class: "states" }, parts.clock, parts.feed, parts.health, parts.sound),
       tools(session, redraw, signedOut),
@@ -58,9 +87,24 @@ function tools(session, redraw, signedOut) {
     { class: "tools", id: "tools" },
     languageSwitch(redraw),
     themeSwitch(redraw),
-    h("button", { type: "button", class: "tool", on: { click: () => ask("/session", { method: "DELETE" }).finally(signedOut) } }, t("tool.log_out"), h("span", { class: "muted" }, ` ${session.account}`)),
+    h(
+      "button",
+      { type: "button", class: "tool", on: { click: () => ask("/session", { method: "DELETE" }).finally(signedOut) } },
+      t("tool.log_out"),
+      h("span", { class: "muted" }, ` ${session.account}`),
+    ),
   );
-  const button = h("button", { type: "button", class: "chip menu", "aria-expanded": "false", "aria-controls": "tools", "aria-label": t("tool.menu") }, icon("menu"));
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "chip menu",
+      "aria-expanded": "false",
+      "aria-controls": "tools",
+      "aria-label": t("tool.menu"),
+    },
+    icon("menu"),
+  );
   const open = (yes) => {
     box.classList.toggle("open", yes);
     button.setAttribute("aria-expanded", String(yes));
@@ -94,22 +138,45 @@ export function navigated() {
 
 function drawAll() {
   navigated();
+  drawClock();
   drawFeed();
   drawHealth();
   drawSound();
   drawTitle();
 }
 
+function drawClock() {
+  replace(state.parts.clock, timeOfDay(now(), offset()));
+  const stale = state.parts.banner.querySelector(".stale-text");
+  if (stale) replace(stale, staleText());
+}
+
 function drawFeed() {
   const { feed, banner } = state.parts;
   if (!feed) return;
   feed.className = `chip feed feed-${live.feed}`;
-  feed.setAttribute("role", "status");
   replace(feed, icon(live.feed === "live" ? "wave" : "cut"), h("span", { class: "chip-text" }, t(`feed.${live.feed}`)));
   const banners = [];
-  if (live.feed !== "live") banners.push(h("p", { class: "banner banner-stale", role: "alert" }, icon("cut"), h("span", { class: "stale-text" }, staleText())));
+  if (live.feed !== "live")
+    banners.push(
+      h(
+        "p",
+        { class: "banner banner-stale" },
+        icon("cut"),
+        h("span", { role: "alert" }, t(live.heardAt === null ? "feed.never" : "feed.cut")),
+        h("span", { class: "stale-text" }, staleText()),
+      ),
+    );
   if (live.feed === "live" && soundState() === "blocked") {
-    banners.push(h("p", { class: "banner banner-sound" }, icon("sound_off"), h("span", {}, t("sound.banner")), h("button", { type: "button", on: { click: () => switchSound(true) } }, t("sound.enable"))));
+    banners.push(
+      h(
+        "p",
+        { class: "banner banner-sound" },
+        icon("sound_off"),
+        h("span", {}, t("sound.banner")),
+        h("button", { type: "button", on: { click: () => switchSound(true) } }, t("sound.enable")),
+      ),
+    );
   }
   // Only when it differs: a screen reader speaks an alert each time it appears.
   const mark = `${live.feed} ${soundState()} ${lang()}`;
@@ -121,7 +188,7 @@ function drawFeed() {
 }
 
 function staleText() {
-  if (live.heardAt === null) return t("feed.never");
+  if (live.heardAt === null) return "";
   const ago = performance.now() - live.heardAt;
   return t("feed.stale_since", { time: timeOfDay(now() - ago, offset()), age: formatSpan(lang(), ago) });
 }
@@ -139,10 +206,23 @@ function drawHealth() {
   replace(chip, icon("heart"), h("span", { class: "chip-text" }, text));
 }
 
+/** What people call a part: "broker:city" is the broker "city". */
+function partName(part) {
+  const [kind, name] = part.name.split(":", 2);
+  const key = `health.${kind}`;
+  return knows(key) ? t(key, { name }) : part.name;
+}
+
 function showHealth() {
   const { dialog } = state.parts;
   const row = (part) =>
-    h("li", { class: `part part-${part.status}` }, h("span", { class: "part-name" }, part.name), h("span", { class: "part-status" }, t(`health.part_${part.status}`)), part.text ? h("span", { class: "part-text" }, say(part.text)) : null);
+    h(
+      "li",
+      { class: `part part-${part.status}` },
+      h("span", { class: "part-name" }, partName(part)),
+      h("span", { class: "part-status" }, t(`health.part_${part.status}`)),
+      part.text ? h("span", { class: "part-text" }, say(part.text)) : null,
+    );
   replace(
     dialog,
     h("h2", { id: "health-title" }, t("health.title")),
@@ -155,12 +235,12 @@ function showHealth() {
 function drawSound() {
   const chip = state.parts.sound;
   if (!chip) return;
-  const now = soundState();
-  chip.className = `chip sound sound-${now}`;
-  chip.setAttribute("aria-pressed", String(now === "on"));
-  const text = t(now === "on" ? "sound.on" : now === "off" ? "sound.off" : "sound.enable");
+  const sound = soundState();
+  chip.className = `chip sound sound-${sound}`;
+  const text = t({ on: "sound.on", off: "sound.off", blocked: "sound.enable" }[sound]);
   chip.title = text;
-  replace(chip, icon(now === "on" ? "sound_on" : "sound_off"), h("span", { class: "chip-text" }, text));
+  chip.setAttribute("aria-label", text);
+  replace(chip, icon(sound === "on" ? "sound_on" : "sound_off"), h("span", { class: "chip-text" }, text));
   drawFeed();
 }
 
@@ -180,7 +260,11 @@ function announce({ change, sound }) {
   play(sound);
   const { urgent, polite } = state.parts;
   const alert = change.alert;
-  const sentence = t("board.announce", { severity: t(`severity.${alert.severity}`), place: state.placeName(alert.place), title: say(alert.title) });
+  const sentence = t("board.announce", {
+    severity: t(`severity.${alert.severity}`),
+    place: state.placeName(alert.place),
+    title: say(alert.title),
+  });
   replace(alert.severity === "critical" ? urgent : polite, sentence);
 }
 
@@ -203,9 +287,7 @@ export function startShell(placeName) {
   setInterval(() => {
     if (!state.session) return;
     drawTitle();
-    replace(state.parts.clock, timeOfDay(now(), offset()));
-    const stale = state.parts.banner.querySelector(".stale-text");
-    if (stale) replace(stale, staleText());
+    drawClock();
   }, 1000);
   setInterval(askHealth, HEALTH_EVERY_MS);
 }
@@ -218,6 +300,7 @@ export function shellSession(session) {
     askHealth();
   } else {
     state.parts = {};
+    delete document.documentElement.dataset.feed;
     keepSounding(false);
   }
 }

@@ -45,9 +45,9 @@ impl Password {
         // 32 signs: 5 bits each. No `i l o u`, after Crockford's base 32.
         const SIGNS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
         let random = random::<16>()?;
-        let groups = random.chunks(4).map(|group| {
-            group.iter().map(|byte| char::from(SIGNS[usize::from(byte % 32)])).collect::<String>()
-        });
+        let groups = random
+            .chunks(4)
+            .map(|group| group.iter().map(|byte| char::from(SIGNS[usize::from(byte % 32)])).collect::<String>());
         Ok(Self(groups.collect::<Vec<_>>().join("-")))
     }
 
@@ -225,6 +225,8 @@ mod tests {
         let (one, other) = (Password::generate().unwrap(), Password::generate().unwrap());
         assert_ne!(one.shown(), other.shown());
         assert_eq!(one.shown().len(), 19);
-        assert!(one.shown().chars().all(|sign| sign == '-' || (sign.is_ascii_alphanumeric() && !"ilou".contains(sign))));
+        assert!(
+            one.shown().chars().all(|sign| sign == '-' || (sign.is_ascii_alphanumeric() && !"ilou".contains(sign)))
+        );
     }
 }

@@ -183,7 +183,9 @@ fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
 fn refused(error: ActionError) -> Problem {
     let detail = error.to_string();
     match error {
-        ActionError::NotOpen(_) => Problem::not_found("not_open", detail, "GET /api/v1/alerts?open=true lists those that are"),
+        ActionError::NotOpen(_) => {
+            Problem::not_found("not_open", detail, "GET /api/v1/alerts?open=true lists those that are")
+        }
         ActionError::WrongStatus { mend, .. } => Problem::conflict("wrong_status", detail, mend),
     }
 }

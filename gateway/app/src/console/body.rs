@@ -29,8 +29,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
             return Err(Problem::bad("the body is not marked as JSON", "send it with Content-Type: application/json"));
         }
         let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(json).map(Self).map_err(|error| {
-            Problem::bad(error.to_string(), "GET /api/v1/openapi.json says which fields there are")
-        })
+        serde_json::from_slice(json)
+            .map(Self)
+            .map_err(|error| Problem::bad(error.to_string(), "GET /api/v1/openapi.json says which fields there are"))
     }
 }

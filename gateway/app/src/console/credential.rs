@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::accounts::{self, Account, AccountList, FIRST_ACCOUNT, random};
 
@@ -133,7 +133,12 @@ impl Accounts {
         }
     }
 
-    /// Puts a password to the proof. It takes as long for a name that is not there.
+    /// Waits for one's turn to put a password to the proof.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.verifying.acquire().await.ok()
+    }
+
+    /// Puts a password to the proof, in one's [`Self::turn`]. It takes as long for a name that is not there.
     pub(super) async fn verify(&self, name: &str, password: &str) -> Option<Login> {
         let list = self.list();
         let (account, known): (Account, bool) = match list.find(name) {
@@ -144,7 +149,6 @@ impl Accounts {
             return None;
         }
         let password = password.to_owned();
-        let _permit = self.0.verifying.acquire().await.ok()?;
         let verified = tokio::task::spawn_blocking(move || (account.verify(&password), account)).await;
         let (right, account) = verified.ok()?;
         (right && known).then(|| Login { account: account.name.into(), password: account.password })

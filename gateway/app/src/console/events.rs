@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, interval_at};
 
 use ninewatch_core::alert::AlertChange;
@@ -58,7 +58,11 @@ pub(super) async fn listen(
     let Query(From { from }) = from?;
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
     let slot = shared.listeners.clone().try_acquire_owned().map_err(|_| {
-        Problem::unavailable("too_many_listeners", format!("{LISTENERS} listen already"), "close pages that nobody looks at")
+        Problem::unavailable(
+            "too_many_listeners",
+            format!("{LISTENERS} listen already"),
+            "close pages that nobody looks at",
+        )
     })?;
     // First listen, then look: nothing falls in between.
     let changes = shared.state.engine.changes();

@@ -134,7 +134,13 @@ pub(super) async fn log_in(
     remember: bool,
 ) -> Result<Option<Login>, Problem> {
     let accounts = &shared.state.accounts;
-    if remember && let Some(login) = accounts.remembered(name, password, Instant::now()) {
+    let remembered = || if remember { accounts.remembered(name, password, Instant::now()) } else { None };
+    if let Some(login) = remembered() {
+        return Ok(Some(login));
+    }
+    let _turn = accounts.turn().await;
+    // Who came first with the same credential has proved it for all.
+    if let Some(login) = remembered() {
         return Ok(Some(login));
     }
     shared.throttle.attempt(name, address, Instant::now()).map_err(Problem::throttled)?;

@@ -180,7 +180,8 @@ mod tests {
     #[test]
     fn only_the_engine_can_take_the_gateway_down() {
         let text = || Text { zh: "坏".into(), en: "bad".into() };
-        let parts = |engine, upstream| vec![PartView::new("engine".into(), engine), PartView::new("city".into(), upstream)];
+        let parts =
+            |engine, upstream| vec![PartView::new("engine".into(), engine), PartView::new("city".into(), upstream)];
         assert_eq!(overall(&parts(PartHealth::Ok, PartHealth::Ok)), Wellness::Ok);
         assert_eq!(overall(&parts(PartHealth::Ok, PartHealth::Down(text()))), Wellness::Degraded);
         assert_eq!(overall(&parts(PartHealth::Down(text()), PartHealth::Ok)), Wellness::Down);

@@ -56,7 +56,9 @@ use crate::engine::Engine;
 use crate::index::Index;
 use crate::metrics::Counters;
 
+#[allow(unused_imports, reason = "the parts are being put together")]
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
+#[allow(unused_imports, reason = "the parts are being put together")]
 pub(crate) use credential::{Accounts, FirstPassword};
 
 /// A part of the gateway that can be well or not: a broker, an upstream, the sensor port, the models.
@@ -159,8 +161,10 @@ async fn serve_connection(stream: tokio::net::TcpStream, from: SocketAddr, servi
         request.extensions_mut().insert(Peer(from));
         service.call(request)
     });
-    let served =
-        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(TokioIo::new(stream), service);
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = served.await {
         tracing::trace!(%from, %error, "a connection to the console ended");
     }
@@ -197,7 +201,10 @@ impl Shared {
     }
 
     /// Asks the index or the journal, off the threads that serve.
-    async fn ask<T: Send + 'static>(&self, question: impl FnOnce() -> T + Send + 'static) -> Result<T, problem::Problem> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, problem::Problem> {
         let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
         let _permit = self.questions.acquire().await.map_err(|_| failed())?;
         tokio::task::spawn_blocking(question).await.map_err(|_| failed())

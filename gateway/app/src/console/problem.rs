@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::time::Duration;
@@ -17,7 +17,17 @@ pub(super) struct Problem {
     title: &'static str,
     detail: String,
     mend: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    also: Also,
+}
+
+/// A header that some problems carry.
+#[derive(Debug)]
+enum Also {
+    Nothing,
+    /// `WWW-Authenticate`
+    Challenge(&'static str),
+    /// `Retry-After`, in seconds
+    RetryAfter(u64),
 }
 
 /// What of it is sent.
@@ -39,7 +49,7 @@ impl Problem {
         detail: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self { status, code, title, detail: detail.into(), mend: mend.into(), header: None }
+        Self { status, code, title, detail: detail.into(), mend: mend.into(), also: Also::Nothing }
     }
 
     /// 400: what was sent is not right.
@@ -56,7 +66,7 @@ impl Problem {
             "there is no valid credential in the request",
             "log in with POST /api/v1/session, or send HTTP Basic; `ninewatch account` makes accounts",
         );
-        problem.header = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
+        problem.also = Also::Challenge(challenge);
         problem
     }
 
@@ -146,7 +156,7 @@ impl Problem {
             format!("this account or this address has tried wrong passwords; the next try counts in {seconds} s"),
             "wait, then try the right password; `ninewatch account password NAME` makes a new one",
         );
-        problem.header = Some((header::RETRY_AFTER, HeaderValue::from(seconds)));
+        problem.also = Also::RetryAfter(seconds);
         problem
     }
 
@@ -158,12 +168,16 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, code, title, detail, mend, header } = self;
+        let Self { status, code, title, detail, mend, also } = self;
         let details = Details { status: status.as_u16(), code, title, detail: &detail, mend: &mend };
         let mut response = (status, Json(details)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.extend(header);
+        match also {
+            Also::Nothing => None,
+            Also::Challenge(challenge) => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
+            Also::RetryAfter(seconds) => headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds)),
+        };
         response
     }
 }

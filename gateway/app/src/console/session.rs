@@ -126,8 +126,7 @@ impl Sessions {
     }
 
     fn set_cookie(&self, token: &str, age: Duration) -> anyhow::Result<HeaderValue> {
-        let cookie =
-            format!("{}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", self.cookie, age.as_secs());
+        let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", self.cookie, age.as_secs());
         HeaderValue::from_str(&cookie).context("a cookie")
     }
 

@@ -78,8 +78,9 @@ impl Bucket {
     }
 }
 
+/// What is sent as a name can be long; what is one is not.
 fn sources(account: &str, address: IpAddr) -> [Source; 2] {
-    [Source::Account(account.to_owned()), Source::Address(host(address))]
+    [Source::Account(account.chars().take(64).collect()), Source::Address(host(address))]
 }
 
 /// The address as far as one household or machine has it: a /64 of IPv6.

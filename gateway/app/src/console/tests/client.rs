@@ -66,13 +66,13 @@ impl Client {
     /// A browser on our own pages, logged in.
     pub(super) async fn browser(&self, account: &str, password: &str) -> Self {
         let login = serde_json::json!({"account": account, "password": password});
-        let answer = self.from_page().send(Method::POST, "/api/v1/session", Some(&login)).await;
+        let answer = self.as_page().send(Method::POST, "/api/v1/session", Some(&login)).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
-        self.from_page().with("cookie", cookie)
+        self.as_page().with("cookie", cookie)
     }
 
-    fn from_page(&self) -> Self {
+    fn as_page(&self) -> Self {
         self.with("origin", format!("http://{}", self.address)).with("x-requested-with", "ninewatch")
     }
 

@@ -6,7 +6,9 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use ninewatch_core::alert::{Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text};
+use ninewatch_core::alert::{
+    Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
+};
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::Registry;
@@ -69,14 +71,17 @@ impl Played {
 
     /// The open alert that holds this device and rule.
     pub(super) fn alert_of(&self, device: &str, rule: &str) -> AlertId {
-        let holds = |alert: &&Alert| {
-            alert.devices.iter().any(|one| one == device) && alert.rules.iter().any(|one| one == rule)
-        };
+        let holds =
+            |alert: &&Alert| alert.devices.iter().any(|one| one == device) && alert.rules.iter().any(|one| one == rule);
         self.book.open().find(holds).map(|alert| alert.id.clone()).unwrap()
     }
 
     /// Takes a staff action at `now`.
-    pub(super) fn act(&mut self, action: &StaffAction, now: TimeMs) -> Result<bool, ninewatch_core::alert::ActionError> {
+    pub(super) fn act(
+        &mut self,
+        action: &StaffAction,
+        now: TimeMs,
+    ) -> Result<bool, ninewatch_core::alert::ActionError> {
         let change = self.book.act(action, now)?;
         Ok(!self.tell(change.into_iter().collect()).is_empty())
     }

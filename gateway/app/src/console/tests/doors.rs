@@ -134,6 +134,13 @@ async fn a_session_outlives_the_gateway_but_not_its_password() {
     let idle = Instant::now() + Duration::from_secs(3601);
     assert!(again.of(&headers, &accounts, idle).is_none(), "an hour without use ends it");
 
+    let file = desk.data_dir().join("sessions.json");
+    let mut kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    kept[0]["opened"]["secs_since_epoch"] = json!(kept[0]["opened"]["secs_since_epoch"].as_u64().unwrap() - 7 * 86_400);
+    std::fs::write(&file, kept.to_string()).unwrap();
+    let week_old = crate::console::session::Sessions::open(&accounts, port, Instant::now());
+    assert!(week_old.of(&headers, &accounts, Instant::now()).is_none(), "so does a week");
+
     accounts::edit(desk.data_dir(), |list| list.set_password("duty")).unwrap();
     assert_eq!(browser.get("/api/v1/alerts").await.status, StatusCode::UNAUTHORIZED);
 }
@@ -205,6 +212,20 @@ async fn guessing_is_slowed_down_and_does_not_lock_the_session_out() {
 }
 
 #[tokio::test]
+async fn a_program_that_comes_by_many_connections_at_once_is_not_taken_for_a_guesser() {
+    let desk = Desk::open(sample::registry());
+    let asked: Vec<_> = (0..30)
+        .map(|_| {
+            let program = desk.program();
+            tokio::spawn(async move { program.get("/api/v1/session").await.status })
+        })
+        .collect();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_large_or_no_json_is_refused_in_words() {
     let desk = Desk::open(sample::registry());
     let program = desk.program();
@@ -221,9 +242,12 @@ async fn what_is_too_large_or_no_json_is_refused_in_words() {
 #[tokio::test]
 async fn pages_are_served_to_anybody_with_their_types_and_seals() {
     let desk = Desk::open(sample::registry());
-    for (path, media_type) in
-        [("/", "text/html; charset=utf-8"), ("/app.js", "text/javascript; charset=utf-8"), ("/style/base.css", "text/css; charset=utf-8"), ("/icon.svg", "image/svg+xml")]
-    {
+    for (path, media_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/style/base.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
         let answer = desk.client.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.header("content-type"), media_type);

@@ -89,7 +89,10 @@ async fn places_are_told_at_a_glance_and_follow_the_site() {
     let place = |id: &str| answer["places"].as_array().unwrap().iter().find(|place| place["id"] == id).unwrap().clone();
     let workshop = place("workshop");
     assert_eq!((&workshop["worst_severity"], &workshop["open_alerts"]), (&json!("critical"), &json!(1)));
-    assert_eq!((&workshop["grid"], &workshop["kind"], &workshop["devices"]), (&json!("kaili-2"), &json!("workshop"), &json!(4)));
+    assert_eq!(
+        (&workshop["grid"], &workshop["kind"], &workshop["devices"]),
+        (&json!("kaili-2"), &json!("workshop"), &json!(4))
+    );
     assert_eq!(place("bath")["silent_devices"], 1);
     assert_eq!(place("clinic")["worst_severity"], Value::Null);
 
@@ -111,7 +114,8 @@ async fn a_part_that_is_not_well_shows_in_health_and_metrics() {
     assert_eq!(desk.client.get("/api/v1/health").await.json(), json!({"status": "degraded"}));
     let parts = desk.program().get("/api/v1/health").await.json();
     assert_eq!(parts["parts"][0], json!({"name": "engine", "status": "ok", "text": null}));
-    let expected = json!({"name": "broker:mosquitto", "status": "down", "text": {"zh": "连不上", "en": "cannot connect"}});
+    let expected =
+        json!({"name": "broker:mosquitto", "status": "down", "text": {"zh": "连不上", "en": "cannot connect"}});
     assert_eq!(parts["parts"][1], expected);
 
     let metrics = desk.program().get("/metrics").await;

@@ -20,7 +20,13 @@ use crate::console::PartHealth;
 const MINUTE: TimeMs = 60_000;
 
 /// (id, name, kind, person, devices as (name, class, spot))
-type Row = (&'static str, &'static str, PlaceKind, Option<PersonCategory>, &'static [(&'static str, &'static str, &'static str)]);
+type Row = (
+    &'static str,
+    &'static str,
+    PlaceKind,
+    Option<PersonCategory>,
+    &'static [(&'static str, &'static str, &'static str)],
+);
 
 #[rustfmt::skip]
 const PLACES: [Row; 13] = [
@@ -80,7 +86,11 @@ pub(super) fn statuses(registry: &Registry, now: TimeMs) -> Vec<DeviceStatus> {
     let values = |sensor_type: &str| -> Vec<(&str, &str, serde_json::Value)> {
         match sensor_type {
             "ninewatch-smoke" => {
-                vec![("smoke_alarm", "", 0.into()), ("obscuration_percent_m", "%/m", 0.3.into()), ("temperature_c", "°C", 21.4.into())]
+                vec![
+                    ("smoke_alarm", "", 0.into()),
+                    ("obscuration_percent_m", "%/m", 0.3.into()),
+                    ("temperature_c", "°C", 21.4.into()),
+                ]
             }
             "ninewatch-gas" => vec![("co_ppm", "ppm", 2.1.into()), ("lel_percent", "%LEL", 0.6.into())],
             "ninewatch-electrical" => vec![
@@ -104,16 +114,22 @@ pub(super) fn statuses(registry: &Registry, now: TimeMs) -> Vec<DeviceStatus> {
     };
     let status = |(index, device): (usize, &Device)| {
         let silent = device.id == "bath-gas";
-        let battery_powered = matches!(&*device.sensor_type, "ninewatch-smoke" | "ninewatch-door" | "ninewatch-sos" | "ninewatch-bracelet");
+        let battery_powered = matches!(
+            &*device.sensor_type,
+            "ninewatch-smoke" | "ninewatch-door" | "ninewatch-sos" | "ninewatch-bracelet"
+        );
         #[allow(clippy::cast_possible_wrap, clippy::cast_precision_loss)]
         DeviceStatus {
             device: device.id.clone(),
-            seen_ms: (device.id != "clinic-water").then(|| now - if silent { 95 * MINUTE } else { index as i64 * 1700 }),
+            seen_ms: (device.id != "clinic-water")
+                .then(|| now - if silent { 95 * MINUTE } else { index as i64 * 1700 }),
             silent,
-            battery_percent: battery_powered.then(|| if device.id == "hotel-smoke" { 8.0 } else { (97 - index) as f64 }),
+            battery_percent: battery_powered
+                .then(|| if device.id == "hotel-smoke" { 8.0 } else { (97 - index) as f64 }),
             skew_ms: if device.id == "ktv-power" { Some(-94_000) } else { Some(index as i64 % 5 * 12 - 20) },
             values: values(&device.sensor_type)
                 .into_iter()
+                .filter(|_| device.id != "clinic-water")
                 .map(|(field, unit, value)| (field.to_owned(), unit.to_owned(), value))
                 .collect(),
         }
@@ -130,14 +146,22 @@ enum Act {
 }
 
 /// A finding without evidence but its reason.
-pub(super) fn finding(device: &str, rule: &str, scene: Scene, severity: Severity, title: Text, reason: Text) -> Finding {
+pub(super) fn finding(
+    device: &str,
+    rule: &str,
+    scene: Scene,
+    severity: Severity,
+    title: Text,
+    reason: Text,
+) -> Finding {
     let place = registry().device(device).unwrap().place.clone();
     let group = match rule {
         "fire-heat" => "fire",
         rule if rule.starts_with("device-") => "device_health",
         rule => rule,
     };
-    let evidence = Evidence { at_ms: 0, device: device.into(), rule: rule.into(), reason, series: Vec::new(), score: None };
+    let evidence =
+        Evidence { at_ms: 0, device: device.into(), rule: rule.into(), reason, series: Vec::new(), score: None };
     Finding { place, group: group.into(), scene, severity, title, evidence }
 }
 
@@ -180,7 +204,8 @@ fn fall() -> (Vec<Series>, Score) {
         channel("gy", "rad/s", 0.0, 0.0, -4.4, 1.5),
         channel("gz", "rad/s", 0.0, 0.0, 3.1, 2.5),
     ];
-    let features = [("acceleration_peak", 38.21), ("acceleration_low", 2.93), ("tilt_change_deg", 71.4), ("still_after_s", 1.62)];
+    let features =
+        [("acceleration_peak", 38.21), ("acceleration_low", 2.93), ("tilt_change_deg", 71.4), ("still_after_s", 1.62)];
     let score = Score {
         model: "fall".into(),
         version: "1.0.0".into(),
@@ -266,10 +291,13 @@ pub(super) fn fill(played: &mut Played, now: TimeMs) {
                 }
                 played.raise(*finding, at);
             }
-            Act::Clear(device, rule) => _ = played.signal(Signal::Clear { device: device.into(), rule: rule.into() }, at),
+            Act::Clear(device, rule) => {
+                _ = played.signal(Signal::Clear { device: device.into(), rule: rule.into() }, at)
+            }
             Act::Staff(device, rule, by, verb, note) => {
                 let alert = played.alert_of(device, rule);
-                let action = StaffAction { id: step.to_string(), alert, by: by.into(), verb, note: note.map(Into::into) };
+                let action =
+                    StaffAction { id: step.to_string(), alert, by: by.into(), verb, note: note.map(Into::into) };
                 assert!(played.act(&action, at).unwrap());
             }
         }
@@ -281,7 +309,10 @@ pub(super) fn fill(played: &mut Played, now: TimeMs) {
 #[ignore = "serves until it is stopped: for looking at the pages"]
 async fn serve_sample() {
     let listen = std::env::var("NINEWATCH_SAMPLE").unwrap_or_else(|_| "127.0.0.1:0".into());
-    let health = PartHealth::Degraded(text("模型 fall 未加载：缺少 ONNX Runtime", "the model fall is not loaded: there is no ONNX Runtime"));
+    let health = PartHealth::Degraded(text(
+        "模型 fall 未加载：缺少 ONNX Runtime",
+        "the model fall is not loaded: there is no ONNX Runtime",
+    ));
     let desk = Desk::open_at(&listen, registry(), vec![Arc::new(Broker(Mutex::new(health)))]);
     let now = Clock::System.now_ms();
     {
@@ -296,8 +327,10 @@ async fn serve_sample() {
             let reason = text("床头求助按钮被按下", "The button at the bed was pressed");
             let title = text("一键求助", "SOS pressed");
             let rule = format!("sos-{count}");
-            let finding = finding("home-wu-sos", &rule, Scene::ElderCare, Severity::Critical, title, reason);
-            played.lock().unwrap().raise(finding, Clock::System.now_ms());
+            let now = Clock::System.now_ms();
+            let mut finding = finding("home-wu-sos", &rule, Scene::ElderCare, Severity::Critical, title, reason);
+            finding.evidence.at_ms = now;
+            played.lock().unwrap().raise(finding, now);
         }
     });
     tokio::signal::ctrl_c().await.unwrap();
