@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -218,7 +219,8 @@ impl Desk {
     pub(super) async fn engine_ends(self) {
         self.played.lock().unwrap().engine = None;
         drop(self.engine);
-        self.play.await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.play).await;
+        ended.expect("somebody still holds the engine").unwrap();
     }
 
     /// Ends the console, as the gateway does when it stops.
