@@ -118,6 +118,8 @@ pub struct Gateway {
     process: Child,
     /// Where devices connect.
     pub sensor_port: std::net::SocketAddr,
+    /// Where they do so over TLS, if they do.
+    pub sensor_port_tls: Option<std::net::SocketAddr>,
     /// The console's address, as `http://host:port`.
     pub console: String,
     /// The account to log in with.
@@ -174,6 +176,7 @@ impl Gateway {
         };
         Ok(Self {
             sensor_port: text("sensor_port")?.parse()?,
+            sensor_port_tls: told["sensor_port_tls"].as_str().map(str::parse).transpose()?,
             console: format!("http://{}", text("console")?),
             account,
             process,
@@ -218,10 +221,22 @@ impl Gateway {
     ///
     /// # Errors
     /// Where the feed ends or does not open.
-    pub fn listen(&self, limit: Duration, mut each: impl FnMut(&str, &Value) -> bool) -> anyhow::Result<()> {
+    pub fn listen(&self, limit: Duration, each: impl FnMut(&str, &Value) -> bool) -> anyhow::Result<()> {
+        self.feed("", limit, each)
+    }
+
+    /// The same, with all alert changes after `seq` first.
+    ///
+    /// # Errors
+    /// As [`Self::listen`].
+    pub fn listen_from(&self, seq: u64, limit: Duration, each: impl FnMut(&str, &Value) -> bool) -> anyhow::Result<()> {
+        self.feed(&format!("?from={seq}"), limit, each)
+    }
+
+    fn feed(&self, query: &str, limit: Duration, mut each: impl FnMut(&str, &Value) -> bool) -> anyhow::Result<()> {
         let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(limit)).build());
-        let answer =
-            agent.get(format!("{}/api/v1/events", self.console)).header("Authorization", self.basic()).call()?;
+        let url = format!("{}/api/v1/events{query}", self.console);
+        let answer = agent.get(url).header("Authorization", self.basic()).call()?;
         let mut event = String::new();
         for line in BufReader::new(answer.into_body().into_reader()).lines() {
             let line = line?;
@@ -234,6 +249,54 @@ impl Gateway {
             }
         }
         bail!("the live feed ended")
+    }
+
+    /// Waits until an alert change, from the first one on, is as wanted; gives it.
+    ///
+    /// # Errors
+    /// Where none is within half a minute.
+    pub fn until_alert(&self, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let mut found = None;
+        self.listen_from(0, Duration::from_secs(30), |event, change| {
+            if event == "alert" && wanted(change) {
+                found = Some(change.clone());
+            }
+            found.is_none()
+        })?;
+        found.context("no such alert")
+    }
+
+    /// A metric, by its name and labels as `/metrics` writes them; several of one name are summed.
+    ///
+    /// # Errors
+    /// Where it is not there.
+    pub fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let mut answer = ureq::get(format!("{}/metrics", self.console)).header("Authorization", self.basic()).call()?;
+        let text = answer.body_mut().read_to_string()?;
+        let values: Vec<f64> = text
+            .lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter(|(key, _)| *key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))
+            .filter_map(|(_, value)| value.parse().ok())
+            .collect();
+        anyhow::ensure!(!values.is_empty(), "there is no metric {name} in:\n{text}");
+        Ok(values.iter().sum())
+    }
+
+    /// Waits until a metric is as wanted.
+    ///
+    /// # Errors
+    /// Where it is not within a minute.
+    pub async fn until_metric(&self, name: &str, wanted: impl Fn(f64) -> bool) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let value = self.metric(name)?;
+            if wanted(value) {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < Duration::from_secs(60), "{name} stays at {value}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn basic(&self) -> String {

@@ -4,6 +4,7 @@
 pub mod device;
 pub mod gateway;
 pub mod mosquitto;
+pub mod torture;
 pub mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -33,4 +34,28 @@ pub fn skipped_without(tool: &str, found: bool) -> bool {
 /// Where loopback has none.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Writes a CA, a server's and a device's certificate with their keys into `dir` as PEM files:
+/// `ca.pem`, `server.pem`, `server.key`, `device.pem`, `device.key`. The device's common name is `device`.
+///
+/// # Errors
+/// Where they cannot be made or written.
+pub fn certificates(dir: &Path, device: &str) -> anyhow::Result<()> {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    let mut ca = CertificateParams::new(Vec::<String>::new())?;
+    ca.distinguished_name.push(DnType::CommonName, "Ninewatch test CA");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_key = KeyPair::generate()?;
+    std::fs::write(dir.join("ca.pem"), ca.self_signed(&ca_key)?.pem())?;
+    let issuer = Issuer::new(ca, ca_key);
+    let here = || vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    for (name, common_name, hosts) in [("server", "localhost", here()), ("device", device, Vec::new())] {
+        let mut params = CertificateParams::new(hosts)?;
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let key = KeyPair::generate()?;
+        std::fs::write(dir.join(format!("{name}.pem")), params.signed_by(&key, &issuer)?.pem())?;
+        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem())?;
+    }
+    Ok(())
 }

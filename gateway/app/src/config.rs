@@ -10,6 +10,7 @@ use ninewatch_core::alert::AlertSettings;
 use ninewatch_core::fault::Fault;
 use ninewatch_core::site::is_id;
 use ninewatch_core::time::{Span, UtcOffset};
+use ninewatch_drivers::contact::Active;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) sensor_port: Option<SensorPortConfig>,
     #[serde(default, rename = "broker")]
     pub(crate) brokers: Vec<MqttServer>,
+    #[serde(default)]
+    pub(crate) wired: Vec<WiredInput>,
     #[serde(default)]
     pub(crate) journal: JournalConfig,
     #[serde(default)]
@@ -120,6 +123,69 @@ pub(crate) struct MqttServer {
     pub(crate) subscribe: Vec<String>,
 }
 
+/// A sensor on the gateway's own pins: one of `contact` and `thermometer`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WiredInput {
+    /// The registered device that it speaks for.
+    pub(crate) device: String,
+    /// The field of the device's sensor type that it gives.
+    pub(crate) field: String,
+    pub(crate) contact: Option<WiredContact>,
+    pub(crate) thermometer: Option<WiredThermometer>,
+}
+
+/// A dry contact: a smoke head's relay, a reed switch, a leak rope, a button.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WiredContact {
+    /// The GPIO number (BCM).
+    pub(crate) pin: u8,
+    #[serde(default)]
+    pub(crate) active: Level,
+    /// How long a level must hold to count.
+    #[serde(default = "settle")]
+    pub(crate) settle: Span,
+}
+
+fn settle() -> Span {
+    Span::from_ms(50)
+}
+
+/// A TMP102 or a like of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WiredThermometer {
+    /// 1 on every Raspberry Pi.
+    pub(crate) i2c_bus: u8,
+    #[serde(default = "tmp102_address")]
+    pub(crate) address: u8,
+}
+
+fn tmp102_address() -> u8 {
+    ninewatch_drivers::tmp102::DEFAULT_ADDRESS
+}
+
+/// Which level of a pin means that a contact is made.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Level {
+    /// The contact pulls to ground.
+    #[default]
+    Low,
+    /// The contact pulls to the supply.
+    High,
+}
+
+impl From<Level> for Active {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Low => Self::Low,
+            Level::High => Self::High,
+        }
+    }
+}
+
 /// What is kept of what came in, and how often the disk is asked to hold it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -207,6 +273,12 @@ impl Config {
                 format!("a ring needs at least two segments of {} MiB", self.journal.segment_mib),
                 "make it larger, or `segment_mib` smaller",
             );
+        }
+        for (index, input) in self.wired.iter().enumerate() {
+            if input.contact.is_some() == input.thermometer.is_some() {
+                let mend = "give one of `contact` and `thermometer`";
+                fault(&format!("wired.{index}.device"), "is wired to nothing, or to two things".into(), mend);
+            }
         }
         for (table, servers) in [("broker", &self.brokers), ("upstream", &self.upstreams)] {
             for (index, server) in servers.iter().enumerate() {

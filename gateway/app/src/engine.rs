@@ -7,8 +7,11 @@
 //! Nobody is answered before the journal holds what they sent and what followed from it.
 
 mod decide;
+mod quarantine;
 mod recover;
 mod write;
+
+pub(crate) use recover::restore;
 
 use anyhow::Context;
 use std::path::Path;
@@ -207,3 +210,6 @@ impl Engine {
         let _ = self.changes.send(Arc::new(change));
     }
 }
+
+#[cfg(test)]
+mod tests;

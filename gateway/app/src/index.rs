@@ -28,12 +28,30 @@ pub(crate) struct Delivered {
     pub(crate) also: BTreeSet<u64>,
 }
 
-/// An alert with its life and evidence.
+/// An alert with its life and evidence. Of an alert that repeats for hours it holds the beginning and
+/// the latest; the journal has it all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AlertRecord {
     pub(crate) alert: Alert,
     pub(crate) life: Vec<Step>,
     pub(crate) evidence: Vec<Evidence>,
+}
+
+impl AlertRecord {
+    /// Keeps a value small: sled writes it whole at each change.
+    fn thin(&mut self) {
+        const FIRST: usize = 4;
+        const EVIDENCE: usize = 24;
+        const STEPS: usize = 200;
+        if self.evidence.len() > EVIDENCE {
+            self.evidence.remove(FIRST);
+        }
+        if self.life.len() > STEPS
+            && let Some(repeat) = self.life.iter().skip(FIRST).position(|step| step.kind == ChangeKind::Repeated)
+        {
+            self.life.remove(FIRST + repeat);
+        }
+    }
 }
 
 /// One step of an alert's life.
@@ -185,6 +203,7 @@ impl Index {
                 note: change.note.clone(),
             });
             record.evidence.extend(change.evidence.clone());
+            record.thin();
             self.0.alerts.insert(id, pack(&record)?)?;
             if change.alert.status == Status::Closed {
                 self.0.open.remove(id)?;

@@ -24,6 +24,19 @@ pub enum Scene {
     Employment,
 }
 
+impl Scene {
+    /// The name in files, the API and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Security => "security",
+            Self::Fire => "fire",
+            Self::ElderCare => "elder_care",
+            Self::ChildProtection => "child_protection",
+            Self::Employment => "employment",
+        }
+    }
+}
+
 /// How much it matters. The order is that of urgency: `Notice < Minor < Major < Critical`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +161,8 @@ pub struct Finding {
     pub scene: Scene,
     /// The severity.
     pub severity: Severity,
+    /// Whether it can be over (a level, a silence), rather than happen (a fall, a face).
+    pub lasting: bool,
     /// A few words: `CO 高 / High CO`.
     pub title: Text,
     /// Why, from what, on which device, by which rule.
@@ -445,7 +460,7 @@ impl AlertBook {
         let open = OpenAlert {
             escalate_at_ms: settings.ladder(alert.severity).first().map(|span| now + span.ms()),
             alert: alert.clone(),
-            active: BTreeSet::from([pair]),
+            active: finding.lasting.then_some(pair).into_iter().collect(),
             last_finding_ms: now,
             tell_at: 2,
             actions: Vec::new(),
@@ -486,7 +501,9 @@ impl AlertBook {
         if new_rule {
             alert.rules.push(pair.1.clone());
         }
-        open.active.insert(pair);
+        if finding.lasting {
+            open.active.insert(pair);
+        }
         let kind = if new_device || new_rule {
             ChangeKind::Joined
         } else if finding.severity == Severity::Critical || alert.occurrences >= open.tell_at {
@@ -613,9 +630,12 @@ impl OpenAlert {
     /// Whether `finding` belongs into this alert rather than into one of its own.
     fn takes(&self, finding: &Finding, pair: &(String, String), window: Span, now: TimeMs) -> bool {
         let alert = &self.alert;
+        // What somebody has in hand already must not swallow something graver unheard.
+        let heard = finding.severity <= alert.severity || alert.status == Status::Raised;
         alert.place == finding.place
             && alert.group == finding.group
             && alert.status < Status::Handled
+            && heard
             && (self.active.contains(pair) || now - self.last_finding_ms <= window.ms())
     }
 }

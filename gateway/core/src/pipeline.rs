@@ -90,6 +90,15 @@ impl Site {
     pub fn device_index(&self, id: &str) -> Option<usize> {
         self.device_index.get(id).copied()
     }
+
+    /// Where the registered device is that publishes to `topic` of a broker.
+    fn device_of_topic(&self, topic: &str) -> Option<usize> {
+        self.sensor_types.iter().find_map(|sensor_type| {
+            let index = self.device_index(sensor_type.topic.device(topic)?)?;
+            let device = self.registry.devices.get(index)?;
+            (device.sensor_type == sensor_type.id).then_some(index)
+        })
+    }
 }
 
 /// Bytes that came in by a door.
@@ -108,6 +117,8 @@ pub struct Message<'a> {
 /// What can happen.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// The gateway began to listen, after a time when it did not.
+    Start,
     /// A message came in.
     Message(Message<'a>),
     /// Time passed.
@@ -136,7 +147,7 @@ pub struct Effects {
 }
 
 /// What a message brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Intake {
     /// Where its device is in the registry.
     pub device: usize,
@@ -146,6 +157,8 @@ pub struct Intake {
     pub duplicates: u32,
     /// Readings placed before newer ones.
     pub late: u32,
+    /// Values in it that could not be taken.
+    pub refused: Vec<DecodeError>,
 }
 
 /// Why a message brought nothing.
@@ -161,6 +174,16 @@ pub enum Reject {
         device: String,
         /// Its type.
         sensor_type: String,
+    },
+    /// Devices of its type publish elsewhere.
+    #[error("wrong_topic: device `{device}` sent to `{topic}`; its type publishes to `{wanted}`")]
+    WrongTopic {
+        /// The device.
+        device: String,
+        /// Where it published.
+        topic: String,
+        /// Where its type publishes.
+        wanted: String,
     },
     /// The payload is not as the type says.
     #[error("device `{device}`: {error}")]
@@ -178,6 +201,7 @@ impl Reject {
         match self {
             Self::UnknownDevice(_) => "unknown_device",
             Self::UnknownType { .. } => "unknown_type",
+            Self::WrongTopic { .. } => "wrong_topic",
             Self::Decode { error, .. } => error.code,
         }
     }
@@ -192,7 +216,7 @@ pub struct Pipeline {
 }
 
 /// What a checkpoint holds besides the settings.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
     now_ms: TimeMs,
     detector: Detector,
@@ -215,7 +239,8 @@ impl Pipeline {
     pub fn new(settings: Settings, now: TimeMs) -> (Self, Vec<Fault>) {
         let (site, faults) = Site::compile(&settings);
         let mut state = State { now_ms: now, ..State::default() };
-        state.detector.configure(&site, now);
+        state.detector.start(now);
+        state.detector.configure(&site, now, &mut Vec::new());
         (Self { settings, site, state }, faults)
     }
 
@@ -224,9 +249,11 @@ impl Pipeline {
     /// # Errors
     /// Where the bytes are not a checkpoint of this version.
     pub fn restore(checkpoint: &[u8]) -> Result<Self, CheckpointError> {
-        let (settings, state): (String, State) = postcard::from_bytes(checkpoint)?;
+        let (settings, mut state): (String, State) = postcard::from_bytes(checkpoint)?;
         let settings: Settings = serde_json::from_str(&settings)?;
         let (site, _) = Site::compile(&settings);
+        // The site is the same, so this only finds again what is not written down.
+        state.detector.configure(&site, state.now_ms, &mut Vec::new());
         Ok(Self { settings, site, state })
     }
 
@@ -278,7 +305,9 @@ impl Pipeline {
 
     /// How each device is, in the registry's order.
     pub fn devices(&self) -> Vec<DeviceStatus> {
-        (0..self.site.registry.devices.len()).map(|device| self.state.detector.status(&self.site, device)).collect()
+        (0..self.site.registry.devices.len())
+            .filter_map(|device| self.state.detector.status(&self.site, device))
+            .collect()
     }
 
     /// When time alone next has an effect.
@@ -291,9 +320,12 @@ impl Pipeline {
     pub fn step(&mut self, event: Event<'_>, now: TimeMs, scorer: &mut dyn Scorer) -> Effects {
         let now = now.max(self.state.now_ms);
         let mut effects = Effects::default();
+        if let Event::Start = event {
+            self.state.detector.start(now);
+        }
         self.pass_time(now, &mut effects.changes);
         match event {
-            Event::Tick => {}
+            Event::Start | Event::Tick => {}
             Event::Message(message) => {
                 let mut recorder = Recorder { scorer, scores: &mut effects.scores, errors: &mut effects.score_errors };
                 let mut signals = Vec::new();
@@ -312,7 +344,9 @@ impl Pipeline {
                 let (site, faults) = Site::compile(settings);
                 self.settings = settings.clone();
                 self.site = site;
-                self.state.detector.configure(&self.site, now);
+                let mut signals = Vec::new();
+                self.state.detector.configure(&self.site, now, &mut signals);
+                self.report(signals, now, &mut effects.changes);
                 effects.faults = faults;
             }
         }
@@ -341,23 +375,33 @@ impl Pipeline {
     ) -> Result<Intake, Reject> {
         let site = &self.site;
         let unknown = || Reject::UnknownDevice(message.topic.to_owned());
-        let id = message.device.or_else(|| site.sensor_types.device_of_topic(message.topic)).ok_or_else(unknown)?;
-        let index = site.device_index(id).ok_or_else(unknown)?;
+        let index = match message.device {
+            Some(id) => site.device_index(id),
+            None => site.device_of_topic(message.topic),
+        };
+        let index = index.ok_or_else(unknown)?;
         let device = site.registry.devices.get(index).ok_or_else(unknown)?;
         let sensor_type = site.sensor_types.get(&device.sensor_type).ok_or_else(|| Reject::UnknownType {
             device: device.id.clone(),
             sensor_type: device.sensor_type.clone(),
         })?;
-        let readings = sensor_type
-            .decode(message.topic, message.payload, now)
+        if sensor_type.topic.device(message.topic) != Some(device.id.as_str()) {
+            return Err(Reject::WrongTopic {
+                device: device.id.clone(),
+                topic: message.topic.to_owned(),
+                wanted: sensor_type.topic.text(),
+            });
+        }
+        let decoded = sensor_type
+            .decode(&device.id, message.payload, now)
             .map_err(|error| Reject::Decode { device: device.id.clone(), error })?;
-        let mut intake = Intake { device: index, ..Intake::default() };
-        for reading in &readings {
-            let detector = &mut self.state.detector;
-            match detector.reading(site, index, reading, message.redelivered, now, scorer, signals) {
+        let mut intake = Intake { device: index, refused: decoded.refused, ..Intake::default() };
+        let (detector, again) = (&mut self.state.detector, message.redelivered);
+        for reading in &decoded.readings {
+            match detector.reading(site, index, reading, again, now, scorer, signals, &mut intake.refused) {
                 Placement::Duplicate => intake.duplicates += 1,
                 Placement::Newest => intake.readings += 1,
-                Placement::Late | Placement::TooLate => {
+                Placement::Late => {
                     intake.readings += 1;
                     intake.late += 1;
                 }

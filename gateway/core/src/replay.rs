@@ -31,6 +31,8 @@ pub enum Recorded<'a> {
         /// Why it was rejected, if it was.
         rejected: Option<Cow<'a, str>>,
     },
+    /// The gateway began to listen.
+    Start,
     /// A tick that had an effect.
     Tick,
     /// A staff action that was taken.
@@ -58,6 +60,7 @@ impl Pipeline {
                 let message = Message { device: *device, topic, payload, redelivered: *redelivered };
                 self.step(Event::Message(message), now, &mut RecordedScores(scores.iter()))
             }
+            Recorded::Start => self.step(Event::Start, now, &mut no_scores),
             Recorded::Tick => self.step(Event::Tick, now, &mut no_scores),
             Recorded::Action(action) => self.step(Event::Action(action), now, &mut no_scores),
             Recorded::Configure(settings) => {

@@ -3,12 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ninewatch_core::alert::{Alert, Severity};
-use ninewatch_core::detect::DeviceStatus;
+use ninewatch_core::alert::{Alert, Severity, Text};
+use ninewatch_core::detect::{DeviceStatus, FieldValue};
 use ninewatch_core::pipeline::{Settings, Site};
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind};
@@ -71,9 +70,10 @@ struct DeviceView {
 /// The newest value of a field.
 #[derive(Debug, Serialize)]
 struct ValueView {
-    field: String,
-    unit: String,
-    value: Value,
+    #[serde(flatten)]
+    value: FieldValue,
+    /// As people call the field.
+    label: Option<Text>,
 }
 
 /// `GET /places`
@@ -123,10 +123,12 @@ async fn statuses(shared: &Shared) -> Result<HashMap<String, DeviceStatus>, Prob
 impl DeviceView {
     /// A device that the engine does not know yet has no status.
     fn new(site: &Site, device: &Device, status: Option<DeviceStatus>) -> Self {
-        let values = |(field, unit, value)| ValueView { field, unit, value };
+        let sensor_type = site.sensor_types.get(&device.sensor_type);
+        let label = |name: &str| Some(sensor_type?.fields.iter().find(|field| &*field.name == name)?.label.clone());
+        let value = |value: FieldValue| ValueView { label: label(&value.field), value };
         Self {
             id: device.id.clone(),
-            class: site.sensor_types.get(&device.sensor_type).map(|sensor_type| sensor_type.class),
+            class: sensor_type.map(|sensor_type| sensor_type.class),
             sensor_type: device.sensor_type.clone(),
             place: device.place.clone(),
             spot: device.spot.clone(),
@@ -135,7 +137,7 @@ impl DeviceView {
             seen_ms: status.as_ref().and_then(|status| status.seen_ms),
             silent: status.as_ref().is_some_and(|status| status.silent),
             skew_ms: status.as_ref().and_then(|status| status.skew_ms),
-            values: status.map(|status| status.values.into_iter().map(values).collect()).unwrap_or_default(),
+            values: status.map(|status| status.values.into_iter().map(value).collect()).unwrap_or_default(),
         }
     }
 }

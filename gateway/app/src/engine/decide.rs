@@ -13,6 +13,7 @@ use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Effects, Event, Intake, Message, Pipeline, Settings};
 use ninewatch_core::replay::Recorded;
 
+use super::quarantine::Samples;
 use super::{Ack, Acked, Command, Inbound};
 use crate::clock::Clock;
 use crate::journal;
@@ -40,6 +41,7 @@ pub(super) struct Decide {
     segment_bytes: usize,
     /// Written to the segment so far.
     segment_used: usize,
+    samples: Samples,
     batch: Batch,
     batches: SyncSender<Batch>,
 }
@@ -62,7 +64,17 @@ impl Decide {
         batches: SyncSender<Batch>,
     ) -> Self {
         // Recovery has just begun a segment.
-        Self { pipeline, scorer, clock, counters, segment_bytes, segment_used: 0, batch: Batch::default(), batches }
+        Self {
+            pipeline,
+            scorer,
+            clock,
+            counters,
+            segment_bytes,
+            segment_used: 0,
+            samples: Samples::default(),
+            batch: Batch::default(),
+            batches,
+        }
     }
 
     /// Decides until everybody who could ask is gone, or the writer is.
@@ -136,8 +148,23 @@ impl Decide {
         let device = inbound.device.as_deref();
         let message =
             Message { device, topic: &inbound.topic, payload: &inbound.payload, redelivered: inbound.redelivered };
-        let effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
-        let rejected = self.count(&effects);
+        let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
+        self.count(&effects);
+        let intake = effects.intake.take();
+        if let Some(ack) = inbound.ack {
+            let acked = Acked { token: ack.token, rejected: matches!(intake, Some(Err(_))) };
+            self.batch.acks.push((ack, acked));
+        }
+        self.batch.messages += 1;
+        let rejected = match &intake {
+            Some(Err(reject)) if !self.samples.wants(device.unwrap_or_default(), reject.code(), now) => {
+                // It has no effect, and enough of its like is in quarantine.
+                return self.keep_if_changed(effects);
+            }
+            Some(Err(reject)) => Some(reject.to_string()),
+            Some(Ok(intake)) => intake.refused.first().map(ToString::to_string),
+            None => None,
+        };
         self.record(&Recorded::Message {
             door: &inbound.door,
             device,
@@ -147,33 +174,25 @@ impl Decide {
             scores: effects.scores,
             rejected: rejected.map(Cow::Owned),
         })?;
-        self.batch.messages += 1;
         self.batch.changes.extend(effects.changes);
-        if let Some(ack) = inbound.ack {
-            let acked = Acked { token: ack.token, rejected: matches!(effects.intake, Some(Err(_))) };
-            self.batch.acks.push((ack, acked));
-        }
         if self.segment_used >= self.segment_bytes { self.begin_segment() } else { Ok(()) }
     }
 
-    /// Counts what a message brought; gives the reason where it brought nothing.
-    fn count(&self, effects: &Effects) -> Option<String> {
+    /// Counts what a message brought.
+    fn count(&self, effects: &Effects) {
         let counters = &*self.counters;
         counters.messages.fetch_add(1, Relaxed);
         for error in &effects.score_errors {
             counters.score_errors.fetch_add(1, Relaxed);
             tracing::warn!(%error, "the rules stand alone for this reading");
         }
-        match effects.intake.as_ref()? {
-            Ok(intake) => {
-                self.count_intake(intake);
-                None
-            }
-            Err(reject) => {
+        match &effects.intake {
+            Some(Ok(intake)) => self.count_intake(intake),
+            Some(Err(reject)) => {
                 counters.count_rejected(reject.code());
-                tracing::debug!(%reject, "kept in quarantine");
-                Some(reject.to_string())
+                tracing::debug!(%reject, "a message brought nothing");
             }
+            None => {}
         }
     }
 
@@ -187,6 +206,9 @@ impl Decide {
         self.counters.duplicates.fetch_add(u64::from(intake.duplicates), Relaxed);
         self.counters.late.fetch_add(u64::from(intake.late), Relaxed);
         self.counters.folded.store(self.pipeline.folded(), Relaxed);
+        for refused in &intake.refused {
+            self.counters.count_rejected(refused.code);
+        }
     }
 
     fn act(&mut self, action: StaffAction, reply: oneshot::Sender<Result<bool, ActionError>>) -> Result<(), Halt> {
@@ -227,7 +249,7 @@ impl Decide {
 
     fn hand_over(&mut self) -> Result<(), Halt> {
         let batch = std::mem::take(&mut self.batch);
-        if batch.intake.is_empty() && batch.replies.is_empty() {
+        if batch.intake.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
             return Ok(());
         }
         self.segment_used += batch.intake.len();

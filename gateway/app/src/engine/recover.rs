@@ -50,16 +50,19 @@ pub(super) fn recover(
             Err(damage) => tracing::warn!(%damage, "the alert log is damaged"),
         }
     }
+    let changed = pipeline.settings() != &settings;
     let mut first = Vec::new();
     let state = pipeline.checkpoint()?;
     journal::encode(&mut first, pipeline.now_ms(), &Recorded::Checkpoint(Cow::Owned(state)))?;
-    if pipeline.settings() != &settings {
-        let effects = pipeline.step(Event::Configure(&settings), now, &mut NoModel);
+    let mut take = |event: Event<'_>, recorded: &Recorded<'_>| -> anyhow::Result<()> {
+        let effects = pipeline.step(event, now, &mut NoModel);
+        journal::encode(&mut first, pipeline.now_ms(), recorded)?;
+        effects.changes.iter().try_for_each(|change| journal.append_alert(change))
+    };
+    take(Event::Start, &Recorded::Start)?;
+    if changed {
         let json = serde_json::to_string(&settings)?;
-        journal::encode(&mut first, pipeline.now_ms(), &Recorded::Configure(Cow::Owned(json)))?;
-        for change in &effects.changes {
-            journal.append_alert(change)?;
-        }
+        take(Event::Configure(&settings), &Recorded::Configure(Cow::Owned(json)))?;
     }
     journal.commit().context("the journal cannot be written")?;
     journal.begin_segment().context("the journal cannot begin a segment")?;

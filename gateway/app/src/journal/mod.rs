@@ -228,3 +228,6 @@ pub(crate) fn read_alerts(
     });
     Ok(changes.filter(move |change| change.as_ref().map_or(true, |change| change.seq >= from_seq)))
 }
+
+#[cfg(test)]
+mod tests;

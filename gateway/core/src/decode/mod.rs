@@ -1,14 +1,15 @@
 //! From bytes to readings, by the device's sensor type.
 
+mod file;
 mod senml;
 mod sensor_type;
 mod units;
 
-pub use sensor_type::{Field, SensorType, SensorTypes};
+pub use sensor_type::{BurstShape, Channel, Decoded, Field, FieldKind, SensorType, SensorTypes};
 
 use thiserror::Error;
 
-/// Why a payload could not be turned into readings. The payload is kept: see the quarantine.
+/// Why a payload, or one value in it, could not be taken. The payload is kept: see the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{code}: {detail}")]
 pub struct DecodeError {

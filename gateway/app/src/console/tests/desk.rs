@@ -11,7 +11,7 @@ use ninewatch_core::alert::{
     Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
 };
 use ninewatch_core::detect::DeviceStatus;
-use ninewatch_core::pipeline::Settings;
+use ninewatch_core::pipeline::{Settings, SourceFile};
 use ninewatch_core::site::Registry;
 use ninewatch_core::time::{TimeMs, UtcOffset};
 
@@ -138,10 +138,19 @@ pub(super) fn settings(registry: Registry) -> Settings {
         utc_offset: UtcOffset::CHINA,
         alerts: AlertSettings::default(),
         registry,
-        sensor_types: Vec::new(),
+        sensor_types: sensor_types(),
         rules: Vec::new(),
         models: Vec::new(),
     }
+}
+
+/// The built-in ones.
+fn sensor_types() -> Vec<SourceFile> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sensors");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .map(|path| SourceFile { name: path.display().to_string(), text: std::fs::read_to_string(&path).unwrap() })
+        .collect()
 }
 
 pub(super) fn text(zh: &str, en: &str) -> Text {

@@ -1,0 +1,100 @@
+//! TLS for the sensor port: its own certificate, and what a device's says.
+
+use anyhow::{Context, bail};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use std::path::Path;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::SensorPortTls;
+
+/// Reads the certificates and the key.
+///
+/// # Errors
+/// Which file is not as it should be.
+pub(super) fn acceptor(config: &SensorPortTls) -> anyhow::Result<TlsAcceptor> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain = certificates(&config.cert)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key)
+        .with_context(|| format!("{} holds no private key in PEM", config.key.display()))?;
+    let verifier = match &config.client_ca {
+        None => Arc::new(NoClientAuth),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(path)? {
+                roots.add(certificate).with_context(|| format!("{} is not a CA's certificate", path.display()))?;
+            }
+            // A device without a certificate may still have a secret.
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .allow_unauthenticated()
+                .build()
+                .with_context(|| format!("{} cannot be used", path.display()))?
+        }
+    };
+    let server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .with_context(|| format!("{} and {} do not fit", config.cert.display(), config.key.display()))?;
+    Ok(TlsAcceptor::from(Arc::new(server)))
+}
+
+fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let what = || format!("{} cannot be read as certificates in PEM", path.display());
+    let found: Vec<_> =
+        CertificateDer::pem_file_iter(path).with_context(what)?.collect::<Result<_, _>>().with_context(what)?;
+    if found.is_empty() {
+        bail!("{} holds no certificate in PEM", path.display());
+    }
+    Ok(found)
+}
+
+/// The names in the certificate that a device showed: the common name, then the DNS names.
+pub(super) fn client_names(connection: &ServerConnection) -> Vec<String> {
+    let shown = connection.peer_certificates().and_then(|chain| chain.first());
+    // It has been verified, so it can be read.
+    let Some(certificate) = shown.and_then(|der| webpki::EndEntityCert::try_from(der).ok()) else { return Vec::new() };
+    let common_name = common_name(certificate.subject());
+    common_name.into_iter().chain(certificate.valid_dns_names()).map(str::to_owned).collect()
+}
+
+/// The common name in the content of an X.501 Name: a sequence of sets of (type, value), in DER.
+fn common_name(mut subject: &[u8]) -> Option<&str> {
+    const SEQUENCE: u8 = 0x30;
+    const SET: u8 = 0x31;
+    const OBJECT_ID: u8 = 0x06;
+    /// PrintableString, UTF8String: what RFC 5280, 4.1.2.4 asks for.
+    const STRINGS: [u8; 2] = [0x13, 0x0c];
+    /// 2.5.4.3
+    const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+
+    while let Some((SET, mut attributes, rest)) = element(subject) {
+        subject = rest;
+        while let Some((SEQUENCE, attribute, rest)) = element(attributes) {
+            attributes = rest;
+            let Some((OBJECT_ID, kind, value)) = element(attribute) else { continue };
+            if kind == COMMON_NAME
+                && let Some((tag, text, _)) = element(value)
+                && STRINGS.contains(&tag)
+            {
+                return std::str::from_utf8(text).ok();
+            }
+        }
+    }
+    None
+}
+
+/// The first element in DER: its tag, its content, and what is behind it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (length, content) = match der.get(1..)? {
+        [length @ 0..=0x7f, content @ ..] => (usize::from(*length), content),
+        [0x81, length, content @ ..] => (usize::from(*length), content),
+        [0x82, high, low, content @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), content),
+        _ => return None,
+    };
+    let (content, rest) = content.split_at_checked(length)?;
+    Some((*der.first()?, content, rest))
+}

@@ -1,0 +1,135 @@
+//! Trying a model out where it can do no harm: in a child process with limits on time and memory.
+//!
+//! ONNX Runtime turns nearly every broken file into an error. What it cannot turn into one is a loop without end, or
+//! memory that the machine does not have.
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::session::{Runtime, ScoringSession};
+
+/// What the program is called with to be such a child; see [`be_checked`].
+pub(crate) const CHECK_COMMAND: &str = "__check-model";
+
+/// What a child may take: far more than the 50 ms and 200 MB that a sound model takes, on the smallest machine.
+const TIME: Duration = Duration::from_secs(10);
+const ADDRESS_SPACE_BYTES: u64 = 1 << 30;
+
+/// What a child is asked: one line of JSON, then the model's bytes if there is a model.
+#[derive(Debug, Serialize, Deserialize)]
+struct Question {
+    library: PathBuf,
+    /// How many numbers the model takes; `None` where only the library is tried.
+    inputs: Option<usize>,
+}
+
+/// Begins the line in which a child answers; after it comes nothing, or what is wrong.
+const ANSWER: &str = "ninewatch-check:";
+
+/// Tries the library out.
+pub(super) fn library(path: &Path) -> Result<(), String> {
+    ask(&Question { library: path.to_owned(), inputs: None }, &[])
+}
+
+/// Tries a model out.
+pub(super) fn model(library: &Path, onnx: &[u8], inputs: usize) -> Result<(), String> {
+    ask(&Question { library: library.to_owned(), inputs: Some(inputs) }, onnx)
+}
+
+fn ask(question: &Question, onnx: &[u8]) -> Result<(), String> {
+    let failed = |error: io::Error| format!("it could not be tried out: {error}");
+    let mut sent = serde_json::to_vec(question).map_err(|error| failed(error.into()))?;
+    sent.push(b'\n');
+    sent.extend_from_slice(onnx);
+
+    let mut child = child()
+        .map_err(failed)?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(failed)?;
+    let (mut stdin, mut stdout) = match (child.stdin.take(), child.stdout.take()) {
+        (Some(stdin), Some(stdout)) => (stdin, stdout),
+        _ => return Err("it could not be tried out: the child has no pipes".to_owned()),
+    };
+    let (told, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        // A child that ends early hears the rest no more; what it said counts.
+        let _ = stdin.write_all(&sent);
+        drop(stdin);
+        let mut answer = Vec::new();
+        let _ = stdout.read_to_end(&mut answer);
+        let _ = told.send(answer);
+    });
+    let answer = heard.recv_timeout(TIME);
+    let _ = child.kill();
+    let status = child.wait().map_err(failed)?;
+    let Ok(answer) = answer else {
+        return Err(format!("it was not done within {} s", TIME.as_secs()));
+    };
+    let answer = String::from_utf8_lossy(&answer);
+    match answer.lines().find_map(|line| line.split_once(ANSWER)) {
+        Some((_, "")) => Ok(()),
+        Some((_, why)) => Err(why.to_owned()),
+        None => Err(format!("it broke the process that tried it out ({status})")),
+    }
+}
+
+#[cfg(not(test))]
+fn child() -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(CHECK_COMMAND);
+    Ok(command)
+}
+
+/// In tests the program is the test harness: one of its tests is the child.
+#[cfg(test)]
+fn child() -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["scorer::tests::the_child", "--exact", "--ignored", "--nocapture"]);
+    Ok(command)
+}
+
+/// The child's whole life: reads a question from stdin, tries, answers on stdout.
+pub(crate) fn be_checked() -> ExitCode {
+    let answer = answer(&mut io::stdin().lock()).err().unwrap_or_default();
+    // On one line, whatever it holds. Where nobody listens any more there is nobody to tell.
+    let _ = writeln!(io::stdout(), "{ANSWER}{}", answer.replace('\n', " "));
+    ExitCode::SUCCESS
+}
+
+fn answer(asked: &mut impl BufRead) -> Result<(), String> {
+    let mut line = String::new();
+    asked.read_line(&mut line).map_err(|error| error.to_string())?;
+    let question: Question = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+    let mut onnx = Vec::new();
+    asked.read_to_end(&mut onnx).map_err(|error| error.to_string())?;
+    limit()?;
+
+    let runtime = Runtime::load(&question.library)?;
+    let Some(inputs) = question.inputs else { return Ok(()) };
+    let mut session = ScoringSession::new(&runtime, &onnx, inputs)?;
+    for value in [0.0, 1.0] {
+        session.score(&vec![value; inputs])?;
+    }
+    // More than any feature is: the answer may be nonsense, but there has to be one.
+    let _ = session.score(&vec![1e6; inputs]);
+    Ok(())
+}
+
+/// Takes the limits upon itself. The one on CPU time is for when the parent is gone before it can end a loop.
+fn limit() -> Result<(), String> {
+    let at_most = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    for (resource, value) in
+        [(Resource::As, ADDRESS_SPACE_BYTES), (Resource::Cpu, TIME.as_secs() + 1), (Resource::Core, 0)]
+    {
+        setrlimit(resource, at_most(value)).map_err(|error| format!("the limits cannot be set: {error}"))?;
+    }
+    Ok(())
+}

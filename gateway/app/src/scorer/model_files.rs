@@ -1,0 +1,153 @@
+//! The files of models: built in, and in the folders of a folder.
+
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ninewatch_core::detect::features;
+use ninewatch_core::detect::model::ModelCard;
+use ninewatch_core::fault::Fault;
+use ninewatch_core::site::is_id;
+
+#[derive(RustEmbed)]
+#[folder = "../../models"]
+#[include = "*/model.toml"]
+#[include = "*/*.onnx"]
+struct BuiltIn;
+
+const CARD: &str = "model.toml";
+/// Far more than a model for a gateway needs.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// A model whose card and file belong together. Whether the file is sound is not known yet.
+#[derive(Debug)]
+pub(super) struct ModelFile {
+    pub(super) card: ModelCard,
+    pub(super) onnx: Vec<u8>,
+    /// The card, as named in messages.
+    name: String,
+    /// The card's text.
+    source: String,
+}
+
+impl ModelFile {
+    /// A fault of this model at `key` of its card.
+    pub(super) fn fault(&self, key: &str, problem: impl Into<String>, mend: &str) -> Fault {
+        Fault::at_key(&self.name, &self.source, key, problem, mend)
+    }
+}
+
+/// The built-in models, then those in the folders of `models_dir`; and what is wrong with others.
+pub(super) fn read(models_dir: Option<&Path>) -> (Vec<ModelFile>, Vec<Fault>) {
+    let mut files = Vec::new();
+    let mut faults = Vec::new();
+    let cards = BuiltIn::iter().filter(|path| path.ends_with(CARD));
+    let built_in = cards.map(|card| read_built_in(&card)).collect::<Vec<_>>();
+    let (folders, unreadable) = models_dir.map(folders).unwrap_or_default();
+    faults.extend(unreadable);
+    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for file in built_in {
+        file.map_or_else(|fault| faults.push(fault), |file| files.push(file));
+    }
+    for folder in folders {
+        match read_folder(&folder) {
+            Ok(file) => match named.insert(file.card.name.clone(), folder) {
+                Some(other) => {
+                    let problem = format!("`{}` is the model in {} too", file.card.name, other.display());
+                    faults.push(file.fault("name", problem, "give one of them another name"));
+                }
+                None => files.push(file),
+            },
+            Err(fault) => faults.push(fault),
+        }
+    }
+    (files, faults)
+}
+
+fn read_built_in(card: &str) -> Result<ModelFile, Fault> {
+    let bytes =
+        |path: &str| BuiltIn::get(path).map(|file| file.data.into_owned()).ok_or(io::ErrorKind::NotFound.into());
+    let folder = card.strip_suffix(CARD).unwrap_or_default();
+    understand(format!("built-in {card}"), bytes(card), |file| bytes(&format!("{folder}{file}")))
+}
+
+/// The folders with a card, by name.
+fn folders(models_dir: &Path) -> (Vec<PathBuf>, Option<Fault>) {
+    let listed = fs::read_dir(models_dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    match listed {
+        Ok(paths) => {
+            let mut folders: Vec<PathBuf> = paths;
+            folders.retain(|path| path.join(CARD).is_file());
+            folders.sort();
+            (folders, None)
+        }
+        Err(error) => {
+            let problem = format!("the folder cannot be listed: {error}");
+            let mend = "make it, or name another as `files.models`";
+            (Vec::new(), Some(Fault::at_key(&models_dir.display().to_string(), "", "", problem, mend)))
+        }
+    }
+}
+
+fn read_folder(folder: &Path) -> Result<ModelFile, Fault> {
+    let card = folder.join(CARD);
+    understand(card.display().to_string(), read_file(&card), |file| read_file(&folder.join(file)))
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// Reads a card and fetches its file.
+fn understand(
+    name: String,
+    card: io::Result<Vec<u8>>,
+    onnx: impl FnOnce(&str) -> io::Result<Vec<u8>>,
+) -> Result<ModelFile, Fault> {
+    let unreadable = |error: io::Error| Fault::at_key(&name, "", "", format!("it cannot be read: {error}"), "");
+    let source = String::from_utf8_lossy(&card.map_err(unreadable)?).into_owned();
+    let card: ModelCard = toml::from_str(&source).map_err(|error| Fault::from_toml(&name, &source, &error))?;
+    let file = card.file.clone();
+    let mut model = ModelFile { card, onnx: Vec::new(), name, source };
+    if !is_id(&model.card.name) {
+        return Err(model.fault("name", "is not a name", "use 1 to 64 of A-Z a-z 0-9 . _ -"));
+    }
+    if !(0.0..=1.0).contains(&model.card.threshold) {
+        return Err(model.fault("threshold", "is not a score", "give a number from 0 to 1"));
+    }
+    if features::names(&model.card.features).is_empty() {
+        let problem = format!("there is no feature extraction `{}`", model.card.features);
+        return Err(model.fault("features", problem, &format!("use `{}`", features::WRIST_MOTION_V1)));
+    }
+    if Path::new(&file).file_name() != Some(file.as_ref()) {
+        return Err(model.fault(
+            "file",
+            format!("`{file}` is not the name of a file beside the card"),
+            "give its name alone",
+        ));
+    }
+    model.onnx = onnx(&file)
+        .map_err(|error| model.fault("file", format!("`{file}` cannot be read: {error}"), "put it beside the card"))?;
+    let sha256 = hex(&Sha256::digest(&model.onnx));
+    if sha256 != model.card.sha256.to_ascii_lowercase() {
+        let mend = "the file is damaged or another one: fetch it again, or train the model again, which writes both";
+        return Err(model.fault("sha256", format!("`{file}` is {sha256}"), mend));
+    }
+    Ok(model)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,668 @@
+//! What is remembered of one device, and how it takes a reading.
+
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::condition;
+use super::finding::{self, Found};
+use super::rule::{Bound, Condition, Step};
+use super::skew::{self, Skew};
+use super::stretch::{Stretch, Terms, Turn};
+use super::window::Window;
+use super::{DeviceStatus, FieldValue, Latest, Placement};
+use crate::alert::Signal;
+use crate::decode::{DecodeError, FieldKind, SensorType};
+use crate::detect::features;
+use crate::detect::model::{ModelCard, Scorer};
+use crate::pipeline::Site;
+use crate::reading::{Burst, Reading, Value};
+use crate::site::{Device, Place};
+use crate::time::TimeMs;
+
+/// How far back every field is kept, whatever rules ask: for the chart beside an alert.
+pub(super) const SHOWN_MS: i64 = 30 * 60_000;
+/// A reading that is older than this when it arrives comes out of a backlog.
+const BACKLOG_MS: i64 = 5_000;
+/// A backlog may come in any order, so what lasts is judged when nothing more of it has come for so
+/// long. What happens, or is an alarm by itself, is judged at once.
+const BACKLOG_REST_MS: i64 = 2_000;
+/// A device that is always late is judged all the same.
+const LONGEST_REST_MS: i64 = 30_000;
+
+/// Where a device stands in its site. All lookups are done.
+#[derive(Clone, Copy)]
+pub(super) struct Spot<'a> {
+    pub(super) site: &'a Site,
+    pub(super) device: &'a Device,
+    pub(super) place: &'a Place,
+    pub(super) sensor_type: &'a SensorType,
+}
+
+impl<'a> Spot<'a> {
+    /// `None` where the device's type is not in use.
+    pub(super) fn find(site: &'a Site, device: &'a Device) -> Option<Self> {
+        let place = site.registry.place(&device.place)?;
+        let sensor_type = site.sensor_types.get(&device.sensor_type)?;
+        Some(Self { site, device, place, sensor_type })
+    }
+
+    pub(super) fn terms(&self, bound: &Bound, for_ms: i64) -> Terms {
+        let hours = bound.rule.hours.map(|hours| (hours, self.site.utc_offset));
+        Terms { for_ms, gap_ms: self.sensor_type.silent_after.ms(), hours }
+    }
+}
+
+/// What is remembered of one device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Memory {
+    pub(super) id: String,
+    /// Since when it is expected to be heard.
+    since_ms: TimeMs,
+    seen_ms: Option<TimeMs>,
+    silent: bool,
+    backlog: Option<Backlog>,
+    skew: Skew,
+    recent: Recent,
+    names: Vec<Arc<str>>,
+    pub(super) windows: Vec<Window>,
+    /// The last word of each field that has words.
+    words: Vec<Option<(TimeMs, Arc<str>)>>,
+    /// A value that came too fast to be believed by itself, of each field.
+    doubted: Vec<Option<(TimeMs, f64)>>,
+    watches: Vec<(Arc<str>, Watch)>,
+    #[serde(skip)]
+    pub(super) bound: Vec<Bound>,
+    /// How far back each field is kept.
+    #[serde(skip)]
+    keep_ms: Vec<i64>,
+    /// The earliest timer that is set for it.
+    #[serde(skip)]
+    pub(super) timer_ms: Option<TimeMs>,
+}
+
+/// Readings out of a backlog that are placed and not yet judged.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Backlog {
+    /// The earliest of them.
+    from_ms: TimeMs,
+    /// When the first of them came in.
+    since_ms: TimeMs,
+    /// When they will be judged.
+    rest_until_ms: TimeMs,
+}
+
+impl Backlog {
+    fn with(before: Option<Self>, at: TimeMs, now: TimeMs) -> Self {
+        let (from_ms, since_ms) = before.map_or((at, now), |before| (before.from_ms.min(at), before.since_ms));
+        Self { from_ms, since_ms, rest_until_ms: (now + BACKLOG_REST_MS).min(since_ms + LONGEST_REST_MS) }
+    }
+}
+
+/// Where a rule stands on a device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Watch {
+    /// One for each step.
+    Lasting(Vec<Stretch>),
+    /// When it happened, by time.
+    Event(VecDeque<TimeMs>),
+    Inactive {
+        raised: bool,
+        ends_ms: TimeMs,
+    },
+    Silent,
+    Model,
+}
+
+impl Watch {
+    fn new(bound: &Bound, site: &Site, now: TimeMs) -> Self {
+        match &bound.condition {
+            Condition::Lasting(steps) => Self::Lasting(vec![Stretch::default(); steps.len()]),
+            Condition::Event { .. } => Self::Event(VecDeque::new()),
+            Condition::Inactive { between, .. } => {
+                Self::Inactive { raised: false, ends_ms: between.next_end(site.utc_offset, now) }
+            }
+            Condition::Silent => Self::Silent,
+            Condition::Model { .. } => Self::Model,
+        }
+    }
+
+    fn fits(&self, bound: &Bound) -> bool {
+        match (self, &bound.condition) {
+            (Self::Lasting(stretches), Condition::Lasting(steps)) => stretches.len() == steps.len(),
+            (Self::Event(_), Condition::Event { .. })
+            | (Self::Inactive { .. }, Condition::Inactive { .. })
+            | (Self::Silent, Condition::Silent)
+            | (Self::Model, Condition::Model { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Memory {
+    /// A device that is expected to be heard from `now` on.
+    pub(super) fn new(id: &str, now: TimeMs) -> Self {
+        Self {
+            id: id.to_owned(),
+            since_ms: now,
+            seen_ms: None,
+            silent: false,
+            backlog: None,
+            skew: Skew::default(),
+            recent: Recent::default(),
+            names: Vec::new(),
+            windows: Vec::new(),
+            words: Vec::new(),
+            doubted: Vec::new(),
+            watches: Vec::new(),
+            bound: Vec::new(),
+            keep_ms: Vec::new(),
+            timer_ms: None,
+        }
+    }
+
+    /// Fits the memory to the site: fields keep their history by name, rules theirs by id. What was
+    /// raised by a rule that is gone is cleared.
+    pub(super) fn fit(&mut self, spot: Option<Spot<'_>>, now: TimeMs, signals: &mut Vec<Signal>) {
+        self.timer_ms = None;
+        let Some(spot) = spot else {
+            // Its type is set aside: it is remembered for the day when it is back.
+            self.bound.clear();
+            return;
+        };
+        self.fit_fields(spot.sensor_type);
+        self.bound = spot.site.rules.bind(spot.device, spot.place, spot.sensor_type);
+        let mut before = std::mem::take(&mut self.watches);
+        for bound in &self.bound {
+            let kept = before.iter().position(|(id, watch)| *id == bound.rule.id && watch.fits(bound));
+            self.watches.push(match kept {
+                Some(index) => before.swap_remove(index),
+                None => (bound.rule.id.clone(), Watch::new(bound, spot.site, now)),
+            });
+        }
+        for (rule, watch) in before {
+            self.clear_dropped(rule, &watch, signals);
+        }
+        let fields = 0..self.names.len();
+        let reach = |field: usize| {
+            let looked_at = self.bound.iter().filter(|bound| bound.condition.fields().contains(&&field));
+            looked_at.map(|bound| bound.condition.reach_ms()).max().unwrap_or(0)
+        };
+        let keep = |field| reach(field).max(SHOWN_MS) + spot.sensor_type.silent_after.ms();
+        self.keep_ms = fields.map(keep).collect();
+    }
+
+    fn fit_fields(&mut self, sensor_type: &SensorType) {
+        let same = self.names.len() == sensor_type.fields.len()
+            && self.names.iter().zip(&sensor_type.fields).all(|(name, field)| *name == field.name);
+        if same {
+            return;
+        }
+        let mut before = std::mem::replace(self, Self::new("", 0));
+        for field in &sensor_type.fields {
+            let index = before.names.iter().position(|name| *name == field.name);
+            let was = |index: usize, before: &mut Self| before.windows.get_mut(index).map(std::mem::take);
+            self.names.push(field.name.clone());
+            self.windows.push(index.and_then(|index| was(index, &mut before)).unwrap_or_default());
+            self.words.push(index.and_then(|index| before.words.get_mut(index)?.take()));
+            self.doubted.push(None);
+        }
+        *self = Self {
+            names: std::mem::take(&mut self.names),
+            windows: std::mem::take(&mut self.windows),
+            words: std::mem::take(&mut self.words),
+            doubted: std::mem::take(&mut self.doubted),
+            ..before
+        };
+    }
+
+    /// Clears what this device has raised: it or a rule of it is gone.
+    pub(super) fn clear_all(&mut self, signals: &mut Vec<Signal>) {
+        for (rule, watch) in std::mem::take(&mut self.watches) {
+            self.clear_dropped(rule, &watch, signals);
+        }
+    }
+
+    fn clear_dropped(&self, rule: Arc<str>, watch: &Watch, signals: &mut Vec<Signal>) {
+        let raised = match watch {
+            Watch::Lasting(stretches) => stretches.iter().any(Stretch::is_raised),
+            Watch::Inactive { raised, .. } => *raised,
+            Watch::Silent => self.silent,
+            Watch::Event(_) | Watch::Model => false,
+        };
+        if raised {
+            signals.push(Signal::Clear { device: self.id.clone(), rule });
+        }
+    }
+
+    /// Takes a reading that came in at `now`.
+    pub(super) fn read(
+        &mut self,
+        spot: Spot<'_>,
+        reading: &Reading,
+        redelivered: bool,
+        now: TimeMs,
+        scorer: &mut dyn Scorer,
+        out: &mut Out<'_>,
+    ) -> Placement {
+        self.heard(now, out.signals);
+        let told = reading.event_ms.filter(|event| skew::is_set(*event));
+        if self.recent.knows(told, reading, redelivered) {
+            return Placement::Duplicate;
+        }
+        self.recent.note(told.unwrap_or(now), reading);
+        let at = match told {
+            None => now,
+            Some(event) => {
+                self.skew.learn(event, now, redelivered);
+                event - self.skew.ahead_ms()
+            }
+        };
+        if now - at > BACKLOG_MS {
+            self.backlog = Some(Backlog::with(self.backlog, at, now));
+        }
+        let newest = self.windows.iter().filter_map(Window::newest).map(|(time, _)| time).max();
+        let late = newest.is_some_and(|newest| at < newest);
+        self.keep(spot.sensor_type, reading, at, late, out.refused);
+        let bound = std::mem::take(&mut self.bound);
+        for (index, rule) in bound.iter().enumerate() {
+            self.judge(spot, rule, index, reading, at, scorer, out.signals);
+        }
+        self.bound = bound;
+        if late { Placement::Late } else { Placement::Newest }
+    }
+
+    fn heard(&mut self, now: TimeMs, signals: &mut Vec<Signal>) {
+        self.seen_ms = Some(now);
+        if std::mem::take(&mut self.silent) {
+            let silent = |bound: &&Bound| matches!(bound.condition, Condition::Silent);
+            signals.extend(
+                self.bound
+                    .iter()
+                    .filter(silent)
+                    .map(|bound| Signal::Clear { device: self.id.clone(), rule: bound.rule.id.clone() }),
+            );
+        }
+    }
+
+    /// Puts the reading's values where they belong.
+    fn keep(
+        &mut self,
+        sensor_type: &SensorType,
+        reading: &Reading,
+        at: TimeMs,
+        late: bool,
+        refused: &mut Vec<DecodeError>,
+    ) {
+        for (index, value) in reading.values.iter().enumerate() {
+            let (Some(field), Some(window)) = (sensor_type.fields.get(index), self.windows.get_mut(index)) else {
+                continue;
+            };
+            match value {
+                Some(Value::Number(number)) => {
+                    let limit = match field.kind {
+                        FieldKind::Measure { max_change_per_s: Some(limit), .. } if !late => limit,
+                        _ => f64::INFINITY,
+                    };
+                    let doubted = self.doubted.get_mut(index);
+                    if doubted.is_some_and(|doubted| is_doubtful(window.newest(), doubted, (at, *number), limit)) {
+                        let detail = format!("`{}` jumped to {number}, faster than {limit} per second", field.name);
+                        refused.push(DecodeError { code: "implausible_change", detail });
+                        continue;
+                    }
+                    window.insert(at, *number);
+                    let keep = self.keep_ms.get(index).copied().unwrap_or(SHOWN_MS);
+                    window.trim(window.newest().map_or(at, |(newest, _)| newest) - keep);
+                }
+                Some(Value::Text(word)) => {
+                    if let Some(slot) = self.words.get_mut(index)
+                        && slot.as_ref().is_none_or(|(time, _)| *time <= at)
+                    {
+                        *slot = Some((at, word.clone()));
+                    }
+                }
+                Some(Value::Burst(_)) | None => {}
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+    fn judge(
+        &mut self,
+        spot: Spot<'_>,
+        bound: &Bound,
+        index: usize,
+        reading: &Reading,
+        at: TimeMs,
+        scorer: &mut dyn Scorer,
+        signals: &mut Vec<Signal>,
+    ) {
+        let Some((_, watch)) = self.watches.get_mut(index) else { return };
+        match (&bound.condition, watch) {
+            (Condition::Lasting(steps), Watch::Lasting(stretches)) => {
+                let carries = |field: &&usize| reading.values.get(**field).is_some_and(Option::is_some);
+                let mut turns = Vec::new();
+                for (number, (step, stretch)) in steps.iter().zip(stretches).enumerate() {
+                    let rests = self.backlog.is_some() && step.for_ms > 0;
+                    if rests || !step.test.fields().iter().any(carries) {
+                        continue;
+                    }
+                    let terms = spot.terms(bound, step.for_ms);
+                    let mut told = Vec::new();
+                    if stretch.is_behind(at) {
+                        reread(step, stretch, at, &self.windows, &terms, &mut told);
+                    } else if let Some(holds) = step.test.holds(&self.windows, at, stretch.held(), terms.gap_ms) {
+                        stretch.read(at, holds, &terms, &mut told);
+                    }
+                    turns.extend(told.into_iter().map(|turn| (number, turn)));
+                }
+                self.turn(spot, bound, index, turns, signals);
+            }
+            (Condition::Event { clauses, times, within_ms }, Watch::Event(happened)) => {
+                let counts = bound.rule.hours.is_none_or(|hours| hours.contains(spot.site.utc_offset, at));
+                if !counts || !clauses.iter().all(|clause| clause.says(reading, &self.windows, at)) {
+                    return;
+                }
+                let count = count_around(happened, at, *within_ms, *times);
+                if count >= *times {
+                    let found = Found { at, severity: bound.rule.severity, lasting: false };
+                    signals.push(finding::event(spot, bound, &found, reading, count, *within_ms));
+                }
+            }
+            (Condition::Model { field, card }, Watch::Model) => {
+                if let Some(Some(Value::Burst(burst))) = reading.values.get(*field)
+                    && let Some(score) = score(card, burst, scorer)
+                {
+                    let found = Found { at, severity: bound.rule.severity, lasting: false };
+                    signals.push(finding::model(spot, bound, &found, *field, burst, card, score));
+                }
+            }
+            // Activity concerns the whole place, silence only time.
+            _ => {}
+        }
+    }
+
+    /// Tells what the steps of a lasting condition came to.
+    fn turn(&self, spot: Spot<'_>, bound: &Bound, index: usize, turns: Vec<(usize, Turn)>, signals: &mut Vec<Signal>) {
+        let Condition::Lasting(steps) = &bound.condition else { return };
+        let mut cleared = false;
+        for (number, turn) in turns {
+            match turn {
+                Turn::Raise(at) => {
+                    let Some(step) = steps.get(number) else { continue };
+                    let found = Found { at, severity: step.severity, lasting: true };
+                    signals.push(finding::lasting(spot, bound, step, &found, &self.windows));
+                }
+                Turn::Clear(_) => cleared = true,
+            }
+        }
+        let raised = matches!(self.watches.get(index), Some((_, Watch::Lasting(stretches)))
+            if stretches.iter().any(Stretch::is_raised));
+        if cleared && !raised {
+            signals.push(Signal::Clear { device: self.id.clone(), rule: bound.rule.id.clone() });
+        }
+    }
+
+    /// Lets time pass to `now`. Gives the rules whose hours of activity have ended, with when.
+    pub(super) fn elapse(
+        &mut self,
+        spot: Spot<'_>,
+        listening_ms: TimeMs,
+        now: TimeMs,
+        signals: &mut Vec<Signal>,
+    ) -> Vec<(usize, TimeMs)> {
+        let mut ended = Vec::new();
+        if !self.silent && now >= self.silent_at(spot.sensor_type, listening_ms) {
+            self.silent = true;
+            let silent = |bound: &&Bound| matches!(bound.condition, Condition::Silent);
+            let unheard = self.unheard_since(listening_ms);
+            for bound in self.bound.iter().filter(silent) {
+                signals.push(finding::silent(spot, bound, now, now - unheard));
+            }
+        }
+        if self.backlog.is_some_and(|backlog| now < backlog.rest_until_ms) {
+            return ended;
+        }
+        let unjudged = self.backlog.take();
+        let bound = std::mem::take(&mut self.bound);
+        for (index, rule) in bound.iter().enumerate() {
+            let Some((_, watch)) = self.watches.get_mut(index) else { continue };
+            match (&rule.condition, watch) {
+                (Condition::Lasting(steps), Watch::Lasting(stretches)) => {
+                    let mut turns = Vec::new();
+                    for (number, (step, stretch)) in steps.iter().zip(stretches).enumerate() {
+                        let mut told = Vec::new();
+                        let terms = spot.terms(rule, step.for_ms);
+                        if let Some(backlog) = unjudged.filter(|_| step.for_ms > 0) {
+                            reread(step, stretch, backlog.from_ms, &self.windows, &terms, &mut told);
+                        }
+                        stretch.elapse(now, &terms, &mut told);
+                        turns.extend(told.into_iter().map(|turn| (number, turn)));
+                    }
+                    if !turns.is_empty() {
+                        self.turn(spot, rule, index, turns, signals);
+                    }
+                }
+                (Condition::Inactive { between, .. }, Watch::Inactive { ends_ms, .. }) if *ends_ms <= now => {
+                    ended.push((index, *ends_ms));
+                    *ends_ms = between.next_end(spot.site.utc_offset, now);
+                }
+                _ => {}
+            }
+        }
+        self.bound = bound;
+        ended
+    }
+
+    /// When time alone next means something.
+    pub(super) fn next_due(&self, spot: Spot<'_>, listening_ms: TimeMs) -> Option<TimeMs> {
+        let silence = (!self.silent).then(|| self.silent_at(spot.sensor_type, listening_ms));
+        let due = |(bound, (_, watch)): (&Bound, &(Arc<str>, Watch))| match (&bound.condition, watch) {
+            (Condition::Lasting(steps), Watch::Lasting(stretches)) => {
+                let due = steps
+                    .iter()
+                    .zip(stretches)
+                    .filter_map(|(step, stretch)| stretch.next_due(&spot.terms(bound, step.for_ms)));
+                due.min()
+            }
+            (Condition::Inactive { .. }, Watch::Inactive { ends_ms, .. }) => Some(*ends_ms),
+            _ => None,
+        };
+        let rules = match self.backlog {
+            Some(backlog) => Some(backlog.rest_until_ms),
+            None => self.bound.iter().zip(&self.watches).filter_map(due).min(),
+        };
+        [silence, rules].into_iter().flatten().min()
+    }
+
+    fn unheard_since(&self, listening_ms: TimeMs) -> TimeMs {
+        self.seen_ms.unwrap_or(self.since_ms).max(listening_ms)
+    }
+
+    fn silent_at(&self, sensor_type: &SensorType, listening_ms: TimeMs) -> TimeMs {
+        self.unheard_since(listening_ms) + sensor_type.silent_after.ms()
+    }
+
+    /// The watch of the rule with this id.
+    pub(super) fn watch_mut(&mut self, rule: &str) -> Option<&mut Watch> {
+        self.watches.iter_mut().find(|(id, _)| **id == *rule).map(|(_, watch)| watch)
+    }
+
+    /// How it is, for people.
+    pub(super) fn status(&self, spot: Option<Spot<'_>>) -> DeviceStatus {
+        let fields = spot.map_or(&[][..], |spot| spot.sensor_type.fields.as_slice());
+        let value = |(index, field): (usize, &crate::decode::Field)| {
+            let (at_ms, value) = match self.windows.get(index)?.newest() {
+                Some((at, number)) => (at, Latest::Number(number)),
+                None => {
+                    let (at, word) = self.words.get(index)?.as_ref()?;
+                    (*at, Latest::Word(word.clone()))
+                }
+            };
+            Some(FieldValue { field: field.name.clone(), unit: field.unit().to_owned(), at_ms, value })
+        };
+        let battery = fields.iter().position(crate::decode::Field::is_battery);
+        DeviceStatus {
+            device: self.id.clone(),
+            seen_ms: self.seen_ms,
+            silent: self.silent,
+            battery_percent: battery.and_then(|index| Some(self.windows.get(index)?.newest()?.1)),
+            skew_ms: self.skew.is_known().then(|| self.skew.ahead_ms()),
+            values: fields.iter().enumerate().filter_map(value).collect(),
+        }
+    }
+}
+
+/// Where a reading's consequences go.
+pub(super) struct Out<'a> {
+    pub(super) signals: &'a mut Vec<Signal>,
+    pub(super) refused: &'a mut Vec<DecodeError>,
+}
+
+/// Whether a value changed faster than physics allows. One that is borne out by the next is
+/// believed: then it was the world and not a glitch.
+fn is_doubtful(
+    newest: Option<(TimeMs, f64)>,
+    doubted: &mut Option<(TimeMs, f64)>,
+    (at, value): (TimeMs, f64),
+    limit_per_s: f64,
+) -> bool {
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds between two readings")]
+    let near = |(time, other): (TimeMs, f64)| {
+        let seconds = ((at - time).max(0) as f64 / 1000.0).max(1.0);
+        (value - other).abs() <= limit_per_s * seconds
+    };
+    let doubt = newest.is_some_and(|newest| !near(newest)) && !doubted.is_some_and(near);
+    *doubted = doubt.then_some((at, value));
+    doubt
+}
+
+/// The score of a burst, where there is one and the model says yes; and the inputs.
+fn score(card: &ModelCard, burst: &Burst, scorer: &mut dyn Scorer) -> Option<(f64, Vec<f32>)> {
+    let features = features::extract(&card.features, burst).ok()?;
+    let score = f64::from(scorer.score(&card.name, &features).ok()?);
+    (score >= card.threshold).then_some((score, features))
+}
+
+/// Judges a step by all its readings again, because some came to lie at `from` or behind it.
+fn reread(
+    step: &Step<usize>,
+    stretch: &mut Stretch,
+    from: TimeMs,
+    windows: &[Window],
+    terms: &Terms,
+    turns: &mut Vec<Turn>,
+) {
+    let times = times(windows, &step.test.fields());
+    let says = |at, held| step.test.holds(windows, at, held, terms.gap_ms);
+    stretch.reread(from, times.into_iter(), says, terms, turns);
+}
+
+/// The times at which any of the fields was read, in order.
+fn times(windows: &[Window], fields: &[&usize]) -> Vec<TimeMs> {
+    let of = |field: &&usize| windows.get(**field);
+    let mut times: Vec<TimeMs> = fields
+        .iter()
+        .filter_map(of)
+        .flat_map(|window| window.between(TimeMs::MIN, TimeMs::MAX))
+        .map(|(time, _)| time)
+        .collect();
+    times.sort_unstable();
+    times.dedup();
+    times
+}
+
+/// Notes that it happened at `at`; gives the most that happened within `within_ms` around it.
+fn count_around(happened: &mut VecDeque<TimeMs>, at: TimeMs, within_ms: i64, times: usize) -> usize {
+    let index = happened.partition_point(|time| *time <= at);
+    happened.insert(index, at);
+    if happened.len() > 2 * times {
+        happened.pop_front();
+    }
+    let within = |end: &TimeMs| happened.iter().filter(|time| (end - within_ms..=*end).contains(time)).count();
+    happened.iter().filter(|end| (at..=at + within_ms).contains(end)).map(within).max().unwrap_or(1)
+}
+
+/// What came lately, to know it when it comes again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Recent {
+    /// (the device's own time, a hash of the values), by time.
+    seen: VecDeque<(TimeMs, u64)>,
+}
+
+impl Recent {
+    const KEPT: usize = 256;
+    /// Of readings without a time of their own, only a repeat of one of the last can be told.
+    const WITHOUT_TIME: usize = 16;
+
+    fn knows(&self, told: Option<TimeMs>, reading: &Reading, redelivered: bool) -> bool {
+        match told {
+            Some(event) => {
+                if self.seen.back().is_none_or(|(newest, _)| *newest < event) {
+                    return false;
+                }
+                let from = self.seen.partition_point(|(time, _)| *time < event);
+                let mut same_time = self.seen.range(from..).take_while(|(time, _)| *time == event).peekable();
+                same_time.peek().is_some() && {
+                    let hash = fingerprint(reading);
+                    same_time.any(|(_, seen)| *seen == hash)
+                }
+            }
+            None => {
+                redelivered && {
+                    let hash = fingerprint(reading);
+                    self.seen.iter().rev().take(Self::WITHOUT_TIME).any(|(_, seen)| *seen == hash)
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, at: TimeMs, reading: &Reading) {
+        let index = match self.seen.back() {
+            Some((newest, _)) if *newest > at => self.seen.partition_point(|(time, _)| *time <= at),
+            _ => self.seen.len(),
+        };
+        self.seen.insert(index, (at, fingerprint(reading)));
+        if self.seen.len() > Self::KEPT {
+            self.seen.pop_front();
+        }
+    }
+}
+
+/// FNV-1a over the values, 64 bit.
+fn fingerprint(reading: &Reading) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |bits: u64| hash = (hash ^ bits).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+    for value in &reading.values {
+        match value {
+            None => mix(1),
+            Some(Value::Number(number)) => mix(number.to_bits()),
+            Some(Value::Text(text)) => text.bytes().for_each(|byte| mix(u64::from(byte) + 2)),
+            Some(Value::Burst(burst)) => burst.samples.iter().for_each(|sample| mix(u64::from(sample.to_bits()))),
+        }
+    }
+    hash
+}
+
+/// What an ended period of hours showed in one device.
+pub(super) struct Activity {
+    pub(super) seen: bool,
+    /// Whether it was heard all the time.
+    pub(super) known: bool,
+}
+
+impl Memory {
+    /// Whether `field` was `is` at any time from `from` to `to`.
+    #[allow(clippy::float_cmp, reason = "a switch is 0 or 1")]
+    pub(super) fn activity(&self, field: usize, is: f64, from: TimeMs, to: TimeMs, gap_ms: i64) -> Activity {
+        let Some(window) = self.windows.get(field) else { return Activity { seen: false, known: false } };
+        let before = window.at_or_before(from).is_some_and(|(time, value)| value == is && from - time <= gap_ms);
+        let within = window.between(from, to).any(|(_, value)| value == is);
+        Activity { seen: before || within, known: window.is_known(from, to, gap_ms) }
+    }
+}
+
+/// The lowest of a field lately, for the sentence of a rise.
+pub(super) fn lowest_before(windows: &[Window], field: usize, at: TimeMs, within_ms: i64) -> Option<f64> {
+    Some(condition::lowest(windows.get(field)?, at - within_ms, at)).filter(|lowest| lowest.is_finite())
+}

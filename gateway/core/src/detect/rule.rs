@@ -1,0 +1,224 @@
+//! Rules: what is looked for, in which devices, and what is said when it is found.
+
+use std::sync::Arc;
+
+use super::hours::Hours;
+use super::reason::Template;
+use super::rule_file;
+use crate::alert::{Scene, Severity, Text};
+use crate::decode::{SensorType, SensorTypes};
+use crate::detect::model::ModelCard;
+use crate::fault::Fault;
+use crate::pipeline::SourceFile;
+use crate::reading::SensorClass;
+use crate::site::{Device, PersonCategory, Place, PlaceKind};
+
+/// What is looked for, where, and what is said when it is found.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Unique: names the rule in evidence.
+    pub id: Arc<str>,
+    pub(super) title: Text,
+    pub(super) scene: Option<Scene>,
+    pub(super) severity: Severity,
+    /// What the finding is joined by; the scene's name where the file says nothing.
+    pub(super) group: Option<Arc<str>>,
+    pub(super) reason: Template,
+    pub(super) classes: Vec<SensorClass>,
+    pub(super) places: Vec<PlaceKind>,
+    pub(super) persons: Vec<PersonCategory>,
+    pub(super) hours: Option<Hours>,
+    pub(super) condition: Condition<Arc<str>>,
+}
+
+/// A condition whose fields are named by `F`: by name in a rule, by their index for a sensor type.
+#[derive(Debug, Clone)]
+pub(super) enum Condition<F> {
+    /// Something holds for a time.
+    Lasting(Vec<Step<F>>),
+    /// Something happens, perhaps several times.
+    Event { clauses: Vec<Clause<F>>, times: usize, within_ms: i64 },
+    /// Something did not happen in the hours.
+    Inactive { field: F, is: f64, between: Hours },
+    /// The device is unheard for longer than its type allows.
+    Silent,
+    /// A model says so of a burst.
+    Model { field: F, card: Arc<ModelCard> },
+}
+
+/// A test and how long it has to hold.
+#[derive(Debug, Clone)]
+pub(super) struct Step<F> {
+    pub(super) test: Test<F>,
+    pub(super) for_ms: i64,
+    pub(super) severity: Severity,
+}
+
+/// A question that a reading answers with yes or no.
+#[derive(Debug, Clone)]
+pub(super) enum Test<F> {
+    /// At or beyond `limit`; once there, until back past `clear`.
+    Level { field: F, above: bool, limit: f64, clear: f64 },
+    /// A switch is on or off.
+    State { field: F, is: f64 },
+    /// Grown by `by` within a time, and at least `from` now.
+    Rise { field: F, by: f64, within_ms: i64, from: f64 },
+    /// Points summed over the bands in which the newest values lie.
+    Bands { fields: Vec<(F, Vec<Band>)>, at_least: u32 },
+}
+
+/// A band of a score such as NEWS2: up to `to`, and above the band before.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Band {
+    pub(super) to: f64,
+    pub(super) points: u32,
+}
+
+/// A part of what a reading must say to be an event.
+#[derive(Debug, Clone)]
+pub(super) struct Clause<F> {
+    pub(super) field: F,
+    pub(super) is: Is,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Is {
+    /// One of these words.
+    Word(Vec<Arc<str>>),
+    /// A switch came to be on (1) or off (0).
+    Becomes(f64),
+    Above(f64),
+    Below(f64),
+}
+
+/// A rule as it applies to a sensor type: fields by their index.
+#[derive(Debug, Clone)]
+pub(super) struct Bound {
+    pub(super) rule: Arc<Rule>,
+    pub(super) condition: Condition<usize>,
+}
+
+/// The rules of a site, compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    rules: Vec<Arc<Rule>>,
+}
+
+impl Rules {
+    /// Compiles rule files against the sensor types' fields and the models there are; a rule that
+    /// has a fault is left out and told.
+    pub fn compile(files: &[SourceFile], types: &SensorTypes, models: &[ModelCard]) -> (Self, Vec<Fault>) {
+        let mut rules: Vec<Arc<Rule>> = Vec::new();
+        let mut faults = Vec::new();
+        for source in files {
+            for read in rule_file::read(source, types, models) {
+                match read {
+                    Ok(new) if rules.iter().any(|there| there.id == new.id) => {
+                        let problem = format!("there is another rule `{}`", new.id);
+                        faults.push(Fault::at_key(&source.name, &source.text, "rule", problem, "give it another id"));
+                    }
+                    Ok(new) => rules.push(Arc::new(new)),
+                    Err(found) => faults.extend(found),
+                }
+            }
+        }
+        (Self { rules }, faults)
+    }
+
+    /// All of them, by file and order in it.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(Arc::as_ref)
+    }
+
+    /// The rules for a device, with their fields found in its type.
+    pub(super) fn bind(&self, device: &Device, place: &Place, sensor_type: &SensorType) -> Vec<Bound> {
+        let applies = |rule: &&Arc<Rule>| {
+            (rule.classes.is_empty() || rule.classes.contains(&sensor_type.class))
+                && (rule.places.is_empty() || rule.places.contains(&place.kind))
+                && (rule.persons.is_empty() || device.person.is_some_and(|person| rule.persons.contains(&person)))
+        };
+        let index = |name: &Arc<str>| sensor_type.fields.iter().position(|field| field.name == *name);
+        let bind = |rule: &Arc<Rule>| Some(Bound { rule: rule.clone(), condition: rule.condition.bind(&index)? });
+        self.rules.iter().filter(applies).filter_map(bind).collect()
+    }
+}
+
+impl<F> Condition<F> {
+    /// The same with the fields found by `index`; `None` where one is not there.
+    fn bind<G>(&self, index: &impl Fn(&F) -> Option<G>) -> Option<Condition<G>> {
+        Some(match self {
+            Self::Lasting(steps) => {
+                let bind = |step: &Step<F>| {
+                    Some(Step { test: step.test.bind(index)?, for_ms: step.for_ms, severity: step.severity })
+                };
+                Condition::Lasting(steps.iter().map(bind).collect::<Option<_>>()?)
+            }
+            Self::Event { clauses, times, within_ms } => {
+                let bind = |clause: &Clause<F>| Some(Clause { field: index(&clause.field)?, is: clause.is.clone() });
+                let clauses = clauses.iter().map(bind).collect::<Option<_>>()?;
+                Condition::Event { clauses, times: *times, within_ms: *within_ms }
+            }
+            Self::Inactive { field, is, between } => {
+                Condition::Inactive { field: index(field)?, is: *is, between: *between }
+            }
+            Self::Silent => Condition::Silent,
+            Self::Model { field, card } => Condition::Model { field: index(field)?, card: card.clone() },
+        })
+    }
+
+    /// The fields that it looks at.
+    pub(super) fn fields(&self) -> Vec<&F> {
+        match self {
+            Self::Lasting(steps) => steps.iter().flat_map(|step| step.test.fields()).collect(),
+            Self::Event { clauses, .. } => clauses.iter().map(|clause| &clause.field).collect(),
+            Self::Inactive { field, .. } | Self::Model { field, .. } => vec![field],
+            Self::Silent => Vec::new(),
+        }
+    }
+
+    /// How far back it looks.
+    pub(super) fn reach_ms(&self) -> i64 {
+        match self {
+            Self::Lasting(steps) => {
+                steps.iter().map(|step| step.for_ms.saturating_add(step.test.reach_ms())).max().unwrap_or(0)
+            }
+            Self::Event { within_ms, .. } => *within_ms,
+            Self::Inactive { between, .. } => between.length_ms(),
+            Self::Silent | Self::Model { .. } => 0,
+        }
+    }
+}
+
+impl<F> Test<F> {
+    fn bind<G>(&self, index: &impl Fn(&F) -> Option<G>) -> Option<Test<G>> {
+        Some(match self {
+            Self::Level { field, above, limit, clear } => {
+                Test::Level { field: index(field)?, above: *above, limit: *limit, clear: *clear }
+            }
+            Self::State { field, is } => Test::State { field: index(field)?, is: *is },
+            Self::Rise { field, by, within_ms, from } => {
+                Test::Rise { field: index(field)?, by: *by, within_ms: *within_ms, from: *from }
+            }
+            Self::Bands { fields, at_least } => {
+                // A device that measures some of them is judged by those.
+                let bind = |(field, bands): &(F, Vec<Band>)| Some((index(field)?, bands.clone()));
+                let fields: Vec<_> = fields.iter().filter_map(bind).collect();
+                (!fields.is_empty()).then_some(Test::Bands { fields, at_least: *at_least })?
+            }
+        })
+    }
+
+    pub(super) fn fields(&self) -> Vec<&F> {
+        match self {
+            Self::Level { field, .. } | Self::State { field, .. } | Self::Rise { field, .. } => vec![field],
+            Self::Bands { fields, .. } => fields.iter().map(|(field, _)| field).collect(),
+        }
+    }
+
+    fn reach_ms(&self) -> i64 {
+        match self {
+            Self::Rise { within_ms, .. } => *within_ms,
+            _ => 0,
+        }
+    }
+}

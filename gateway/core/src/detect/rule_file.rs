@@ -1,0 +1,400 @@
+//! A rule file as a person writes it, and what can be wrong in it.
+
+use serde::Deserialize;
+use std::sync::Arc;
+
+use super::hours::Hours;
+use super::reason::Template;
+use super::rule::{Band, Clause, Condition, Is, Rule, Step, Test};
+use crate::alert::{Scene, Severity, Text};
+use crate::decode::{Field, FieldKind, SensorTypes};
+use crate::detect::model::ModelCard;
+use crate::fault::Fault;
+use crate::pipeline::SourceFile;
+use crate::reading::SensorClass;
+use crate::site::{PersonCategory, PlaceKind, is_id};
+use crate::time::Span;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleFile {
+    #[serde(rename = "rule")]
+    rules: Vec<RuleTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    id: String,
+    title: Text,
+    scene: Option<Scene>,
+    severity: Severity,
+    group: Option<String>,
+    /// Where the limits come from: for whoever reads the file.
+    source: String,
+    reason: Text,
+    #[serde(default)]
+    classes: Vec<SensorClass>,
+    #[serde(default)]
+    places: Vec<PlaceKind>,
+    #[serde(default)]
+    persons: Vec<PersonCategory>,
+    hours: Option<Hours>,
+    #[serde(default)]
+    level: Vec<LevelTable>,
+    state: Option<StateTable>,
+    rise: Option<RiseTable>,
+    bands: Option<BandsTable>,
+    event: Option<EventTable>,
+    inactive: Option<InactiveTable>,
+    silent: Option<SilentTable>,
+    model: Option<ModelTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LevelTable {
+    field: String,
+    above: Option<f64>,
+    below: Option<f64>,
+    clear: Option<f64>,
+    #[serde(default, rename = "for")]
+    lasting: Span,
+    severity: Option<Severity>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateTable {
+    field: String,
+    is: bool,
+    #[serde(default, rename = "for")]
+    lasting: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RiseTable {
+    field: String,
+    by: f64,
+    within: Span,
+    #[serde(default)]
+    from: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BandsTable {
+    at_least: u32,
+    #[serde(default, rename = "for")]
+    lasting: Span,
+    #[serde(rename = "field")]
+    fields: Vec<BandsField>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BandsField {
+    name: String,
+    bands: Vec<BandTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BandTable {
+    to: Option<f64>,
+    points: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventTable {
+    #[serde(rename = "where")]
+    clauses: Vec<ClauseTable>,
+    #[serde(default = "once")]
+    times: usize,
+    #[serde(default)]
+    within: Span,
+}
+
+const fn once() -> usize {
+    1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClauseTable {
+    field: String,
+    #[serde(default)]
+    words: Vec<String>,
+    becomes: Option<bool>,
+    above: Option<f64>,
+    below: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InactiveTable {
+    field: String,
+    is: bool,
+    between: Hours,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SilentTable {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelTable {
+    name: String,
+    field: String,
+}
+
+/// Reads a rule file: each rule, or what is wrong in it.
+pub(super) fn read(source: &SourceFile, types: &SensorTypes, models: &[ModelCard]) -> Vec<Result<Rule, Vec<Fault>>> {
+    let file: RuleFile = match toml::from_str(&source.text) {
+        Ok(file) => file,
+        Err(error) => return vec![Err(vec![Fault::from_toml(&source.name, &source.text, &error)])],
+    };
+    let compile = |(index, table)| {
+        let mut compiler = Compiler { source, types, models, index, faults: Vec::new() };
+        let rule = compiler.rule(table);
+        match rule {
+            Some(rule) if compiler.faults.is_empty() => Ok(rule),
+            _ => Err(compiler.faults),
+        }
+    };
+    file.rules.into_iter().enumerate().map(compile).collect()
+}
+
+/// What a field must be for a condition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Measure,
+    State,
+    Word,
+    Burst,
+}
+
+struct Compiler<'a> {
+    source: &'a SourceFile,
+    types: &'a SensorTypes,
+    models: &'a [ModelCard],
+    /// Which `[[rule]]` of the file.
+    index: usize,
+    faults: Vec<Fault>,
+}
+
+impl Compiler<'_> {
+    fn fault(&mut self, key: &str, problem: impl Into<String>, mend: impl Into<String>) {
+        let key = format!("rule.{}.{key}", self.index);
+        self.faults.push(Fault::at_key(&self.source.name, &self.source.text, &key, problem, mend));
+    }
+
+    fn rule(&mut self, table: RuleTable) -> Option<Rule> {
+        if !is_id(&table.id) {
+            self.fault("id", format!("`{}` is not an id", table.id), "use 1 to 64 of A-Z a-z 0-9 . _ -");
+        }
+        if table.source.trim().is_empty() {
+            self.fault("source", "is empty", "say where the limit comes from: a standard, a measurement, an order");
+        }
+        let (condition, facts) = self.condition(&table)?;
+        let known = |name: &str| {
+            name == "spot"
+                || facts.contains(&name)
+                || condition.fields().iter().any(|field| ***field == *name)
+                || (facts.contains(&ANY_FIELD)
+                    && self.types.iter().any(|known| known.fields.iter().any(|f| *f.name == *name)))
+        };
+        let reason = match Template::parse(&table.reason, &known) {
+            Ok(reason) => reason,
+            Err(problem) => {
+                let there: Vec<String> = ["spot"].iter().chain(&facts).map(|name| format!("{{{name}}}")).collect();
+                self.fault("reason", problem, format!("there are {}", there.join(" ")));
+                return None;
+            }
+        };
+        Some(Rule {
+            id: table.id.into(),
+            title: table.title,
+            scene: table.scene,
+            severity: table.severity,
+            group: table.group.map(Arc::from),
+            reason,
+            classes: table.classes,
+            places: table.places,
+            persons: table.persons,
+            hours: table.hours,
+            condition,
+        })
+    }
+
+    /// The one condition of a rule, and the facts that its sentence may use.
+    fn condition(&mut self, table: &RuleTable) -> Option<(Condition<Arc<str>>, Vec<&'static str>)> {
+        let lasting = |test, lasting: Span, severity| Step { test, for_ms: lasting.ms(), severity };
+        let mut found = Vec::new();
+        if !table.level.is_empty() {
+            let steps: Option<Vec<_>> =
+                table.level.iter().enumerate().map(|(index, level)| self.level(index, level, table.severity)).collect();
+            found.push((Condition::Lasting(steps?), vec!["value", "limit", "for"]));
+        }
+        if let Some(state) = &table.state {
+            let field = self.field("state.field", &state.field, Wanted::State)?;
+            let step = lasting(Test::State { field, is: f64::from(u8::from(state.is)) }, state.lasting, table.severity);
+            found.push((Condition::Lasting(vec![step]), vec!["for"]));
+        }
+        if let Some(rise) = &table.rise {
+            if rise.by.is_nan() || rise.by <= 0.0 || rise.within.ms() == 0 {
+                self.fault("rise.by", "a rise needs `by` above 0 and `within` a time", "give both");
+            }
+            let field = self.field("rise.field", &rise.field, Wanted::Measure)?;
+            let test =
+                Test::Rise { field, by: rise.by, within_ms: rise.within.ms(), from: rise.from.unwrap_or(f64::MIN) };
+            found.push((
+                Condition::Lasting(vec![lasting(test, Span::default(), table.severity)]),
+                vec!["value", "rise", "within"],
+            ));
+        }
+        if let Some(bands) = &table.bands {
+            let test = self.bands(bands)?;
+            let step = lasting(test, bands.lasting, table.severity);
+            found.push((Condition::Lasting(vec![step]), vec!["points", "detail", "for"]));
+        }
+        if let Some(event) = &table.event {
+            let clauses = event.clauses.iter().enumerate().map(|(index, clause)| self.clause(index, clause));
+            let clauses = clauses.collect::<Option<Vec<_>>>()?;
+            let counted = if event.times > 1 { event.within.ms() > 0 && event.times <= 64 } else { event.times == 1 };
+            if clauses.is_empty() || !counted {
+                let mend = "give `where`, and `times` from 2 to 64 with a time `within`, or neither";
+                self.fault("event.where", "an event needs what it is, and how often within what time", mend);
+            }
+            let condition = Condition::Event { clauses, times: event.times, within_ms: event.within.ms() };
+            found.push((condition, vec!["count", "within", ANY_FIELD]));
+        }
+        if let Some(inactive) = &table.inactive {
+            let field = self.field("inactive.field", &inactive.field, Wanted::State)?;
+            let is = f64::from(u8::from(inactive.is));
+            found.push((Condition::Inactive { field, is, between: inactive.between }, vec!["hours"]));
+        }
+        if let Some(SilentTable {}) = table.silent {
+            found.push((Condition::Silent, vec!["for"]));
+        }
+        if let Some(model) = &table.model {
+            let field = self.field("model.field", &model.field, Wanted::Burst)?;
+            let Some(card) = self.models.iter().find(|card| card.name == model.name) else {
+                let mend = "see `ninewatch check` for why, or set `files.models`";
+                self.fault("model.name", format!("the model `{}` is not in use", model.name), mend);
+                return None;
+            };
+            found.push((Condition::Model { field, card: Arc::new(card.clone()) }, vec!["score", "limit"]));
+        }
+        if found.len() != 1 {
+            let mend = "give one of level, state, rise, bands, event, inactive, silent, model";
+            self.fault("id", format!("a rule has one condition, this one has {}", found.len()), mend);
+            return None;
+        }
+        found.pop()
+    }
+
+    fn level(&mut self, index: usize, level: &LevelTable, severity: Severity) -> Option<Step<Arc<str>>> {
+        let key = |name: &str| format!("level.{index}.{name}");
+        let field = self.field(&key("field"), &level.field, Wanted::Measure)?;
+        let (above, limit) = match (level.above, level.below) {
+            (Some(limit), None) => (true, limit),
+            (None, Some(limit)) => (false, limit),
+            _ => {
+                self.fault(&key("field"), "a level has one of `above` and `below`", "give one");
+                return None;
+            }
+        };
+        let clear = level.clear.unwrap_or(limit);
+        if limit.is_nan() || clear.is_nan() || (above && clear > limit) || (!above && clear < limit) {
+            let side = if above { "at or below" } else { "at or above" };
+            self.fault(&key("clear"), "is on the wrong side of the limit", format!("put it {side} {limit}"));
+        }
+        let test = Test::Level { field, above, limit, clear };
+        Some(Step { test, for_ms: level.lasting.ms(), severity: level.severity.unwrap_or(severity) })
+    }
+
+    fn bands(&mut self, table: &BandsTable) -> Option<Test<Arc<str>>> {
+        let mut fields = Vec::new();
+        for (index, field) in table.fields.iter().enumerate() {
+            let name = self.field(&format!("bands.field.{index}.name"), &field.name, Wanted::Measure)?;
+            let bands: Vec<Band> = field
+                .bands
+                .iter()
+                .map(|band| Band { to: band.to.unwrap_or(f64::INFINITY), points: band.points })
+                .collect();
+            let rising = bands.is_sorted_by(|a, b| a.to < b.to);
+            if !rising || bands.last().is_none_or(|last| last.to.is_finite()) {
+                let mend = "order them by `to`, and leave `to` out of the last";
+                self.fault(&format!("bands.field.{index}.bands"), "do not cover all values once", mend);
+            }
+            fields.push((name, bands));
+        }
+        if fields.is_empty() || table.at_least == 0 {
+            self.fault("bands.at_least", "needs points and fields", "give at least 1, and [[rule.bands.field]]");
+        }
+        Some(Test::Bands { fields, at_least: table.at_least })
+    }
+
+    fn clause(&mut self, index: usize, table: &ClauseTable) -> Option<Clause<Arc<str>>> {
+        let key = format!("event.where.{index}.field");
+        let words = (!table.words.is_empty())
+            .then(|| (Wanted::Word, Is::Word(table.words.iter().map(|word| word.as_str().into()).collect())));
+        let given = [
+            words,
+            table.becomes.map(|on| (Wanted::State, Is::Becomes(f64::from(u8::from(on))))),
+            table.above.map(|limit| (Wanted::Measure, Is::Above(limit))),
+            table.below.map(|limit| (Wanted::Measure, Is::Below(limit))),
+        ];
+        let mut given = given.into_iter().flatten();
+        let (Some((wanted, is)), None) = (given.next(), given.next()) else {
+            self.fault(&key, "a clause has one of `words`, `becomes`, `above`, `below`", "give one");
+            return None;
+        };
+        let field = self.field(&key, &table.field, wanted)?;
+        if let Is::Word(words) = &is {
+            let listed = self.fields_named(&table.field).any(|field| match &field.kind {
+                FieldKind::Word { words: listed } => {
+                    listed.is_empty() || words.iter().all(|word| listed.contains(word))
+                }
+                _ => false,
+            });
+            if !listed {
+                self.fault(&key, "no sensor type has all of these words", "see `words` in the sensor type file");
+            }
+        }
+        Some(Clause { field, is })
+    }
+
+    fn fields_named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Field> {
+        self.types.iter().flat_map(|known| &known.fields).filter(move |field| *field.name == *name)
+    }
+
+    /// The field's name, if some sensor type has it as it is wanted.
+    fn field(&mut self, key: &str, name: &str, wanted: Wanted) -> Option<Arc<str>> {
+        let kind_of = |field: &Field| match field.kind {
+            FieldKind::Measure { .. } => Wanted::Measure,
+            FieldKind::State => Wanted::State,
+            FieldKind::Word { .. } => Wanted::Word,
+            FieldKind::Burst(_) => Wanted::Burst,
+        };
+        let found = self.fields_named(name).find(|field| kind_of(field) == wanted).map(|field| field.name.clone());
+        if found.is_none() {
+            let kind = match wanted {
+                Wanted::Measure => "measure",
+                Wanted::State => "state",
+                Wanted::Word => "word",
+                Wanted::Burst => "burst",
+            };
+            let mend = "name one as the sensor type files do";
+            self.fault(key, format!("no sensor type has a field `{name}` of kind {kind}"), mend);
+        }
+        found
+    }
+}
+
+/// Stands among a condition's facts where every field of the reading may be named.
+const ANY_FIELD: &str = "field name";

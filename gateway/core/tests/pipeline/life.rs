@@ -1,0 +1,174 @@
+//! An alert's life: raised → accepted → dispatched → handled → closed, with who and when.
+
+use ninewatch_core::alert::{ActionError, AlertChange, AlertId, ChangeKind, StaffAction, Status, Verb, Verdict};
+use ninewatch_core::pipeline::Event;
+use ninewatch_core::time::TimeMs;
+use proptest::prelude::*;
+
+use crate::town::{MIDNIGHT, MINUTE, Says, Town};
+
+fn act(town: &mut Town, id: &str, alert: &AlertId, verb: Verb, at: TimeMs) -> Result<bool, ActionError> {
+    let action =
+        StaffAction { id: id.into(), alert: alert.clone(), by: "li".into(), verb, note: Some("on the way".into()) };
+    let effects = town.pipeline.step(Event::Action(&action), at, &mut Says(0.0));
+    town.changes.extend(effects.changes);
+    effects.action.unwrap()
+}
+
+fn pressed() -> (Town, AlertId) {
+    let mut town = Town::new();
+    town.switch(MIDNIGHT, "home-sos", "sos", true);
+    let id = town.changes[0].alert.id.clone();
+    (town, id)
+}
+
+const CLOSE: Verb = Verb::Close { verdict: Verdict::TrueAlarm };
+
+#[test]
+fn the_closed_loop_is_gone_through_step_by_step() {
+    let (mut town, id) = pressed();
+    let to = || Verb::Dispatch { to: "grid-3".into() };
+    let wrong = |result: Result<bool, ActionError>| matches!(result, Err(ActionError::WrongStatus { .. }));
+    assert!(wrong(act(&mut town, "0", &id, to(), MIDNIGHT + 1)));
+    assert_eq!(act(&mut town, "1", &id, Verb::Accept, MIDNIGHT + 2), Ok(true));
+    assert!(wrong(act(&mut town, "2", &id, Verb::Accept, MIDNIGHT + 3)));
+    assert!(wrong(act(&mut town, "3", &id, CLOSE, MIDNIGHT + 4)), "a true alarm is handled first");
+    assert_eq!(act(&mut town, "4", &id, to(), MIDNIGHT + 5), Ok(true));
+    assert_eq!(act(&mut town, "5", &id, Verb::Handle, MIDNIGHT + 6), Ok(true));
+    assert_eq!(act(&mut town, "6", &id, CLOSE, MIDNIGHT + 7), Ok(true));
+    assert_eq!(act(&mut town, "6", &id, CLOSE, MIDNIGHT + 8), Ok(false), "the same again does nothing");
+    assert_eq!(act(&mut town, "7", &id, CLOSE, MIDNIGHT + 9), Err(ActionError::NotOpen(id)));
+    use ChangeKind::{Accepted, Closed, Dispatched, Handled, Raised};
+    assert_eq!(town.kinds(), [Raised, Accepted, Dispatched, Handled, Closed]);
+    let last = town.changes.last().unwrap();
+    assert_eq!((last.by.as_deref(), last.note.as_deref(), last.at_ms), (Some("li"), Some("on the way"), MIDNIGHT + 7));
+    assert_eq!(last.alert.accepted_by.as_deref(), Some("li"));
+    assert_eq!(last.alert.dispatched_to.as_deref(), Some("grid-3"));
+    assert_eq!(last.alert.verdict, Some(Verdict::TrueAlarm));
+    assert_eq!(town.pipeline.open_alerts().count(), 0);
+}
+
+#[test]
+fn nobody_has_to_go_for_what_turned_out_to_be_nothing() {
+    let (mut town, id) = pressed();
+    act(&mut town, "1", &id, Verb::Accept, MIDNIGHT + 1).unwrap();
+    assert_eq!(act(&mut town, "2", &id, Verb::Close { verdict: Verdict::Test }, MIDNIGHT + 2), Ok(true));
+}
+
+#[test]
+fn what_nobody_accepts_escalates_at_its_own_times_and_stops_when_somebody_does() {
+    let (mut town, id) = pressed();
+    town.tick(MIDNIGHT + 9 * MINUTE);
+    let climbed: Vec<_> =
+        town.changes.iter().filter(|change| change.kind == ChangeKind::Escalated).map(|change| change.at_ms).collect();
+    assert_eq!(climbed, [MIDNIGHT + MINUTE, MIDNIGHT + 3 * MINUTE]);
+    act(&mut town, "1", &id, Verb::Accept, MIDNIGHT + 9 * MINUTE).unwrap();
+    town.tick(MIDNIGHT + 60 * MINUTE);
+    assert_eq!(town.changes.iter().filter(|change| change.kind == ChangeKind::Escalated).count(), 2);
+}
+
+#[test]
+fn a_critical_repeat_is_always_told_and_a_minor_one_folded() {
+    let (mut town, _) = pressed();
+    for press in 1..=20 {
+        town.switch(MIDNIGHT + press * 2_000, "home-sos", "sos", false);
+        town.switch(MIDNIGHT + press * 2_000 + 1_000, "home-sos", "sos", true);
+    }
+    assert_eq!(town.kinds().iter().filter(|kind| **kind == ChangeKind::Repeated).count(), 20);
+
+    let mut town = Town::new();
+    for splash in 0..40 {
+        town.switch(MIDNIGHT + splash * 20_000, "school-water", "leak", true);
+        town.switch(MIDNIGHT + splash * 20_000 + 10_000, "school-water", "leak", false);
+    }
+    let repeats = town.kinds().iter().filter(|kind| **kind == ChangeKind::Repeated).count();
+    assert_eq!(repeats, 5, "told at 2, 4, 8, 16 and 32");
+    assert_eq!(town.pipeline.open_alerts().next().unwrap().occurrences, 40);
+    assert_eq!(town.pipeline.folded(), 40 - 1 - 5);
+}
+
+/// Anything that can happen to the alerts of one home.
+#[derive(Debug, Clone)]
+enum Happening {
+    Press,
+    Release,
+    Splash(bool),
+    Act(usize, Verb),
+    Wait(i64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let verdict = prop_oneof![Just(Verdict::TrueAlarm), Just(Verdict::FalseAlarm), Just(Verdict::Test)];
+    let verb = prop_oneof![
+        Just(Verb::Accept),
+        Just(Verb::Dispatch { to: "grid-3".into() }),
+        Just(Verb::Handle),
+        verdict.prop_map(|verdict| Verb::Close { verdict }),
+    ];
+    prop_oneof![
+        Just(Happening::Press),
+        Just(Happening::Release),
+        any::<bool>().prop_map(Happening::Splash),
+        (0_usize..4, verb).prop_map(|(which, verb)| Happening::Act(which, verb)),
+        (1_i64..40).prop_map(|minutes| Happening::Wait(minutes * MINUTE)),
+    ]
+}
+
+fn is_step(before: Status, change: &AlertChange) -> bool {
+    let after = change.alert.status;
+    match change.kind {
+        ChangeKind::Raised => false,
+        ChangeKind::Joined | ChangeKind::Repeated | ChangeKind::Recovered => after == before,
+        ChangeKind::Escalated => before == Status::Raised && after == Status::Raised,
+        ChangeKind::Accepted => (before, after) == (Status::Raised, Status::Accepted),
+        ChangeKind::Dispatched => {
+            (Status::Accepted..=Status::Dispatched).contains(&before) && after == Status::Dispatched
+        }
+        ChangeKind::Handled => (before, after) == (Status::Dispatched, Status::Handled),
+        ChangeKind::Closed => before > Status::Raised && after == Status::Closed,
+    }
+}
+
+proptest! {
+    /// Whatever happens, numbers have no gaps, no alert goes back or comes back, and every critical
+    /// finding is told.
+    #[test]
+    fn a_life_only_goes_forward(happenings in proptest::collection::vec(happening(), 1..60)) {
+        let mut town = Town::new();
+        let mut now = MIDNIGHT;
+        let (mut down, mut presses) = (false, 0);
+        for (turn, happening) in happenings.into_iter().enumerate() {
+            now += 1_000;
+            match happening {
+                Happening::Press => {
+                    presses += usize::from(!down);
+                    down = true;
+                    town.switch(now, "home-sos", "sos", true);
+                }
+                Happening::Release => {
+                    down = false;
+                    town.switch(now, "home-sos", "sos", false);
+                }
+                Happening::Splash(on) => town.switch(now, "school-water", "leak", on),
+                Happening::Wait(ms) => now += ms,
+                Happening::Act(which, verb) => {
+                    let id = town.pipeline.open_alerts().nth(which).map(|alert| alert.id.clone());
+                    if let Some(id) = id {
+                        let _ = act(&mut town, &turn.to_string(), &id, verb, now);
+                    }
+                }
+            }
+        }
+        let mut alive: std::collections::BTreeMap<AlertId, Status> = Default::default();
+        for (index, change) in town.changes.iter().enumerate() {
+            prop_assert_eq!(change.seq, index as u64 + 1);
+            match alive.insert(change.alert.id.clone(), change.alert.status) {
+                None => prop_assert_eq!(change.kind, ChangeKind::Raised),
+                Some(before) => prop_assert!(is_step(before, change), "{:?} after {:?}", change.kind, before),
+            }
+        }
+        let open: Vec<_> = alive.iter().filter(|(_, status)| **status != Status::Closed).map(|(id, _)| id).collect();
+        prop_assert_eq!(open, town.pipeline.open_alerts().map(|alert| &alert.id).collect::<Vec<_>>());
+        prop_assert_eq!(town.found("sos").len(), presses, "every press is told");
+    }
+}

@@ -1,0 +1,181 @@
+//! A little town with the shipped sensor types and rules, for tests that speak in readings and alerts.
+
+use ninewatch_core::alert::{AlertChange, AlertSettings, ChangeKind};
+use ninewatch_core::detect::model::{ModelCard, ScoreError, Scorer};
+use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings, SourceFile};
+use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
+use ninewatch_core::time::{TimeMs, UtcOffset};
+
+/// 2026-11-24, a Tuesday, 00:00 in China.
+pub(crate) const MIDNIGHT: TimeMs = 1_795_449_600_000;
+pub(crate) const MINUTE: i64 = 60_000;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+
+/// (id, kind, devices as (name, type, person))
+type Row = (&'static str, PlaceKind, &'static [(&'static str, &'static str)]);
+
+const PLACES: &[Row] = &[
+    (
+        "shop",
+        PlaceKind::Shop,
+        &[
+            ("door", "door"),
+            ("presence", "presence"),
+            ("smoke", "smoke"),
+            ("smoke-2", "smoke"),
+            ("gas", "gas"),
+            ("power", "electrical"),
+        ],
+    ),
+    ("cafe", PlaceKind::InternetCafe, &[("camera", "face-camera"), ("door", "door")]),
+    ("school", PlaceKind::School, &[("camera", "face-camera"), ("water", "water")]),
+    (
+        "home",
+        PlaceKind::Home,
+        &[
+            ("presence", "presence"),
+            ("presence-2", "presence"),
+            ("bracelet", "bracelet"),
+            ("sos", "sos"),
+            ("door", "door"),
+        ],
+    ),
+];
+
+fn files(folder: &str) -> Vec<SourceFile> {
+    let folder = format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let read = |path: std::path::PathBuf| SourceFile {
+        name: path.file_name().unwrap().to_string_lossy().into_owned(),
+        text: std::fs::read_to_string(&path).unwrap(),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The shipped settings, and a card for the model that they name.
+pub(crate) fn settings() -> Settings {
+    let mut registry = Registry::default();
+    for (place, kind, devices) in PLACES {
+        registry.places.push(Place {
+            id: (*place).into(),
+            name: (*place).into(),
+            kind: *kind,
+            grid: "g1".into(),
+            address: String::new(),
+        });
+        for (device, sensor_type) in *devices {
+            registry.devices.push(Device {
+                id: format!("{place}-{device}"),
+                sensor_type: format!("ninewatch-{sensor_type}"),
+                place: (*place).into(),
+                spot: String::new(),
+                person: (*kind == PlaceKind::Home).then_some(PersonCategory::ElderAlone),
+                secret: String::new(),
+            });
+        }
+    }
+    Settings {
+        gateway: "test".into(),
+        utc_offset: UtcOffset::CHINA,
+        alerts: AlertSettings::default(),
+        registry,
+        sensor_types: files("sensors"),
+        rules: files("rules"),
+        models: vec![fall_card()],
+    }
+}
+
+/// A card like the shipped one's.
+pub(crate) fn fall_card() -> ModelCard {
+    toml::from_str(include_str!("../../../../models/fall/model.toml")).unwrap()
+}
+
+/// Scores as told.
+pub(crate) struct Says(pub(crate) f32);
+
+impl Scorer for Says {
+    fn score(&mut self, _model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
+        Ok(self.0)
+    }
+}
+
+/// The town at work.
+pub(crate) struct Town {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) changes: Vec<AlertChange>,
+    pub(crate) refused: Vec<String>,
+    pub(crate) score: f32,
+}
+
+impl Town {
+    /// A town in which nobody minds that most devices are never heard.
+    pub(crate) fn new() -> Self {
+        let mut settings = settings();
+        settings.rules.retain(|file| file.name != "device-health.toml");
+        Self::with(settings)
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let (pipeline, faults) = Pipeline::new(settings, MIDNIGHT);
+        assert_eq!(faults, [], "the shipped files have no fault");
+        Self { pipeline, changes: Vec::new(), refused: Vec::new(), score: 0.0 }
+    }
+
+    /// A reading of `device` made at `made` and heard at `heard`: SenML records without the time.
+    pub(crate) fn hear(&mut self, device: &str, records: &str, made: TimeMs, heard: TimeMs) -> Effects {
+        self.hear_as(device, records, made, heard, false)
+    }
+
+    pub(crate) fn hear_as(
+        &mut self,
+        device: &str,
+        records: &str,
+        made: TimeMs,
+        heard: TimeMs,
+        redelivered: bool,
+    ) -> Effects {
+        let made_s = made as f64 / 1000.0;
+        let payload = format!("[{{\"bn\":\"{device}/\",\"bt\":{made_s}}},{records}]");
+        let topic = format!("ninewatch/{device}/readings");
+        let message = Message { device: Some(device), topic: &topic, payload: payload.as_bytes(), redelivered };
+        let effects = self.pipeline.step(Event::Message(message), heard, &mut Says(self.score));
+        match effects.intake.as_ref().unwrap() {
+            Ok(intake) => self.refused.extend(intake.refused.iter().map(ToString::to_string)),
+            Err(reject) => panic!("{reject}"),
+        }
+        self.changes.extend(effects.changes.clone());
+        effects
+    }
+
+    /// A reading that is heard when it is made.
+    pub(crate) fn at(&mut self, at: TimeMs, device: &str, records: &str) {
+        self.hear(device, records, at, at);
+    }
+
+    pub(crate) fn number(&mut self, at: TimeMs, device: &str, field: &str, value: f64) {
+        self.at(at, device, &format!("{{\"n\":\"{field}\",\"v\":{value}}}"));
+    }
+
+    pub(crate) fn switch(&mut self, at: TimeMs, device: &str, field: &str, on: bool) {
+        self.at(at, device, &format!("{{\"n\":\"{field}\",\"vb\":{on}}}"));
+    }
+
+    pub(crate) fn tick(&mut self, at: TimeMs) {
+        let changes = self.pipeline.step(Event::Tick, at, &mut Says(0.0)).changes;
+        self.changes.extend(changes);
+    }
+
+    /// What was found so far, as `rule device @minute-of-the-day`, for rules of this name.
+    pub(crate) fn found(&self, rule: &str) -> Vec<String> {
+        let evidence = self.changes.iter().filter_map(|change| change.evidence.as_ref());
+        let wanted = evidence.filter(|evidence| evidence.rule == rule);
+        wanted.map(|found| format!("{} @{}", found.device, (found.at_ms - MIDNIGHT) as f64 / MINUTE as f64)).collect()
+    }
+
+    /// The kinds of the changes so far, escalations left out.
+    pub(crate) fn kinds(&self) -> Vec<ChangeKind> {
+        let kinds = self.changes.iter().map(|change| change.kind);
+        kinds.filter(|kind| *kind != ChangeKind::Escalated).collect()
+    }
+}

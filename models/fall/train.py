@@ -1,0 +1,120 @@
+"""Trains the fall model, judges it by subjects it has not seen, and writes fall.onnx, model.toml, golden.json and
+the figures in card.md.
+
+    train.py --data DIR    DIR holds weda-fall/
+"""
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import features  # noqa: E402
+from fall import bracelet, card, export, golden, learn, weda  # noqa: E402
+
+KIND = "wrist_motion_v1"
+# A burst is the fall when its impact is no earlier and no later than this around the fall's stated times.
+EARLY_S, LATE_S = 0.3, 1.0
+# Copies of each trial to learn from.
+COPIES = 6
+
+
+def bursts_of(trials, signals, speeds):
+    """The bursts of all trials, with their features."""
+    rows, label, subject, name = [], [], [], []
+    for trial, signal, speed in zip(trials, signals, speeds):
+        for impact in bracelet.impacts(signal):
+            rows.append(bracelet.burst(signal, impact))
+            label.append(label_of(trial, impact * speed / weda.WATCH_HZ))
+            subject.append(trial.subject)
+            name.append(trial.name)
+    values = features.extract(KIND, bracelet.RATE_HZ, rows)[1]
+    return learn.Bursts(values, np.array(label), np.array(subject), np.array(name))
+
+
+def label_of(trial, at_s):
+    if not trial.is_fall:
+        return 0
+    if trial.fall_s is None:
+        raise SystemExit(f"{trial.name} is not in fall_timestamps.csv: when did the fall happen?")
+    begins_s, ends_s = trial.fall_s
+    return 1 if begins_s - EARLY_S <= at_s <= ends_s + LATE_S else -1
+
+
+def varied(trials, untouched):
+    """Copies of the trials up to 10 % slower or faster, with some noise; activities with and without every fifth sample lost."""
+    copies = []
+    for copy in range(COPIES):
+        random = np.random.default_rng(copy)
+        source = trials if copy % 2 else untouched
+        speeds = random.uniform(0.9, 1.1, len(source))
+        signals = [noisy(faster(trial.signal, speed), random) for trial, speed in zip(source, speeds)]
+        copies.append(bursts_of(source, signals, speeds))
+    return learn.Bursts(*(np.concatenate(parts) for parts in zip(*(vars(copy).values() for copy in copies))))
+
+
+def faster(signal, speed):
+    """The same movement `speed` times as fast: the same turns at higher rates, and more force on top of gravity."""
+    at = np.arange(0, len(signal) - 1, speed)
+    signal = np.column_stack([np.interp(at, np.arange(len(signal)), channel) for channel in signal.T])
+    signal[:, 3:] *= speed
+    half_second = np.ones(25) / 25
+    for axis in range(3):
+        slow = np.convolve(np.pad(signal[:, axis], 12, mode="edge"), half_second, "valid")
+        signal[:, axis] = slow + (signal[:, axis] - slow) * speed
+    return signal
+
+
+def noisy(signal, random):
+    return signal + random.normal(0, 1, signal.shape) * [0.05, 0.05, 0.05, 0.025, 0.025, 0.025]
+
+
+def in_groups(subjects, size):
+    """Subjects in groups of `size`, the young spread over them and so the elders."""
+    count = -(-len(subjects) // size)
+    return [np.array(subjects[first::count]) for first in range(count)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    folder = weda.find(parser.parse_args().data)
+    if folder is None:
+        raise SystemExit("no weda-fall recordings there; see models/README.md")
+    trials, untouched = weda.read(folder), weda.read(folder, thin_activities=False)
+    still = np.ones(len(trials))
+    as_is = [trial.signal for trial in trials]
+    recordings = learn.Recordings(
+        bursts_of(trials, as_is, still), varied(trials, untouched), {trial.name: trial for trial in trials}
+    )
+    other = bursts_of(untouched, [trial.signal for trial in untouched], still)
+    subjects = sorted({trial.subject for trial in trials})
+
+    outcome = card.Outcome(recordings.trials)
+    for subject in subjects:
+        model = learn.fit(recordings, in_groups([s for s in subjects if s != subject], 2))
+        mine = {name: trial for name, trial in recordings.trials.items() if trial.subject == subject}
+        outcome.add(
+            model.threshold,
+            learn.by_trial(model.score(recordings.bursts.of([subject]).features), recordings.bursts.of([subject]), mine),
+            learn.by_trial(model.score(other.of([subject]).features), other.of([subject]), mine),
+        )
+        print(f"{subject} left out: {outcome.line(subject)}", flush=True)
+
+    model = learn.fit(recordings, in_groups(subjects, 1))
+    names, _ = features.extract(KIND, bracelet.RATE_HZ, [])
+    onnx = export.to_onnx(model, names)
+    export.check(onnx, model, recordings.bursts.features)
+    (HERE / "fall.onnx").write_bytes(onnx)
+    golden.write(HERE / "golden.json", onnx, lambda bursts: features.extract(KIND, bracelet.RATE_HZ, bursts)[1])
+    card.write(HERE, model.threshold, hashlib.sha256(onnx).hexdigest(), outcome)
+    print(outcome.table())
+
+
+if __name__ == "__main__":
+    main()

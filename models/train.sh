@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Trains all models anew: models/train.sh [DATA]. Sets up its own Python under target/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=${1:-../shared/data}
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+python=$(models/python.sh)
+"$python" models/fall/train.py --data "$data"
