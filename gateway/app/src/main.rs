@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "the parts are being put together")]
 
 mod cli {
+    pub(crate) mod account;
     pub(crate) mod registry;
 }
 mod clock;

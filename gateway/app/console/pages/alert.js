@@ -10,7 +10,7 @@ import { icon } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
-import { deviceName, device, onSite, place, placeName } from "../ui/site.js";
+import { device, deviceName, fieldName, onSite, place, placeName } from "../ui/site.js";
 import { actionPanel } from "./actions.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
@@ -250,11 +250,16 @@ function finding(evidence, alert) {
       ? h(
           "div",
           { class: "charts" },
-          groups.map((group) => chart(group, evidence.at_ms)),
+          groups.map((group) => chart(group, namesOf(group, evidence.device), evidence.at_ms)),
         )
       : null,
     groups.length === 0 && !evidence.score ? h("p", { class: "muted" }, t("alert.no_series")) : null,
   );
+}
+
+/** What people call the series of a chart. */
+function namesOf(group, id) {
+  return group.map((series) => fieldName(id, series.field));
 }
 
 /** What a model said: a bar from 0 to 1, the threshold on it, and the sentence. */

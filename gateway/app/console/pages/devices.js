@@ -6,7 +6,7 @@ import { CLASSES } from "../model/words.js";
 import { h, reconcile, replace } from "../ui/dom.js";
 import { battery, icon, severityShape } from "../ui/icons.js";
 import { onLive } from "../ui/live.js";
-import { fieldName, moment, now, problem, span, t } from "../ui/say.js";
+import { moment, now, problem, say, span, t } from "../ui/say.js";
 import { devices, onSite, places, refreshSite } from "../ui/site.js";
 
 const REFRESH_MS = 10_000;
@@ -195,7 +195,7 @@ function deviceRow(device) {
   );
 }
 
-function reading({ field, unit, value }) {
+function reading({ field, label, unit, value }) {
   const isSwitch = unit === "" && (value === 0 || value === 1);
   const text = isSwitch
     ? t(value ? "chart.on" : "chart.off")
@@ -205,7 +205,7 @@ function reading({ field, unit, value }) {
   return h(
     "span",
     { class: "value" },
-    h("span", { class: "muted" }, fieldName(field)),
+    h("span", { class: "muted" }, say(label) || field),
     " ",
     h("span", { class: "value-number" }, text),
   );

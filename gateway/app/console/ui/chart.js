@@ -5,7 +5,7 @@ import { number, quantity, timeOfDay } from "../model/format.js";
 import { domain, linear, ticks, timeTicks } from "../model/scale.js";
 import { extremes, isSwitch, outline, thinned } from "../model/series.js";
 import { h, replace, s } from "./dom.js";
-import { fieldName, offset, t } from "./say.js";
+import { offset, t } from "./say.js";
 
 /** In rem: a wall screen has larger letters. */
 const MARGIN = { top: 1.1, right: 0.9, bottom: 1.6, left: 3 };
@@ -14,15 +14,14 @@ const HEIGHT = { curve: 13, switch: 6.5 };
 const ROOM = 0.025;
 const ROWS = 40;
 
-/** A figure of `group` (series that share a chart), with the moment `foundAt` marked. */
-export function chart(group, foundAt) {
+/** A figure of `group` (series that share a chart, called `names`), with the moment `foundAt` marked. */
+export function chart(group, names, foundAt) {
   const first = group[0];
-  const names = group.map((series) => fieldName(series.field));
   const plot = h("div", {
     class: "plot",
     tabindex: "0",
     role: "group",
-    "aria-label": `${summary(group)} ${t("chart.keys")}`,
+    "aria-label": `${summary(group, names)} ${t("chart.keys")}`,
   });
   const readout = h("output", { class: "readout" });
   const figure = h(
@@ -42,7 +41,7 @@ export function chart(group, foundAt) {
       readout,
     ),
     plot,
-    h("p", { class: "visually-hidden" }, summary(group)),
+    h("p", { class: "visually-hidden" }, summary(group, names)),
     table(group, names),
   );
   let chosen = null;
@@ -77,13 +76,13 @@ function swatch() {
 }
 
 /** What the chart shows, as a sentence. */
-function summary(group) {
+function summary(group, names) {
   return group
-    .map((series) => {
+    .map((series, index) => {
       const of = extremes(series);
       const value = (one) => (isSwitch(series) ? t(one ? "chart.on" : "chart.off") : quantity(one, series.unit));
       const sentence = t("chart.summary", {
-        name: fieldName(series.field),
+        name: names[index],
         from: timeOfDay(of.from, offset()),
         to: timeOfDay(of.to, offset()),
         first: value(of.first),

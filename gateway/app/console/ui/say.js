@@ -14,11 +14,6 @@ export function say(text) {
   return text ? text[lang()] || text.zh || text.en : "";
 }
 
-/** What people call a measured field. */
-export function fieldName(name) {
-  return knows(`field.${name}`) ? t(`field.${name}`) : name;
-}
-
 /** A span in its largest unit. */
 export function span(ms) {
   return format.span(lang(), ms);

@@ -1,7 +1,8 @@
 // The places and devices that the gateway knows, as they were last told.
 
+import { knows } from "../model/text.js";
 import { ask } from "./api.js";
-import { t } from "./say.js";
+import { say, t } from "./say.js";
 
 const site = { places: new Map(), devices: new Map() };
 const listeners = new Set();
@@ -54,4 +55,11 @@ export function deviceName(id) {
   if (!known) return id;
   const name = known.class ? t(`class.${known.class}`) : known.id;
   return known.spot ? `${name} · ${known.spot}` : name;
+}
+
+/** What people call a field of a device, as its sensor type says; its name where that is not known. */
+export function fieldName(id, field) {
+  const label = site.devices.get(id)?.values.find((value) => value.field === field)?.label;
+  if (label) return say(label);
+  return knows(`field.${field}`) ? t(`field.${field}`) : field;
 }

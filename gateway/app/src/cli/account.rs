@@ -10,7 +10,7 @@ use crate::lang::Lang;
 #[derive(Debug, Args)]
 pub(crate) struct AccountArgs {
     /// The gateway's data folder
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/ninewatch")]
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/ninewatch", global = true)]
     data_dir: PathBuf,
     #[command(subcommand)]
     command: AccountCommand,

@@ -4,13 +4,16 @@ use anyhow::Context;
 use argon2::password_hash::SaltString;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ninewatch_core::site::is_id;
+
+use crate::registry_file::{give_to_owner, random, write_private};
+
+const FILE: &str = "accounts.toml";
 
 /// The account that the very first start makes.
 pub(crate) const FIRST_ACCOUNT: &str = "duty";
@@ -141,7 +144,7 @@ fn unknown(name: &str) -> String {
 
 /// Where the accounts of a gateway are.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {
-    data_dir.join("accounts.toml")
+    data_dir.join(FILE)
 }
 
 /// Changes the accounts in `data_dir`, one editor at a time. A running gateway notices.
@@ -152,36 +155,29 @@ pub(crate) fn edit<T>(
     data_dir: &Path,
     change: impl FnOnce(&mut AccountList) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    fs::create_dir_all(data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
+    let unwritable = || format!("{} cannot be written; run this as its owner or as root", data_dir.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(unwritable)?;
     let lock_path = data_dir.join("accounts.lock");
-    let lock = File::create(&lock_path).with_context(|| format!("{} cannot be written", lock_path.display()))?;
-    lock.lock().with_context(|| format!("{} cannot be locked", lock_path.display()))?;
+    let lock = File::create(&lock_path).with_context(unwritable)?;
+    give_to_owner(data_dir, &lock_path).with_context(unwritable)?;
+    lock.lock().with_context(unwritable)?;
     let mut list = AccountList::load(data_dir)?;
     let given = change(&mut list)?;
-    replace_private(&path(data_dir), toml::to_string(&list)?.as_bytes())?;
+    replace_private(data_dir, FILE, toml::to_string(&list)?.as_bytes())?;
     Ok(given)
 }
 
-/// Puts a file that only its owner may read in the place of another, whole or not at all.
-pub(super) fn replace_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let new = path.with_extension("new");
-    write_private(&new, bytes)
-        .and_then(|()| Ok(fs::rename(&new, path)?))
-        .with_context(|| format!("{} cannot be written", path.display()))
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let _ = fs::remove_file(path);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    Ok(file.sync_all()?)
-}
-
-/// Random bytes from the system.
-pub(super) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
-    Ok(bytes)
+/// Puts a file that only the data folder's owner may read in the place of another, whole or not at all.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn replace_private(data_dir: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let unwritable = || format!("{name} in {} cannot be written", data_dir.display());
+    let new = data_dir.join(format!("{name}.new"));
+    write_private(&new, bytes)?;
+    give_to_owner(data_dir, &new).with_context(unwritable)?;
+    fs::rename(&new, data_dir.join(name)).with_context(unwritable)?;
+    File::open(data_dir).and_then(|dir| dir.sync_all()).with_context(unwritable)
 }
 
 #[cfg(test)]

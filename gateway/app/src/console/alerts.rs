@@ -9,12 +9,11 @@ use std::sync::Arc;
 use ninewatch_core::alert::{ActionError, Alert, AlertId, Scene, Severity, StaffAction, Status, Verb, Verdict};
 
 use super::Shared;
-use super::accounts::random;
 use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
-use super::session::hex;
 use crate::index::{AlertQuery, AlertRecord};
+use crate::registry_file::{hex, random};
 
 /// Which alerts are wanted.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 use super::problem::Problem;
-use super::session::hex;
+use crate::registry_file::hex;
 
 /// `gateway/app/console`. In a debug build the files are read from disk each time.
 #[derive(RustEmbed)]

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::accounts::{self, Account, AccountList, FIRST_ACCOUNT, random};
+use super::accounts::{self, Account, AccountList, FIRST_ACCOUNT};
+use crate::registry_file::random;
 
 /// The account and password that the very first start makes. To be shown once.
 pub(crate) struct FirstPassword {

@@ -56,7 +56,6 @@ use crate::engine::Engine;
 use crate::index::Index;
 use crate::metrics::Counters;
 
-#[allow(unused_imports, reason = "the parts are being put together")]
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
 #[allow(unused_imports, reason = "the parts are being put together")]
 pub(crate) use credential::{Accounts, FirstPassword};

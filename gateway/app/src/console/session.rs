@@ -12,12 +12,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::accounts::{random, replace_private};
+use super::accounts::replace_private;
 use super::credential::{Accounts, Login};
+use crate::registry_file::{hex, random};
 
 /// The open sessions.
 pub(super) struct Sessions {
-    file: PathBuf,
+    data_dir: PathBuf,
     /// Cookies know no ports: two gateways on one machine would take each other's.
     cookie: String,
     table: Arc<Mutex<Table>>,
@@ -48,6 +49,7 @@ struct Kept {
     opened: SystemTime,
 }
 
+const FILE: &str = "sessions.json";
 /// A page that is open counts as use.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 /// A week of shifts on one screen.
@@ -57,16 +59,18 @@ const SESSIONS: usize = 1024;
 impl Sessions {
     /// The sessions of the console on `port`, as the last run left them.
     pub(super) fn open(accounts: &Accounts, port: u16, now: Instant) -> Self {
-        let file = accounts.data_dir().join("sessions.json");
+        let data_dir = accounts.data_dir().to_owned();
         // Without the file everybody logs in anew, and that is all.
-        let kept: Vec<Kept> =
-            std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let kept: Vec<Kept> = std::fs::read(data_dir.join(FILE))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
         let table = kept.into_iter().map(|kept| {
             let login = Login { account: kept.account, password: kept.password };
             (kept.key, Session { login, opened: kept.opened, used: now })
         });
         Self {
-            file,
+            data_dir,
             cookie: format!("ninewatch_{port}"),
             table: Arc::new(Mutex::new(table.collect())),
             writing: Arc::default(),
@@ -132,12 +136,12 @@ impl Sessions {
 
     /// Writes the table down.
     async fn keep(&self) {
-        let (file, table, writing) = (self.file.clone(), self.table.clone(), self.writing.clone());
+        let (data_dir, table, writing) = (self.data_dir.clone(), self.table.clone(), self.writing.clone());
         let written = tokio::task::spawn_blocking(move || {
             let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
             let kept: Vec<Kept> =
                 table.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Session::kept).collect();
-            replace_private(&file, &serde_json::to_vec(&kept)?)
+            replace_private(&data_dir, FILE, &serde_json::to_vec(&kept)?)
         });
         if let Ok(Err(error)) = written.await {
             tracing::warn!("sessions will not outlive this run: {error:#}");
@@ -164,9 +168,4 @@ impl Session {
 
 fn key(token: &str) -> SessionKey {
     SessionKey(hex(&Sha256::digest(token)).into())
-}
-
-/// Bytes as hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

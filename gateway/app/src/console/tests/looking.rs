@@ -78,7 +78,9 @@ async fn devices_say_how_they_are() {
     assert_eq!(device("clinic-water")["seen_ms"], Value::Null);
     assert_eq!(device("home-wu-bracelet")["person"], "elder_alone");
     let values = device("restaurant-gas")["values"].as_array().unwrap();
-    assert!(values.contains(&json!({"field": "co_ppm", "unit": "ppm", "value": 2.1})));
+    let co = values.iter().find(|value| value["field"] == "co_ppm").unwrap();
+    assert_eq!((&co["label"]["zh"], &co["unit"], &co["value"]), (&json!("一氧化碳"), &json!("ppm"), &json!(2.1)));
+    assert_eq!(device("restaurant-gas")["class"], "gas");
 }
 
 #[tokio::test]

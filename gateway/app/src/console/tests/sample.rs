@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use ninewatch_core::alert::{
     Evidence, Finding, Scene, Score, Series, Severity, Signal, StaffAction, Text, Verb, Verdict,
 };
-use ninewatch_core::detect::DeviceStatus;
+use ninewatch_core::detect::{DeviceStatus, FieldValue, Latest};
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
 use ninewatch_core::time::TimeMs;
 
@@ -83,33 +83,29 @@ pub(super) fn registry() -> Registry {
 
 /// How the devices are at `now`: most well, one silent, one with an old battery, one with a wrong clock.
 pub(super) fn statuses(registry: &Registry, now: TimeMs) -> Vec<DeviceStatus> {
-    let values = |sensor_type: &str| -> Vec<(&str, &str, serde_json::Value)> {
+    let values = |sensor_type: &str| -> &[(&str, &str, f64)] {
         match sensor_type {
             "ninewatch-smoke" => {
-                vec![
-                    ("smoke_alarm", "", 0.into()),
-                    ("obscuration_percent_m", "%/m", 0.3.into()),
-                    ("temperature_c", "°C", 21.4.into()),
-                ]
+                &[("smoke_alarm", "", 0.0), ("obscuration_percent_m", "%/m", 0.3), ("temperature_c", "°C", 21.4)]
             }
-            "ninewatch-gas" => vec![("co_ppm", "ppm", 2.1.into()), ("lel_percent", "%LEL", 0.6.into())],
-            "ninewatch-electrical" => vec![
-                ("residual_current_ma", "mA", 18.2.into()),
-                ("cable_temperature_c", "°C", 36.7.into()),
-                ("current_a", "A", 11.4.into()),
-                ("voltage_v", "V", 228.3.into()),
+            "ninewatch-gas" => &[("co_ppm", "ppm", 2.1), ("lel_percent", "%LEL", 0.6)],
+            "ninewatch-electrical" => &[
+                ("residual_current_ma", "mA", 18.2),
+                ("cable_temperature_c", "°C", 36.7),
+                ("current_a", "A", 11.4),
+                ("voltage_v", "V", 228.3),
             ],
-            "ninewatch-bracelet" => vec![
-                ("heart_rate_bpm", "bpm", 74.into()),
-                ("spo2_percent", "%", 97.2.into()),
-                ("body_temperature_c", "°C", 36.5.into()),
-                ("worn", "", 1.into()),
+            "ninewatch-bracelet" => &[
+                ("heart_rate_bpm", "bpm", 74.0),
+                ("spo2_percent", "%", 97.2),
+                ("body_temperature_c", "°C", 36.5),
+                ("worn", "", 1.0),
             ],
-            "ninewatch-door" => vec![("open", "", 0.into())],
-            "ninewatch-presence" => vec![("presence", "", 1.into()), ("light_lux", "lx", 12.4.into())],
-            "ninewatch-sos" => vec![("sos", "", 0.into())],
-            "ninewatch-water" => vec![("pressure_mpa", "MPa", 0.312.into()), ("leak", "", 0.into())],
-            _ => vec![("online", "", 1.into())],
+            "ninewatch-door" => &[("open", "", 0.0)],
+            "ninewatch-presence" => &[("presence", "", 1.0), ("light_lux", "lx", 12.4)],
+            "ninewatch-sos" => &[("sos", "", 0.0)],
+            "ninewatch-water" => &[("pressure_mpa", "MPa", 0.312), ("leak", "", 0.0)],
+            _ => &[("online", "", 1.0)],
         }
     };
     let status = |(index, device): (usize, &Device)| {
@@ -128,9 +124,14 @@ pub(super) fn statuses(registry: &Registry, now: TimeMs) -> Vec<DeviceStatus> {
                 .then(|| if device.id == "hotel-smoke" { 8.0 } else { (97 - index) as f64 }),
             skew_ms: if device.id == "ktv-power" { Some(-94_000) } else { Some(index as i64 % 5 * 12 - 20) },
             values: values(&device.sensor_type)
-                .into_iter()
+                .iter()
                 .filter(|_| device.id != "clinic-water")
-                .map(|(field, unit, value)| (field.to_owned(), unit.to_owned(), value))
+                .map(|(field, unit, value)| FieldValue {
+                    field: (*field).into(),
+                    unit: (*unit).to_owned(),
+                    at_ms: now,
+                    value: Latest::Number(*value),
+                })
                 .collect(),
         }
     };
@@ -162,7 +163,7 @@ pub(super) fn finding(
     };
     let evidence =
         Evidence { at_ms: 0, device: device.into(), rule: rule.into(), reason, series: Vec::new(), score: None };
-    Finding { place, group: group.into(), scene, severity, title, evidence }
+    Finding { place, group: group.into(), scene, severity, lasting: rule != "fall", title, evidence }
 }
 
 /// A curve that ends at the moment: `at` gives its value for 0 to 1.
@@ -183,27 +184,19 @@ fn switch(field: &str, turns: &[(f64, f64)]) -> Series {
     Series { field: field.into(), unit: String::new(), points, threshold: None }
 }
 
-/// An accelerometer and a gyroscope around a fall, 50 samples a second.
+/// How hard the wrist moved around a fall, 50 samples a second.
 fn fall() -> (Vec<Series>, Score) {
-    let channel = |name: &str, unit: &str, rest: f64, after: f64, hit: f64, phase: f64| {
+    let channel = |field: &str, unit: &str, rest: f64, hit: f64| {
         let value = |index: i32| {
             let t = f64::from(index) / 50.0;
-            let blow = hit * (-((t - 2.1) / 0.09).powi(2)).exp() - hit * 0.3 * (-((t - 1.75) / 0.16).powi(2)).exp();
-            let walk = if t < 1.6 { (t * 11.0 + phase).sin() * 0.08 * hit.abs() } else { 0.0 };
-            let pose = if t < 1.9 { rest } else { after };
-            ((pose + blow + walk) * 1000.0).round() / 1000.0
+            let blow = hit * (-((t - 2.1) / 0.09).powi(2)).exp() - rest * 0.7 * (-((t - 1.75) / 0.16).powi(2)).exp();
+            let walk = if t < 1.6 { (t * 11.0).sin() * 0.06 * hit } else { 0.0 };
+            ((rest + blow + walk).abs() * 1000.0).round() / 1000.0
         };
         let points = (0..200).map(|index| (TimeMs::from(index) * 20 - 4000, value(index))).collect();
-        Series { field: name.into(), unit: unit.into(), points, threshold: None }
+        Series { field: field.into(), unit: unit.into(), points, threshold: None }
     };
-    let series = vec![
-        channel("ax", "m/s²", 0.4, 8.9, 21.0, 0.0),
-        channel("ay", "m/s²", -9.7, -2.1, -27.0, 1.0),
-        channel("az", "m/s²", 1.2, 3.1, 14.0, 2.0),
-        channel("gx", "rad/s", 0.0, 0.0, 6.2, 0.5),
-        channel("gy", "rad/s", 0.0, 0.0, -4.4, 1.5),
-        channel("gz", "rad/s", 0.0, 0.0, 3.1, 2.5),
-    ];
+    let series = vec![channel("|ax ay az|", "m/s²", 9.81, 28.4), channel("|gx gy gz|", "rad/s", 0.2, 7.9)];
     let features =
         [("acceleration_peak", 38.21), ("acceleration_low", 2.93), ("tilt_change_deg", 71.4), ("still_after_s", 1.62)];
     let score = Score {
