@@ -2,20 +2,25 @@
 
 use anyhow::Context;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+
+use ninewatch_core::pipeline::Site;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::{self, Accounts, Console, FirstPassword};
+use crate::console::{Accounts, Console, ConsoleState, FirstPassword, Part};
 use crate::engine::{Engine, Ground, Running};
-use crate::forward::{self, JournalOutbox, UpstreamStatus};
-use crate::intake::broker::{self, BrokerStatus};
-use crate::intake::sensor_port::{PortCounters, SensorPort};
+use crate::forward::{self, UpstreamStatus};
+use crate::intake::broker;
+use crate::intake::sensor_port::SensorPort;
+use crate::intake::wired::Wired;
 use crate::metrics::Counters;
 use crate::scorer;
-use crate::site_files::SiteFiles;
+use crate::site_files::{SetAside, SiteFiles};
 
 /// A gateway at work.
 pub(crate) struct Gateway {
@@ -30,6 +35,156 @@ pub(crate) struct Gateway {
     pub(crate) first_password: Option<FirstPassword>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
     running: Running,
+    /// Follows the site's files, and holds what tells the doors of changes.
+    follow: JoinHandle<()>,
+    port: Option<JoinHandle<anyhow::Result<()>>>,
     tasks: JoinSet<anyhow::Result<()>>,
-    stop: watch::Sender<bool>,
+    engine_stopped: watch::Receiver<bool>,
+}
+
+/// How long the sensor port has to say good-bye to its devices.
+const GOOD_BYE: Duration = Duration::from_secs(3);
+
+impl Gateway {
+    /// Recovers what was, opens the doors and goes to work.
+    ///
+    /// # Errors
+    /// Where a port, a folder or a file that it needs cannot be used.
+    pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let data_dir = config.gateway.data_dir.clone();
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&data_dir)
+            .with_context(|| format!("the data folder {} cannot be made", data_dir.display()))?;
+
+        // What can be refused is refused before anything is begun.
+        let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;
+        let console = config.console.as_ref().map(Console::bind).transpose()?;
+        let wired = Wired::open(&config.wired)?;
+        let (models, library) = (config.files.models.clone(), config.files.onnxruntime.clone());
+        let loaded = tokio::task::spawn_blocking(move || scorer::load(models.as_deref(), library.as_deref())).await?;
+        let files = SiteFiles::new(config.clone(), loaded.cards);
+        let (settings, registry) = files.read()?;
+        let set_aside = SetAside::default();
+        set_aside.tell(Site::compile(&settings).1);
+        let (accounts, first_password) = Accounts::open(&data_dir)?;
+
+        let counters = Arc::new(Counters::default());
+        let (stopped, engine_stopped) = watch::channel(false);
+        let journal = config.journal.clone();
+        let (engine, running) = tokio::task::spawn_blocking({
+            let (data_dir, settings, counters) = (data_dir.clone(), settings.clone(), counters.clone());
+            move || {
+                let ground =
+                    Ground { data_dir: &data_dir, journal: &journal, settings, scorer: loaded.scorer, clock, counters };
+                Engine::start(ground, move || _ = stopped.send(true))
+            }
+        })
+        .await??;
+
+        let mut tasks = JoinSet::new();
+        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(loaded.status), Arc::new(set_aside.clone())];
+        let (settings_sender, settings) = watch::channel(Arc::new(settings));
+        let (registry_sender, registry) = watch::channel(Arc::new(registry));
+
+        let (sensor_port, sensor_port_tls) = port.as_ref().map_or((None, None), |port| (port.plain(), port.tls()));
+        let port = port.map(|port| {
+            parts.push(port.counters());
+            tokio::spawn(port.serve(engine.clone(), registry))
+        });
+        for server in config.brokers {
+            let (status, reading) = broker::start(server, &config.gateway.id, engine.clone())?;
+            parts.push(status);
+            tasks.spawn(reading);
+        }
+        if !config.wired.is_empty() {
+            let serving = wired.serve(engine.clone());
+            tasks.spawn(async move { Ok(serving.await?) });
+        }
+        let journal_dir = data_dir.join("journal");
+        let mut upstreams = Vec::new();
+        for server in config.upstreams {
+            let (journal_dir, index) = (journal_dir.clone(), running.index.clone());
+            let (status, forwarding) = forward::start(server, &config.gateway.id, journal_dir, engine.clone(), index)?;
+            parts.push(status.clone());
+            upstreams.push(status);
+            tasks.spawn(forwarding);
+        }
+        let console = console.map(|console| {
+            let address = console.address();
+            let state = ConsoleState {
+                engine: engine.clone(),
+                index: running.index.clone(),
+                journal_dir,
+                settings,
+                counters: counters.clone(),
+                accounts,
+                clock,
+                parts,
+            };
+            tasks.spawn(console.serve(state));
+            address
+        });
+        let follow = tokio::spawn(files.follow(engine.clone(), settings_sender, registry_sender, set_aside));
+        Ok(Self {
+            engine,
+            counters,
+            sensor_port,
+            sensor_port_tls,
+            console,
+            first_password,
+            upstreams,
+            running,
+            follow,
+            port,
+            tasks,
+            engine_stopped,
+        })
+    }
+
+    /// Waits until the gateway cannot go on: its disk failed, or a door fell shut.
+    ///
+    /// # Errors
+    /// Always: it says why.
+    pub(crate) async fn stopped(&mut self) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                _ = self.engine_stopped.wait_for(|stopped| *stopped) => {
+                    anyhow::bail!("the journal cannot be written: see the log; nothing since then was acknowledged");
+                }
+                Some(ended) = self.tasks.join_next() => ended.context("a part of the gateway ended")??,
+                ended = port_ended(&mut self.port) => {
+                    self.port = None;
+                    ended?;
+                    anyhow::bail!("the sensor port is closed");
+                }
+            }
+        }
+    }
+
+    /// Closes the doors, makes everything durable that was handed in, and ends.
+    ///
+    /// # Errors
+    /// Where the journal could not be written to the end.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        // Without a registry to follow the port lets its devices go.
+        self.follow.abort();
+        let _ = self.follow.await;
+        if let Some(port) = self.port.take() {
+            let _ = tokio::time::timeout(GOOD_BYE, port).await;
+        }
+        self.tasks.shutdown().await;
+        // The engine ends when nobody can ask it any more.
+        drop(self.engine);
+        tokio::task::spawn_blocking(move || self.running.join()).await?
+    }
+}
+
+/// Ends with the port's task; never where there is none.
+async fn port_ended(port: &mut Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<()> {
+    match port {
+        Some(port) => port.await.context("the sensor port ended")?,
+        None => std::future::pending().await,
+    }
 }

@@ -1,30 +1,64 @@
 //! Ninewatch: an IoT edge gateway for smart communities.
-#![allow(dead_code, reason = "the parts are being put together")]
 
-mod cli {
-    pub(crate) mod registry;
-}
+mod cli;
 mod clock;
 mod config;
-mod demo {
-    pub(crate) mod city;
-}
+mod console;
+mod demo;
 mod engine;
 mod forward;
+mod gateway;
 mod index;
 mod intake;
 mod journal;
 mod lang;
 mod metrics;
 mod mqtt_client;
+mod parts;
 mod registry_file;
 mod scorer;
+mod site_files;
 
+use clap::Parser;
 use std::process::ExitCode;
+
+use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|command| command == scorer::CHECK_COMMAND) {
         return scorer::be_checked();
     }
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    cli.log();
+    match run(cli.command, cli.lang) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has had enough: `ninewatch journal … | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error:#}", cli.lang.pick("错误", "error"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => block_on(demo::run(args, lang)),
+        Command::Run(args) => block_on(cli::run::run(args, lang)),
+        Command::Check(args) => cli::check::run(&args, lang),
+        Command::Replay(args) => cli::replay::run(&args),
+        Command::Journal(args) => cli::journal::run(&args, false),
+        Command::Quarantine(args) => cli::journal::run(&args, true),
+        Command::Place(args) => cli::registry::place(args, lang),
+        Command::Device(args) => cli::registry::device(args, lang),
+        Command::Account(args) => cli::account::run(&args, lang),
+    }
+}
+
+fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(task)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -225,26 +225,19 @@ impl Link {
     }
 }
 
-/// One metric of links of one kind in Prometheus' text format, a line for each link.
-pub(crate) fn metric<'l>(
-    out: &mut String,
-    name: &str,
-    r#type: &str,
-    help: &str,
-    values: impl IntoIterator<Item = (&'l Link, u64)>,
-) {
+/// Adds one metric of a link in Prometheus' text format.
+pub(crate) fn metric(out: &mut String, name: &str, r#type: &str, help: &str, link: &Link, value: u64) {
     header(out, name, r#type, help);
-    for (link, value) in values {
-        let _ = writeln!(out, "{name}{{{}=\"{}\"}} {value}", link.kind, link.name);
-    }
+    let _ = writeln!(out, "{name}{{{}=\"{}\"}} {value}", link.kind, link.name);
 }
 
-/// How links of one kind stand, in the same format.
-pub(crate) fn link_metrics<'l>(out: &mut String, kind: &str, links: impl Iterator<Item = &'l Link> + Clone) {
-    let up = links.clone().map(|link| (link, u64::from(link.state.borrow().since.is_some())));
-    metric(out, &format!("ninewatch_{kind}_connected"), "gauge", "Whether there is a connection.", up);
-    let made = links.map(|link| (link, link.state.borrow().connections));
-    metric(out, &format!("ninewatch_{kind}_connections_total"), "counter", "Connections made.", made);
+/// Adds how a link stands, in the same format.
+pub(crate) fn link_metrics(out: &mut String, link: &Link) {
+    let LinkState { since, connections, .. } = *link.state.borrow();
+    let kind = link.kind;
+    let up = u64::from(since.is_some());
+    metric(out, &format!("ninewatch_{kind}_connected"), "gauge", "Whether there is a connection.", link, up);
+    metric(out, &format!("ninewatch_{kind}_connections_total"), "counter", "Connections made.", link, connections);
 }
 
 /// Pauses between attempts: they double, and hundreds of gateways do not come back in step.

@@ -73,7 +73,10 @@ pub(crate) fn update<T>(data_dir: &Path, change: impl FnOnce(&mut Registry) -> a
 }
 
 /// What root writes into the folder belongs to whom the folder belongs to: the gateway must read it.
-fn give_to_owner(data_dir: &Path, file: &Path) -> std::io::Result<()> {
+///
+/// # Errors
+/// Where it may not be given away.
+pub(crate) fn give_to_owner(data_dir: &Path, file: &Path) -> std::io::Result<()> {
     let owner = fs::metadata(data_dir)?;
     if fs::metadata(file)?.uid() == owner.uid() {
         return Ok(());
@@ -148,13 +151,18 @@ fn hash(salt: &[u8], secret: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(salt).chain_update(secret).finalize().into()
 }
 
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+/// Random bytes from the system.
+///
+/// # Errors
+/// Where it has none.
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as text, two digits each.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -5,11 +5,12 @@ use anyhow::Context;
 use rust_embed::RustEmbed;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 use ninewatch_core::detect::model::ModelCard;
+use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Settings, SourceFile};
 use ninewatch_core::site::Registry;
 
@@ -26,6 +27,27 @@ struct BuiltInSensors;
 #[folder = "../rules"]
 #[include = "*.toml"]
 struct BuiltInRules;
+
+/// What of the site's files has a fault and is not in force. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SetAside(Arc<Mutex<Vec<Fault>>>);
+
+impl SetAside {
+    /// Takes what is set aside from now on, and tells it.
+    pub(crate) fn tell(&self, faults: Vec<Fault>) {
+        for fault in &faults {
+            tracing::error!(%fault, "set aside");
+        }
+        if let Ok(mut kept) = self.0.lock() {
+            *kept = faults;
+        }
+    }
+
+    /// What is set aside.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        self.0.lock().map(|faults| faults.clone()).unwrap_or_default()
+    }
+}
 
 /// Reads the site's files as `config` says.
 #[derive(Debug, Clone)]
@@ -84,6 +106,7 @@ impl SiteFiles {
         engine: Engine,
         settings: watch::Sender<Arc<Settings>>,
         registry: watch::Sender<Arc<Registry>>,
+        set_aside: SetAside,
     ) {
         let mut seen = self.fingerprint();
         let mut look = tokio::time::interval(Duration::from_secs(1));
@@ -98,10 +121,8 @@ impl SiteFiles {
                 Ok((new, with_secrets)) => {
                     if new != **settings.borrow() {
                         let Ok(faults) = engine.configure(new.clone()).await else { return };
-                        for fault in &faults {
-                            tracing::warn!(%fault, "set aside");
-                        }
                         tracing::info!(devices = new.registry.devices.len(), set_aside = faults.len(), "site changed");
+                        set_aside.tell(faults);
                         settings.send_replace(Arc::new(new));
                     }
                     registry.send_replace(Arc::new(with_secrets));

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let (settings, _) = SiteFiles::new(config, loaded.cards).read()?;
     let (site, mut faults) = Site::compile(&settings);
     faults.extend(loaded.faults);
-    let (types, rules) = (site.sensor_types.iter().count(), site.rules.len());
+    let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
     match lang {

@@ -35,7 +35,9 @@ pub(crate) fn run(args: &JournalArgs, rejected_only: bool) -> anyhow::Result<()>
     for segment in journal::intake_segments(&journal_dir(&args.dir))? {
         let mut frames = journal::read_intake(&segment)?;
         while let Some(frame) = frames.next() {
-            let Ok(Recorded::Message { door, device, topic, payload, rejected, .. }) = frame.recorded() else { continue };
+            let Ok(Recorded::Message { door, device, topic, payload, rejected, .. }) = frame.recorded() else {
+                continue;
+            };
             let wanted = args.device.as_deref().is_none_or(|wanted| device == Some(wanted) || topic.contains(wanted));
             if !wanted || (rejected_only && rejected.is_none()) {
                 continue;

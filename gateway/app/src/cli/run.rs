@@ -60,7 +60,11 @@ pub(crate) async fn run(args: RunArgs, lang: Lang) -> anyhow::Result<()> {
 /// Half of what systemd waits, or a minute where it does not.
 fn watchdog_beat() -> Duration {
     let mut usec = 0;
-    if sd_notify::watchdog_enabled(false, &mut usec) { Duration::from_micros(usec / 2) } else { Duration::from_secs(60) }
+    if sd_notify::watchdog_enabled(false, &mut usec) {
+        Duration::from_micros(usec / 2)
+    } else {
+        Duration::from_secs(60)
+    }
 }
 
 fn welcome(gateway: &Gateway, lang: Lang) {

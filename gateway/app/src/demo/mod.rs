@@ -129,7 +129,7 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
     }
     drop(acts);
     let played_min = minute(clock);
-    city.settle(&gateway, Duration::from_secs(5)).await;
+    city.settle(&gateway.upstreams, Duration::from_secs(5)).await;
     let readings = SensorClass::ALL.iter().map(|class| (class.name(), gateway.counters.readings(*class))).collect();
     let upstream = UpstreamReport {
         sent: gateway.upstreams.iter().map(|upstream| upstream.sent.load(Relaxed)).sum(),
@@ -180,13 +180,10 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
     let (username, password) = city.credential();
     std::fs::write(&password_file, password).context("the demo's folder cannot be written")?;
     Ok(Config {
-        gateway: GatewayConfig {
-            id: "kaili-demo".into(),
-            data_dir: data_dir.to_owned(),
-            utc_offset: UtcOffset::CHINA,
-        },
+        gateway: GatewayConfig { id: "kaili-demo".into(), data_dir: data_dir.to_owned(), utc_offset: UtcOffset::CHINA },
         sensor_port: Some(SensorPortConfig { listen: Some(anywhere), ..SensorPortConfig::default() }),
         brokers: Vec::new(),
+        wired: Vec::new(),
         journal: JournalConfig::default(),
         alerts: ninewatch_core::alert::AlertSettings::default(),
         console: Some(ConsoleConfig { listen: if taken { anywhere } else { args.console } }),
@@ -256,7 +253,10 @@ fn conclude(report: &Report, args: &DemoArgs, lang: Lang) -> anyhow::Result<()> 
     }
     println!("\n{json}");
     if report.is_good() {
-        println!("\n  {}", lang.pick("全部剧情事件均已预警，没有意外预警。", "Every incident was raised, and nothing else."));
+        println!(
+            "\n  {}",
+            lang.pick("全部剧情事件均已预警，没有意外预警。", "Every incident was raised, and nothing else.")
+        );
     } else if args.exit_after.is_some() {
         anyhow::bail!(
             "{} of {} incidents missed, {} alerts unexpected; see the report above",
@@ -277,7 +277,8 @@ struct Scratch {
 impl Scratch {
     fn new(wanted: Option<PathBuf>) -> anyhow::Result<Self> {
         let keep = wanted.is_some();
-        let path = wanted.unwrap_or_else(|| std::env::temp_dir().join(format!("ninewatch-demo-{}", std::process::id())));
+        let path =
+            wanted.unwrap_or_else(|| std::env::temp_dir().join(format!("ninewatch-demo-{}", std::process::id())));
         if path.join("journal").exists() {
             anyhow::bail!("{} holds a journal already; name an empty folder", path.display());
         }

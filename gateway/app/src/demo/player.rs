@@ -32,7 +32,10 @@ pub(super) fn start(
     let player = Player {
         topic: format!("ninewatch/{}/readings", device.id),
         id: device.id.clone(),
-        fields: community::quiet(device.class).iter().map(|field| (field.name, Field::quiet(field.kind))).collect(),
+        fields: community::quiet(device.class)
+            .into_iter()
+            .map(|field| (field.name, Field::quiet(field.kind)))
+            .collect(),
         dice: Dice::new(&device.id),
         cadence_ms,
         clock,

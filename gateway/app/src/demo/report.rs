@@ -100,7 +100,12 @@ impl Watcher {
     }
 
     /// The report at `minute` of play.
-    pub(super) fn report(mut self, minute: f64, readings: BTreeMap<&'static str, u64>, upstream: UpstreamReport) -> Report {
+    pub(super) fn report(
+        mut self,
+        minute: f64,
+        readings: BTreeMap<&'static str, u64>,
+        upstream: UpstreamReport,
+    ) -> Report {
         let missed = |expected: &&Expected| {
             expected.by_min <= minute && !self.found.contains(&(expected.rule.to_owned(), expected.device.to_owned()))
         };

@@ -136,21 +136,19 @@ fn start_with(
     Ok((status, forwarding))
 }
 
-/// Prometheus' text format.
-pub(crate) fn render(upstreams: &[Arc<UpstreamStatus>]) -> String {
-    let mut out = String::new();
-    link_metrics(&mut out, "upstream", upstreams.iter().map(|upstream| &upstream.link));
-    let mut counter = |name: &str, help: &str, count: fn(&UpstreamStatus) -> &AtomicU64| {
-        let counts = upstreams.iter().map(|upstream| (&upstream.link, count(upstream).load(Relaxed)));
-        metric(&mut out, &format!("ninewatch_upstream_{name}_total"), "counter", help, counts);
-    };
-    counter("sent", "Alert changes published, repetitions counted.", |upstream| &upstream.sent);
-    counter("receipted", "Alert changes that the upstream told it stored.", |upstream| &upstream.receipted);
-    counter("actions", "Staff actions taken from the upstream.", |upstream| &upstream.actions);
-    counter("actions_refused", "Staff actions that the alert's life did not allow.", |upstream| &upstream.refused);
-    counter("malformed", "Events from the upstream that could not be read.", |upstream| &upstream.malformed);
-    let backlogs = upstreams.iter().map(|upstream| (&upstream.link, upstream.backlog()));
+/// Adds what it counts in Prometheus' text format.
+pub(crate) fn render(upstream: &UpstreamStatus, out: &mut String) {
+    link_metrics(out, &upstream.link);
+    for (name, help, counter) in [
+        ("sent", "Alert changes published, repetitions counted.", &upstream.sent),
+        ("receipted", "Alert changes that the upstream told it stored.", &upstream.receipted),
+        ("actions", "Staff actions taken from the upstream.", &upstream.actions),
+        ("actions_refused", "Staff actions that the alert's life did not allow.", &upstream.refused),
+        ("malformed", "Events from the upstream that could not be read.", &upstream.malformed),
+    ] {
+        let name = format!("ninewatch_upstream_{name}_total");
+        metric(out, &name, "counter", help, &upstream.link, counter.load(Relaxed));
+    }
     let help = "Alert changes that the upstream does not have yet.";
-    metric(&mut out, "ninewatch_upstream_backlog", "gauge", help, backlogs);
-    out
+    metric(out, "ninewatch_upstream_backlog", "gauge", help, &upstream.link, upstream.backlog());
 }

@@ -73,17 +73,15 @@ pub(crate) fn start(
     Ok((status, reading))
 }
 
-/// Prometheus' text format.
-pub(crate) fn render(brokers: &[Arc<BrokerStatus>]) -> String {
-    let mut out = String::new();
-    link_metrics(&mut out, "broker", brokers.iter().map(|broker| &broker.link));
-    let mut counter = |name: &str, help: &str, count: fn(&BrokerStatus) -> &AtomicU64| {
-        let counts = brokers.iter().map(|broker| (&broker.link, count(broker).load(Relaxed)));
-        metric(&mut out, &format!("ninewatch_broker_{name}_total"), "counter", help, counts);
-    };
-    counter("messages", "Messages read from the broker.", |broker| &broker.messages);
-    counter("oversize", "Messages from the broker too long to be a reading.", |broker| &broker.oversize);
-    out
+/// Adds what it counts in Prometheus' text format.
+pub(crate) fn render(broker: &BrokerStatus, out: &mut String) {
+    link_metrics(out, &broker.link);
+    for (name, help, counter) in [
+        ("messages", "Messages read from the broker.", &broker.messages),
+        ("oversize", "Messages from the broker too long to be a reading.", &broker.oversize),
+    ] {
+        metric(out, &format!("ninewatch_broker_{name}_total"), "counter", help, &broker.link, counter.load(Relaxed));
+    }
 }
 
 struct Door {

@@ -74,6 +74,8 @@ impl fmt::Display for Damage {
     }
 }
 
+impl std::error::Error for Damage {}
+
 /// Reads a segment's frames one by one.
 #[derive(Debug)]
 pub(crate) struct Frames {

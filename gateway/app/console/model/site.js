@@ -1,0 +1,46 @@
+// Places and devices: what needs attention, and how they are grouped and filtered.
+
+/** Below it a battery should be replaced. */
+export const LOW_BATTERY_PERCENT = 15;
+/** Beyond it a device's clock is wrong enough to tell a person. */
+export const WRONG_CLOCK_MS = 5_000;
+
+/** What is wrong with a device: any of "silent", "battery", "clock". */
+export function troubles(device) {
+  const found = [];
+  if (device.silent) found.push("silent");
+  if (device.battery_percent !== null && device.battery_percent < LOW_BATTERY_PERCENT) found.push("battery");
+  if (device.skew_ms !== null && Math.abs(device.skew_ms) >= WRONG_CLOCK_MS) found.push("clock");
+  return found;
+}
+
+/** Whether a device fits what is looked for. `state` is "all", "trouble", or one trouble. */
+export function fits(device, place, { text, state, sensorClass }) {
+  const found = troubles(device);
+  if (state === "trouble" ? found.length === 0 : state !== "all" && !found.includes(state)) return false;
+  if (sensorClass && device.class !== sensorClass) return false;
+  const wanted = text.trim().toLowerCase();
+  if (!wanted) return true;
+  const hay = [device.id, device.spot, device.type, place?.name, place?.id, place?.address, place?.grid];
+  return wanted.split(/\s+/).every((word) => hay.some((straw) => straw?.toLowerCase().includes(word)));
+}
+
+/**
+ * Grids with their places with their devices, all in the registry's order. Without a filter, places
+ * without devices are there too; with one, only what fits.
+ */
+export function grouped(places, devices, filter) {
+  const byPlace = new Map(places.map((place) => [place.id, { place, devices: [] }]));
+  for (const device of devices) {
+    const group = byPlace.get(device.place);
+    if (group && fits(device, group.place, filter)) group.devices.push(device);
+  }
+  const open = filter.text.trim() === "" && filter.state === "all" && !filter.sensorClass;
+  const grids = new Map();
+  for (const group of byPlace.values()) {
+    if (!open && group.devices.length === 0) continue;
+    if (!grids.has(group.place.grid)) grids.set(group.place.grid, []);
+    grids.get(group.place.grid).push(group);
+  }
+  return [...grids].map(([grid, groups]) => ({ grid, groups }));
+}

@@ -1,0 +1,32 @@
+// The words of the API, in the order in which people list them.
+
+export const SEVERITIES = ["critical", "major", "minor", "notice"];
+export const STATUSES = ["raised", "accepted", "dispatched", "handled", "closed"];
+export const SCENES = ["fire", "security", "elder_care", "child_protection", "employment"];
+export const VERDICTS = ["true_alarm", "false_alarm", "nuisance", "test"];
+export const CHANGES = [
+  "raised",
+  "joined",
+  "repeated",
+  "recovered",
+  "escalated",
+  "accepted",
+  "dispatched",
+  "handled",
+  "closed",
+];
+export const CLASSES = ["face_camera", "bracelet", "smoke", "gas", "electrical", "door", "presence", "sos", "water"];
+export const PLACE_KINDS = [
+  "school",
+  "clinic",
+  "shop",
+  "restaurant",
+  "hotel",
+  "entertainment",
+  "internet_cafe",
+  "beauty_bath",
+  "workshop",
+  "home",
+  "key_site",
+];
+export const PERSONS = ["elder", "elder_alone", "disabled", "child", "patient", "other"];

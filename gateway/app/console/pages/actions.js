@@ -1,0 +1,130 @@
+// What staff do with an alert: accept, dispatch, handle, close, as its status allows.
+
+import { allowed, remembered, verbOf, verdictsFor } from "../model/actions.js";
+import { actionId, ask } from "../ui/api.js";
+import { h, replace } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { sentLately, setSentLately } from "../ui/prefs.js";
+import { problem, t } from "../ui/say.js";
+
+/**
+ * Shows in `panel` what can be done with `alert`. What is being typed stays as long as the status
+ * does. `done` is called after an action, and after one that came too late.
+ */
+export function actionPanel(panel, alert, done) {
+  const mark = `${alert.id} ${alert.status} ${alert.dispatched_to}`;
+  if (panel.dataset.mark === mark) return;
+  panel.dataset.mark = mark;
+  const steps = allowed(alert.status);
+  const failed = h("p", { class: "form-error", role: "alert" });
+  const send = sender(alert, panel, failed, done);
+  const [first, ...others] = steps;
+  replace(
+    panel,
+    h("h2", { id: "act-title" }, t("act.title")),
+    failed,
+    first
+      ? form(first, alert, send)
+      : h("p", { class: "act-closed" }, icon("check"), t("act.closed", { verdict: t(`verdict.${alert.verdict}`) })),
+    others.map((step) =>
+      h("details", { class: "act-other" }, h("summary", {}, summaryOf(step)), form(step, alert, send)),
+    ),
+  );
+}
+
+function summaryOf(step) {
+  if (step === "close_early") return t("act.close_early");
+  return step === "dispatch" ? t("act.dispatch_again") : t(`act.${step}`);
+}
+
+/** One action, sent once: a second try after a cut has the same id. */
+function sender(alert, panel, failed, done) {
+  const ids = new Map();
+  return async (step, body) => {
+    const id = ids.get(step) ?? actionId();
+    ids.set(step, id);
+    const buttons = panel.querySelectorAll("button");
+    buttons.forEach((button) => (button.disabled = true));
+    replace(failed);
+    try {
+      await ask(`/alerts/${alert.id}/${verbOf(step)}`, { method: "POST", body: { id, ...body } });
+      if (body.to) setSentLately(remembered(sentLately(), body.to));
+      await done();
+    } catch (error) {
+      // What was refused may be sent again, changed; what was lost, only as it was.
+      if (error.code) ids.delete(step);
+      replace(failed, problem(error));
+      if (error.code === "wrong_status" || error.code === "not_open") await done();
+    } finally {
+      buttons.forEach((button) => (button.disabled = false));
+    }
+  };
+}
+
+function form(step, alert, send) {
+  if (step === "accept") {
+    return h(
+      "div",
+      { class: `act sev-${alert.severity}` },
+      h(
+        "button",
+        { type: "button", class: "primary big accept", on: { click: () => send("accept", {}) } },
+        icon("check"),
+        t("act.accept"),
+      ),
+      h("p", { class: "muted" }, t("act.accept_hint")),
+    );
+  }
+  const field = (name) => `${step}-${name}`;
+  const note = h("textarea", { id: field("note"), rows: "2", maxlength: "2000" });
+  const optional = h("span", { class: "muted" }, t("act.optional"));
+  const noteLabel = step === "handle" ? t("act.handle_note") : t("act.note");
+  const to = h("input", {
+    id: field("to"),
+    list: "sent-lately",
+    maxlength: "200",
+    autocomplete: "off",
+    placeholder: t("act.to_hint"),
+    required: true,
+  });
+  const verdicts = verdictsFor(step).map((verdict) =>
+    h(
+      "label",
+      { class: `verdict verdict-${verdict}` },
+      h("input", { type: "radio", name: field("verdict"), value: verdict, required: true }),
+      h("span", { class: "verdict-word" }, t(`verdict.${verdict}`)),
+      h("span", { class: "muted" }, t(`verdict.${verdict}.hint`)),
+    ),
+  );
+  const closes = step === "close" || step === "close_early";
+  const submit = (event) => {
+    event.preventDefault();
+    const body = { note: note.value.trim() || undefined };
+    if (step === "dispatch") body.to = to.value.trim();
+    if (closes) body.verdict = event.target.querySelector("input[type=radio]:checked")?.value;
+    send(step, body);
+  };
+  return h(
+    "form",
+    { class: "act", on: { submit } },
+    step === "dispatch"
+      ? [
+          h("label", { for: to.id }, t("act.to")),
+          to,
+          h(
+            "datalist",
+            { id: "sent-lately" },
+            sentLately().map((name) => h("option", { value: name })),
+          ),
+        ]
+      : null,
+    closes ? h("fieldset", { class: "verdicts" }, h("legend", {}, t("act.verdict")), verdicts) : null,
+    h("label", { for: note.id }, noteLabel, " ", optional),
+    note,
+    h(
+      "button",
+      { type: "submit", class: step === "close_early" ? "quiet" : "primary" },
+      t(closes ? "act.close" : `act.${step === "dispatch" && alert.dispatched_to ? "dispatch_again" : step}`),
+    ),
+  );
+}

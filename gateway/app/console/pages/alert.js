@@ -1,0 +1,303 @@
+// One alert: why, where, what was measured, what was done, and what to do next.
+
+import { charts } from "../model/series.js";
+import { number } from "../model/format.js";
+import { STATUSES } from "../model/words.js";
+import { ask } from "../ui/api.js";
+import { chart } from "../ui/chart.js";
+import { h, replace } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { live, onLive } from "../ui/live.js";
+import { age, severityMark, tickAges } from "../ui/marks.js";
+import { moment, problem, say, t } from "../ui/say.js";
+import { device, deviceName, fieldName, onSite, place, placeName } from "../ui/site.js";
+import { actionPanel } from "./actions.js";
+
+/** Findings whose charts are open from the start: what began it, and what came last. */
+const OPEN_FINDINGS = 2;
+/** As in style/alert.css. */
+const NARROW = matchMedia("(max-width: 60rem)");
+
+/** Shows the alert `id` in `root`; gives the way to leave it. */
+export function alertPage(root, id) {
+  let record = null;
+  let left = false;
+  const parts = {
+    head: h("header", { class: "alert-head" }),
+    act: h("section", { class: "alert-act panel", "aria-labelledby": "act-title" }),
+    evidence: h("section", { class: "alert-evidence", "aria-labelledby": "evidence-title" }),
+    side: h("div", { class: "alert-side" }),
+    failed: h("div", { class: "alert-failed" }),
+  };
+  replace(
+    root,
+    h("a", { class: "back", href: "#/" }, icon("back"), t("alert.back")),
+    parts.failed,
+    h(
+      "article",
+      { class: "alert" },
+      h("div", { class: "alert-main" }, parts.head, parts.evidence),
+      h("div", { class: "alert-column" }, parts.act, parts.side),
+    ),
+  );
+  // What to do stands beside the evidence, or where there is no room for that, before it.
+  const arrange = () => (NARROW.matches ? parts.head.after(parts.act) : parts.side.before(parts.act));
+  arrange();
+  NARROW.addEventListener("change", arrange);
+
+  const draw = ({ evidence = true } = {}) => {
+    if (!record || left) return;
+    drawHead(parts.head, record);
+    drawSide(parts.side, record);
+    actionPanel(parts.act, record.alert, load);
+    if (evidence) drawEvidence(parts.evidence, record);
+  };
+  const load = async () => {
+    try {
+      const before = record?.evidence.length;
+      const fresh = await ask(`/alerts/${id}`);
+      if (left) return;
+      record = fresh;
+      replace(parts.failed);
+      draw({ evidence: before !== record.evidence.length });
+    } catch (error) {
+      if (left) return;
+      const again = h("button", { type: "button", on: { click: load } }, t("app.retry"));
+      replace(
+        parts.failed,
+        h("p", { class: "form-error", role: "alert" }, problem(error), " ", error.code === "no_alert" ? null : again),
+      );
+    }
+  };
+  let seq = live.board.seq;
+  const leave = [
+    onLive(({ change }) => {
+      // A change of this alert, or a list that was read anew after a cut.
+      if (change ? change.alert.id === id : live.board.seq > seq) load();
+      seq = live.board.seq;
+    }),
+    onSite(() => draw()),
+    tickAges(root),
+    () => NARROW.removeEventListener("change", arrange),
+  ];
+  load();
+  return () => {
+    left = true;
+    leave.forEach((stop) => stop());
+  };
+}
+
+function drawHead(head, { alert }) {
+  head.className = `alert-head sev-${alert.severity} is-${alert.status}`;
+  const now = STATUSES.indexOf(alert.status);
+  const where = place(alert.place);
+  const step = (status, index) =>
+    h(
+      "li",
+      { class: index < now ? "done" : index === now ? "now" : "", "aria-current": index === now ? "step" : null },
+      index < now || alert.status === "closed" ? icon("check") : h("span", { class: "bead" }),
+      h("span", {}, t(`status.${status}`)),
+    );
+  replace(
+    head,
+    h(
+      "p",
+      { class: "alert-line" },
+      severityMark(alert.severity),
+      h("span", { class: "alert-scene" }, t(`scene.${alert.scene}`)),
+      h("span", { class: "alert-number" }, t("alert.number", { number: alert.number })),
+      alert.status === "closed"
+        ? h("time", { class: "muted" }, moment(alert.raised_at_ms, true))
+        : age(alert.raised_at_ms),
+    ),
+    h(
+      "h1",
+      { tabindex: "-1" },
+      say(alert.title),
+      h(
+        "span",
+        { class: "alert-where" },
+        [placeName(alert.place), where?.grid, where?.address].filter(Boolean).join(" · "),
+      ),
+    ),
+    h("p", { class: "alert-reason" }, say(alert.reason)),
+    alert.recovered_at_ms
+      ? h(
+          "p",
+          { class: "alert-recovered" },
+          icon("check"),
+          t("alert.recovered", { time: moment(alert.recovered_at_ms, true) }),
+        )
+      : null,
+    h("ol", { class: "plain stepper", "aria-label": t("alert.life") }, STATUSES.map(step)),
+  );
+}
+
+function drawSide(side, { alert, life }) {
+  const where = place(alert.place);
+  const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
+  const facts = [
+    ...fact(t("alert.place"), placeName(alert.place)),
+    ...(where ? fact(t("alert.kind"), t(`kind.${where.kind}`)) : []),
+    ...(where ? fact(t("alert.grid"), where.grid) : []),
+    ...(where?.address ? fact(t("alert.address"), where.address) : []),
+    ...fact(
+      t("alert.devices"),
+      alert.devices.map((id) =>
+        h(
+          "span",
+          { class: "fact-device" },
+          icon(device(id)?.class ?? "unknown"),
+          h("span", {}, deviceName(id), h("span", { class: "muted device-id" }, id)),
+        ),
+      ),
+    ),
+    ...fact(t("alert.raised_at"), moment(alert.raised_at_ms, true)),
+    ...fact(t("alert.occurrences"), String(alert.occurrences)),
+    ...(alert.accepted_by ? fact(t("alert.held"), alert.accepted_by) : []),
+    ...(alert.dispatched_to ? fact(t("alert.sent"), alert.dispatched_to) : []),
+    ...(alert.verdict ? fact(t("alert.verdict"), t(`verdict.${alert.verdict}`)) : []),
+    ...fact(t("alert.rules"), h("span", { class: "muted rules" }, alert.rules.join(" · "))),
+  ];
+  replace(
+    side,
+    h(
+      "section",
+      { class: "panel", "aria-labelledby": "facts-title" },
+      h("h2", { id: "facts-title" }, t("alert.facts")),
+      h("dl", { class: "facts" }, facts),
+    ),
+    h(
+      "section",
+      { class: "panel", "aria-labelledby": "timeline-title" },
+      h("h2", { id: "timeline-title" }, t("alert.timeline")),
+      h(
+        "ol",
+        { class: "plain timeline" },
+        [...life].reverse().map((step) => lifeStep(step, alert)),
+      ),
+    ),
+  );
+}
+
+function lifeStep(step, alert) {
+  const to = step.kind === "dispatched" && alert.dispatched_to ? alert.dispatched_to : null;
+  const verdict = step.kind === "closed" && alert.verdict ? t(`verdict.${alert.verdict}`) : null;
+  return h(
+    "li",
+    { class: `life life-${step.kind}` },
+    h(
+      "span",
+      { class: "life-what" },
+      t(`change.${step.kind}`),
+      to || verdict ? h("span", { class: "life-detail" }, to ?? verdict) : null,
+    ),
+    h(
+      "span",
+      { class: "life-when" },
+      h("time", {}, moment(step.at_ms, true)),
+      " · ",
+      step.by ?? t("alert.gateway_did"),
+    ),
+    step.note ? h("p", { class: "life-note" }, step.note) : null,
+  );
+}
+
+function drawEvidence(box, { alert, evidence }) {
+  const newest = [...evidence].reverse();
+  const [open, more] = [newest.slice(0, OPEN_FINDINGS), newest.slice(OPEN_FINDINGS)];
+  replace(
+    box,
+    h("h2", { id: "evidence-title" }, t("alert.evidence")),
+    open.map((one) => finding(one, alert)),
+    more.length > 0 ? later(more, alert) : null,
+  );
+}
+
+/** Findings further back: drawn when somebody wants to see them. */
+function later(findings, alert) {
+  const details = h(
+    "details",
+    { class: "more-findings" },
+    h("summary", {}, t("alert.more_findings", { count: findings.length })),
+  );
+  details.addEventListener("toggle", () => {
+    if (details.open && details.childElementCount === 1) details.append(...findings.map((one) => finding(one, alert)));
+  });
+  return details;
+}
+
+function finding(evidence, alert) {
+  const groups = charts(evidence.series);
+  return h(
+    "section",
+    { class: `finding panel sev-${alert.severity}` },
+    h(
+      "h3",
+      {},
+      h(
+        "span",
+        { class: "finding-device" },
+        icon(device(evidence.device)?.class ?? "unknown"),
+        deviceName(evidence.device),
+      ),
+      h("time", { class: "muted" }, moment(evidence.at_ms, true)),
+    ),
+    // The gravest finding's reason stands in the head already.
+    say(evidence.reason) === say(alert.reason) ? null : h("p", { class: "finding-reason" }, say(evidence.reason)),
+    evidence.score ? score(evidence.score) : null,
+    groups.length > 0
+      ? h(
+          "div",
+          { class: "charts" },
+          groups.map((group) => chart(group, namesOf(group, evidence.device), evidence.at_ms)),
+        )
+      : null,
+    groups.length === 0 && !evidence.score ? h("p", { class: "muted" }, t("alert.no_series")) : null,
+  );
+}
+
+/** What people call the series of a chart. */
+function namesOf(group, id) {
+  return group.map((series) => fieldName(id, series.field));
+}
+
+/** What a model said: a bar from 0 to 1, the threshold on it, and the sentence. */
+function score({ model, version, value, threshold, features }) {
+  const yes = value >= threshold;
+  const text = t(yes ? "score.yes" : "score.no", { value: value.toFixed(2), threshold: threshold.toFixed(2) });
+  const bar = h(
+    "div",
+    { class: `score-bar${yes ? " is-yes" : ""}`, role: "img", "aria-label": text },
+    h("span", { class: "score-fill" }),
+    h("span", { class: "score-limit" }),
+  );
+  bar.style.setProperty("--value", `${Math.max(0, Math.min(1, value)) * 100}%`);
+  bar.style.setProperty("--limit", `${Math.max(0, Math.min(1, threshold)) * 100}%`);
+  return h(
+    "div",
+    { class: "score" },
+    h("p", { class: "score-title" }, h("strong", {}, t("score.title", { model, version })), h("span", {}, text)),
+    bar,
+    features.length > 0
+      ? h(
+          "details",
+          { class: "values" },
+          h("summary", {}, t("score.features")),
+          h(
+            "div",
+            { class: "scroll" },
+            h(
+              "table",
+              {},
+              h(
+                "tbody",
+                {},
+                features.map(([name, of]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, number(of)))),
+              ),
+            ),
+          ),
+        )
+      : null,
+  );
+}

@@ -1,0 +1,79 @@
+// What staff may do, and which devices need attention.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+import { allowed, remembered, verbOf, verdictsFor } from "../model/actions.js";
+import { fits, grouped, troubles } from "../model/site.js";
+import { STATUSES } from "../model/words.js";
+
+test("every status has its steps, and a closed alert none", () => {
+  assert.deepEqual(
+    STATUSES.map((status) => allowed(status)[0]),
+    ["accept", "dispatch", "handle", "close", undefined],
+  );
+  assert.equal(verbOf("close_early"), "close");
+  assert.deepEqual(allowed("no such status"), []);
+});
+
+test("a true alarm cannot be closed without anybody having gone", () => {
+  assert.ok(verdictsFor("close").includes("true_alarm"));
+  assert.ok(!verdictsFor("close_early").includes("true_alarm"));
+});
+
+test("who was sent lately is offered again, each once, newest first", () => {
+  assert.deepEqual(remembered(["li", "wang"], " wang "), ["wang", "li"]);
+  assert.deepEqual(remembered(["li"], "  "), ["li"]);
+  assert.equal(remembered(["1", "2", "3"], "4", 3).length, 3);
+});
+
+const device = (id, more = {}) => ({
+  id,
+  class: "gas",
+  type: "ninewatch-gas",
+  place: "shop",
+  spot: "厨房",
+  battery_percent: null,
+  silent: false,
+  skew_ms: null,
+  ...more,
+});
+const shop = { id: "shop", name: "苗岭便利店", grid: "kaili-1", address: "文化北路 14 号" };
+const school = { id: "school", name: "希望小学", grid: "kaili-2", address: "" };
+const all = { text: "", state: "all", sensorClass: "" };
+
+test("silence, an old battery and a wrong clock need attention", () => {
+  assert.deepEqual(troubles(device("a")), []);
+  assert.deepEqual(troubles(device("a", { silent: true, battery_percent: 14.9, skew_ms: -5000 })), [
+    "silent",
+    "battery",
+    "clock",
+  ]);
+  assert.deepEqual(troubles(device("a", { battery_percent: 15, skew_ms: 4999 })), []);
+});
+
+test("devices are found by id, spot, place and grid, by class and by state", () => {
+  const found = (filter, one = device("shop-gas")) => fits(one, shop, { ...all, ...filter });
+  assert.ok(found({}));
+  assert.ok(found({ text: "便利店" }) && found({ text: "SHOP 厨房" }) && found({ text: "kaili-1" }));
+  assert.ok(!found({ text: "校门" }));
+  assert.ok(found({ sensorClass: "gas" }) && !found({ sensorClass: "door" }));
+  assert.ok(!found({ state: "trouble" }) && found({ state: "trouble" }, device("a", { silent: true })));
+  assert.ok(!found({ state: "battery" }, device("a", { silent: true })));
+});
+
+test("grids hold places hold devices; a filter leaves empty places out", () => {
+  const devices = [device("a"), device("b", { silent: true }), device("lost", { place: "gone" })];
+  const everything = grouped([shop, school], devices, all);
+  assert.deepEqual(
+    everything.map(({ grid, groups }) => [grid, groups.map((group) => group.devices.length)]),
+    [
+      ["kaili-1", [2]],
+      ["kaili-2", [0]],
+    ],
+  );
+  const silent = grouped([shop, school], devices, { ...all, state: "silent" });
+  assert.deepEqual(
+    silent.map(({ grid, groups }) => [grid, groups[0].devices.map((one) => one.id)]),
+    [["kaili-1", ["b"]]],
+  );
+});

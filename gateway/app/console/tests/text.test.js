@@ -1,0 +1,102 @@
+// The dictionary: both languages complete, every key that the pages use is there, and none is left over.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import test from "node:test";
+import { TEXT, sentence } from "../model/text.js";
+import * as words from "../model/words.js";
+
+const root = new URL("../", import.meta.url);
+const sources = readdirSync(root, { recursive: true })
+  .filter((name) => name.endsWith(".js") && !name.startsWith("tests") && name !== "model/text.js")
+  .map((name) => ({ name, text: readFileSync(new URL(name, root), "utf8") }));
+
+/** What stands behind `${…}` in a key, for each family of keys. */
+const FAMILIES = {
+  severity: words.SEVERITIES,
+  status: words.STATUSES,
+  scene: words.SCENES,
+  verdict: [...words.VERDICTS, ...words.VERDICTS.map((verdict) => `${verdict}.hint`)],
+  change: words.CHANGES,
+  class: words.CLASSES,
+  kind: words.PLACE_KINDS,
+  person: words.PERSONS,
+  feed: ["live", "connecting", "stale"],
+  tool: ["theme_system", "theme_dark", "theme_light"],
+  act: ["handle", "dispatch", "dispatch_again"],
+  devices: ["all", "trouble", "silent", "battery", "clock"],
+  health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
+};
+/** Families of which the pages ask first whether the dictionary knows the key: names that others choose. */
+const OPEN = [
+  "field.",
+  "problem.",
+  "health.engine",
+  "health.sensor_port",
+  "health.broker",
+  "health.upstream",
+  "health.models",
+];
+
+test("every sentence is there in both languages, with the same values in it", () => {
+  for (const [key, pair] of Object.entries(TEXT)) {
+    assert.equal(pair.length, 2, key);
+    for (const text of pair) assert.ok(text.trim().length > 0, key);
+    // The month is a number in one and a name in the other.
+    if (key === "time.date") continue;
+    const [zh, en] = pair.map((text) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort());
+    assert.deepEqual(zh, en, key);
+  }
+});
+
+test("every key that the pages use is in the dictionary, and every key of it is used", () => {
+  const used = new Set(["time.second", "time.minute", "time.hour", "time.day", "time.date"]);
+  for (const { name, text } of sources) {
+    for (const [, key] of text.matchAll(/"([a-z]+\.[a-z_.]+)"/g)) used.add(key);
+    for (const [, key] of text.matchAll(/\bt\(\s*"([^"]+)"/g)) assert.ok(TEXT[key], `${name} uses ${key}`);
+    for (const [, family] of text.matchAll(/\bt\([^()]*`([a-z]+)\.[^`]*\$\{/g)) {
+      assert.ok(
+        FAMILIES[family] || OPEN.includes(`${family}.`),
+        `${name} uses the family ${family}, unknown to this test`,
+      );
+    }
+  }
+  for (const [family, members] of Object.entries(FAMILIES)) {
+    for (const key of members.map((member) => `${family}.${member}`)) {
+      assert.ok(TEXT[key], `${key} is missing`);
+      used.add(key);
+    }
+  }
+  for (const key of Object.keys(TEXT)) {
+    assert.ok(used.has(key) || OPEN.some((start) => key.startsWith(start)), `nobody uses ${key}`);
+  }
+});
+
+test("the words are those of the API", () => {
+  const api = JSON.parse(readFileSync(new URL("../src/console/openapi.json", root), "utf8")).components.schemas;
+  const same = (mine, theirs) => assert.deepEqual([...mine].sort(), theirs.filter(Boolean).sort());
+  same(words.SEVERITIES, api.Severity.enum);
+  same(words.STATUSES, api.Status.enum);
+  same(words.SCENES, api.Scene.enum);
+  same(words.VERDICTS, api.Verdict.enum);
+  same(words.CHANGES, api.ChangeKind.enum);
+  same(words.CLASSES, api.Device.properties.class.enum);
+  same(words.PERSONS, api.Device.properties.person.enum);
+  same(words.PLACE_KINDS, api.Place.properties.kind.enum);
+});
+
+test("values are put in, and a key that is not there shows", () => {
+  assert.equal(sentence("zh", "alert.number", { number: 7 }), "7 号");
+  assert.equal(sentence("en", "alert.number", { number: 7 }), "No. 7");
+  assert.equal(sentence("en", "no.such_key"), "no.such_key");
+  assert.equal(sentence("en", "alert.number"), "No. {number}");
+});
+
+test("data never becomes markup, and nothing is fetched from elsewhere", () => {
+  for (const { name, text } of sources) {
+    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/, name);
+    for (const [url] of text.matchAll(/https?:\/\/[^\s)"`]+/g)) {
+      assert.match(url, /^http:\/\/www\.w3\.org\/2000\/svg|^https:\/\/html\.spec\.whatwg\.org\//, `${name}: ${url}`);
+    }
+  }
+});

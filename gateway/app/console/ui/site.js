@@ -1,0 +1,65 @@
+// The places and devices that the gateway knows, as they were last told.
+
+import { knows } from "../model/text.js";
+import { ask } from "./api.js";
+import { say, t } from "./say.js";
+
+const site = { places: new Map(), devices: new Map() };
+const listeners = new Set();
+let asking = null;
+
+/** Calls `listener` when they were told anew; gives the way to stop it. */
+export function onSite(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Asks for them; one question at a time. */
+export function refreshSite() {
+  asking ??= Promise.all([ask("/places"), ask("/devices")])
+    .then(([{ places }, { devices }]) => {
+      site.places = new Map(places.map((place) => [place.id, place]));
+      site.devices = new Map(devices.map((device) => [device.id, device]));
+      for (const listener of listeners) listener();
+    })
+    .finally(() => (asking = null));
+  return asking;
+}
+
+export function places() {
+  return [...site.places.values()];
+}
+
+export function devices() {
+  return [...site.devices.values()];
+}
+
+/** A place by its id. */
+export function place(id) {
+  return site.places.get(id);
+}
+
+/** A device by its id. */
+export function device(id) {
+  return site.devices.get(id);
+}
+
+/** What people call a place; its id where it is not known. */
+export function placeName(id) {
+  return site.places.get(id)?.name ?? id;
+}
+
+/** What people call a device: its class and spot; its id where it is not known. */
+export function deviceName(id) {
+  const known = site.devices.get(id);
+  if (!known) return id;
+  const name = known.class ? t(`class.${known.class}`) : known.id;
+  return known.spot ? `${name} · ${known.spot}` : name;
+}
+
+/** What people call a field of a device, as its sensor type says; its name where that is not known. */
+export function fieldName(id, field) {
+  const label = site.devices.get(id)?.values.find((value) => value.field === field)?.label;
+  if (label) return say(label);
+  return knows(`field.${field}`) ? t(`field.${field}`) : field;
+}

@@ -1,0 +1,234 @@
+//! The gate in front of every route: who asks, from where, and how long it may take.
+//!
+//! Closed unless opened: a route that is not in [`is_open`] answers nobody without a credential.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::credential::Login;
+use super::problem::Problem;
+use super::session::SessionKey;
+use super::{Peer, Shared, assets};
+
+/// Somebody who proved to be who they are.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    pub(super) login: Login,
+    /// `None` for a program that sends its password each time.
+    pub(super) session: Option<SessionKey>,
+}
+
+impl Who {
+    /// The account's name.
+    pub(super) fn account(&self) -> &str {
+        &self.login.account
+    }
+
+    /// Whether it is still so: not logged out, not removed, no new password. It counts as use.
+    pub(super) fn is_still_in(&self, shared: &Shared) -> bool {
+        match &self.session {
+            Some(session) => shared.sessions.touch(session, &shared.state.accounts, Instant::now()).is_some(),
+            None => shared.state.accounts.still(&self.login),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorized(challenge(&parts.headers)))
+    }
+}
+
+/// For routes that answer more to those who are logged in.
+pub(super) struct MaybeWho(pub(super) Option<Who>);
+
+impl<S: Sync> FromRequestParts<S> for MaybeWho {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get::<Who>().cloned()))
+    }
+}
+
+/// An answer that takes longer helps nobody. The live feed's answer is there at once; it then goes on.
+const LONGEST_ANSWER: Duration = Duration::from_secs(20);
+
+/// What may be had without a credential: the pages (which hold no data), the short form of health,
+/// and the log-in itself.
+pub(super) fn is_open(method: &Method, path: &str) -> bool {
+    match path {
+        "/api/v1/health" => method == Method::GET || method == Method::HEAD,
+        "/api/v1/session" => method == Method::POST,
+        _ => (method == Method::GET || method == Method::HEAD) && assets::is_page(path),
+    }
+}
+
+/// Lets through who may, within the time there is.
+pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let answered = tokio::time::timeout(LONGEST_ANSWER, async {
+        let from = request.extensions().get::<Peer>().copied().ok_or_else(no_address)?;
+        let who = identify(&shared, request.method(), request.headers(), from.0.ip()).await?;
+        if who.is_none() && !is_open(request.method(), request.uri().path()) {
+            return Err(Problem::unauthorized(challenge(request.headers())));
+        }
+        if let Some(who) = who {
+            request.extensions_mut().insert(who);
+        }
+        Ok(next.run(request).await)
+    });
+    match answered.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => Problem::too_slow().into_response(),
+    }
+}
+
+/// Who asks, by Basic credential or session cookie; refused where a browser asks for another site.
+async fn identify(
+    shared: &Shared,
+    method: &Method,
+    headers: &HeaderMap,
+    address: IpAddr,
+) -> Result<Option<Who>, Problem> {
+    let changes = !method.is_safe();
+    let site = asking_site(headers);
+    // Also with Basic: a browser sends a remembered password along by itself.
+    if changes && site == Site::Other {
+        return Err(Problem::cross_site());
+    }
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (name, password) = basic(value).ok_or_else(|| Problem::unauthorized(challenge(headers)))?;
+        let login = log_in(shared, &name, &password, address, true).await?;
+        return match login {
+            Some(login) => Ok(Some(Who { login, session: None })),
+            None => Err(Problem::unauthorized(challenge(headers))),
+        };
+    }
+    let Some((session, login)) = shared.sessions.of(headers, &shared.state.accounts, Instant::now()) else {
+        return Ok(None);
+    };
+    // A cookie goes along by itself, so the request has to show that our own page made it. Browsers
+    // state the origin of every request that is not a GET.
+    if changes && site != Site::Own {
+        return Err(Problem::cross_site());
+    }
+    Ok(Some(Who { login, session: Some(session) }))
+}
+
+/// Puts a name and password to the proof, as often as the throttle allows.
+pub(super) async fn log_in(
+    shared: &Shared,
+    name: &str,
+    password: &str,
+    address: IpAddr,
+    remember: bool,
+) -> Result<Option<Login>, Problem> {
+    let accounts = &shared.state.accounts;
+    let remembered = || if remember { accounts.remembered(name, password, Instant::now()) } else { None };
+    if let Some(login) = remembered() {
+        return Ok(Some(login));
+    }
+    let _turn = accounts.turn().await;
+    // Who came first with the same credential has proved it for all.
+    if let Some(login) = remembered() {
+        return Ok(Some(login));
+    }
+    shared.throttle.attempt(name, address, Instant::now()).map_err(Problem::throttled)?;
+    let login = accounts.verify(name, password).await;
+    match &login {
+        Some(login) => {
+            shared.throttle.right(name, address, Instant::now());
+            if remember {
+                accounts.remember(login, password, Instant::now());
+            }
+        }
+        None => {
+            shared.refused_log_ins.fetch_add(1, Relaxed);
+            // Not the name: people type passwords there.
+            tracing::warn!(%address, "a log-in was refused");
+        }
+    }
+    Ok(login)
+}
+
+fn no_address() -> Problem {
+    Problem::unavailable("no_address", "the connection has no address", "connect by TCP")
+}
+
+/// `Basic` credentials (RFC 7617): name and password.
+fn basic(value: &HeaderValue) -> Option<(String, String)> {
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+/// Which site a browser says it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Site {
+    Own,
+    Other,
+    /// No browser of these years.
+    Unstated,
+}
+
+/// By Fetch Metadata where there is any (only over HTTPS and on loopback), else by `Origin` (RFC 6454).
+fn asking_site(headers: &HeaderMap) -> Site {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+        return if site == "same-origin" { Site::Own } else { Site::Other };
+    }
+    let Some(origin) = text(header::ORIGIN) else { return Site::Unstated };
+    let origin_host = origin.split_once("://").map(|(_, host)| host);
+    if origin_host.is_some() && origin_host == text(header::HOST) { Site::Own } else { Site::Other }
+}
+
+/// What a 401 asks for. A browser answers `Basic` with a dialog of its own, which is no use to our
+/// pages: their requests carry `X-Requested-With`.
+fn challenge(headers: &HeaderMap) -> &'static str {
+    if headers.contains_key("x-requested-with") {
+        "Session realm=\"ninewatch\""
+    } else {
+        "Basic realm=\"ninewatch\", charset=\"UTF-8\""
+    }
+}
+
+/// On every answer, whoever gave it.
+const SEALS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// Puts the security headers on; what says nothing else about being stored is not.
+pub(super) async fn seal(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in SEALS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

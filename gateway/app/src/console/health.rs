@@ -1,0 +1,189 @@
+//! Whether the gateway is well, in words, and its metrics.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+use ninewatch_core::alert::Text;
+
+use super::gate::{MaybeWho, Who};
+use super::{PartHealth, Shared, events};
+use crate::metrics::header as introduce;
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Wellness {
+    Ok,
+    Degraded,
+    Down,
+}
+
+/// `GET /health`
+#[derive(Debug, Serialize)]
+struct Health {
+    status: Wellness,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<Vec<PartView>>,
+}
+
+/// A part of the gateway.
+#[derive(Debug, Serialize)]
+struct PartView {
+    name: String,
+    status: Wellness,
+    /// What is wrong, where something is.
+    text: Option<Text>,
+}
+
+impl PartView {
+    fn new(name: String, health: PartHealth) -> Self {
+        let (status, text) = match health {
+            PartHealth::Ok => (Wellness::Ok, None),
+            PartHealth::Degraded(text) => (Wellness::Degraded, Some(text)),
+            PartHealth::Down(text) => (Wellness::Down, Some(text)),
+        };
+        Self { name, status, text }
+    }
+}
+
+/// Whether the engine decides. Asked at most once a second, however many want to know.
+#[derive(Default)]
+pub(super) struct EngineHealth(Mutex<Option<(Instant, PartHealth)>>);
+
+const ASKED_LATELY: Duration = Duration::from_secs(1);
+/// It answers in milliseconds, or something is wrong.
+const ENGINE_ANSWERS: Duration = Duration::from_secs(5);
+
+impl EngineHealth {
+    async fn now(&self, shared: &Shared) -> PartHealth {
+        let mut last = self.0.lock().await;
+        if let Some((_, health)) = last.as_ref().filter(|(at, _)| at.elapsed() < ASKED_LATELY) {
+            return health.clone();
+        }
+        let health = match tokio::time::timeout(ENGINE_ANSWERS, shared.state.engine.devices()).await {
+            Ok(Ok(_)) => PartHealth::Ok,
+            Ok(Err(_)) => PartHealth::Down(Text {
+                zh: "决策引擎已停止，网关正在退出".into(),
+                en: "the engine has stopped, the gateway is ending".into(),
+            }),
+            Err(_) => PartHealth::Down(Text {
+                zh: "决策引擎 5 秒内没有应答".into(),
+                en: "the engine has not answered for 5 s".into(),
+            }),
+        };
+        *last = Some((Instant::now(), health.clone()));
+        health
+    }
+}
+
+/// Every part, the engine first.
+async fn parts(shared: &Shared) -> Vec<PartView> {
+    let engine = PartView::new("engine".into(), shared.engine_health.now(shared).await);
+    let others = shared.state.parts.iter().map(|part| PartView::new(part.name(), part.health()));
+    std::iter::once(engine).chain(others).collect()
+}
+
+/// Without its engine the gateway is down; without anything else it is less than it should be.
+fn overall(parts: &[PartView]) -> Wellness {
+    match parts.split_first() {
+        Some((engine, others)) if engine.status == Wellness::Ok => {
+            others.iter().map(|part| part.status).max().unwrap_or(Wellness::Ok).min(Wellness::Degraded)
+        }
+        _ => Wellness::Down,
+    }
+}
+
+/// Answers `GET /health`: the parts are for those who are logged in.
+pub(super) async fn health(State(shared): State<Arc<Shared>>, MaybeWho(who): MaybeWho) -> Response {
+    let parts = parts(&shared).await;
+    let status = overall(&parts);
+    let code = if status == Wellness::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(Health { status, parts: who.map(|_| parts) })).into_response()
+}
+
+/// Answers `GET /metrics`, for Prometheus.
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>, _: Who) -> Response {
+    let mut out = shared.state.counters.render();
+    for part in &shared.state.parts {
+        part.metrics(&mut out);
+    }
+    introduce(&mut out, "ninewatch_part_up", "gauge", "1 where a part of the gateway is as it should be.");
+    for part in parts(&shared).await {
+        let up = u8::from(part.status == Wellness::Ok);
+        let _ = writeln!(out, "ninewatch_part_up{{part=\"{}\"}} {up}", part.name);
+    }
+    let listeners = events::LISTENERS - shared.listeners.available_permits();
+    let refused = shared.refused_log_ins.load(Relaxed);
+    let sessions = shared.sessions.count(Instant::now());
+    for (name, kind, help, value) in [
+        ("ninewatch_console_listeners", "gauge", "Listeners of the live feed.", listeners as u64),
+        ("ninewatch_console_sessions", "gauge", "Open sessions of browsers.", sessions as u64),
+        ("ninewatch_console_refused_log_ins_total", "counter", "Log-ins with a wrong password.", refused),
+    ] {
+        introduce(&mut out, name, kind, help);
+        let _ = writeln!(out, "{name} {value}");
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], by_family(&out)).into_response()
+}
+
+/// Puts the samples of each family together under one introduction, as the format wants it, though
+/// several parts give the same family.
+fn by_family(text: &str) -> String {
+    let mut families: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut current = 0;
+    for line in text.lines() {
+        let name = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+        if let Some(name) = name.and_then(|rest| rest.split(' ').next()) {
+            current = families.iter().position(|(family, _)| *family == name).unwrap_or(families.len());
+            if current == families.len() {
+                families.push((name, Vec::new()));
+            }
+        }
+        if let Some((_, lines)) = families.get_mut(current)
+            && !(line.starts_with('#') && lines.contains(&line))
+        {
+            lines.push(line);
+        }
+    }
+    let mut out = String::with_capacity(text.len());
+    for line in families.iter().flat_map(|(_, lines)| lines) {
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_is_introduced_once_whoever_gives_it() {
+        let part = |name: &str, value: u8| {
+            format!("# HELP sent_total Sent.\n# TYPE sent_total counter\nsent_total{{upstream=\"{name}\"}} {value}\n")
+        };
+        let text = format!("{}# HELP up Up.\n# TYPE up gauge\nup 1\n{}", part("city", 3), part("county", 4));
+        let expected = "# HELP sent_total Sent.\n# TYPE sent_total counter\n\
+                        sent_total{upstream=\"city\"} 3\nsent_total{upstream=\"county\"} 4\n\
+                        # HELP up Up.\n# TYPE up gauge\nup 1\n";
+        assert_eq!(by_family(&text), expected);
+    }
+
+    #[test]
+    fn only_the_engine_can_take_the_gateway_down() {
+        let text = || Text { zh: "坏".into(), en: "bad".into() };
+        let parts =
+            |engine, upstream| vec![PartView::new("engine".into(), engine), PartView::new("city".into(), upstream)];
+        assert_eq!(overall(&parts(PartHealth::Ok, PartHealth::Ok)), Wellness::Ok);
+        assert_eq!(overall(&parts(PartHealth::Ok, PartHealth::Down(text()))), Wellness::Degraded);
+        assert_eq!(overall(&parts(PartHealth::Down(text()), PartHealth::Ok)), Wellness::Down);
+    }
+}

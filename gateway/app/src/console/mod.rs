@@ -1,0 +1,253 @@
+//! The console: the pages that duty staff use, and the API behind them.
+//!
+//! ```text
+//! connection ─▶ gate (who are you, from where, in time?) ─▶ alerts   what there is, and what is done about it
+//!                                                            events   the live feed
+//!                                                            site     places and devices
+//!                                                            health   is the gateway well? metrics
+//!                                                            log_in   sessions
+//!                                                            assets   the pages
+//! ```
+//! Everything it shows comes from the index, the journal and the engine; it decides nothing itself.
+
+mod accounts;
+mod alerts;
+mod assets;
+mod body;
+mod credential;
+mod events;
+mod gate;
+mod health;
+mod log_in;
+mod problem;
+mod session;
+mod site;
+mod throttle;
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::http::{Method, Request};
+use axum::middleware;
+use axum::routing::{self, MethodFilter};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use ninewatch_core::alert::Text;
+use ninewatch_core::pipeline::Settings;
+
+use crate::clock::Clock;
+use crate::config::ConsoleConfig;
+use crate::engine::Engine;
+use crate::index::Index;
+use crate::metrics::Counters;
+
+pub(crate) use accounts::{AccountList, edit as edit_accounts};
+#[allow(unused_imports, reason = "the parts are being put together")]
+pub(crate) use credential::{Accounts, FirstPassword};
+
+/// A part of the gateway that can be well or not: a broker, an upstream, the sensor port, the models.
+pub(crate) trait Part: Send + Sync {
+    /// Unique, for people and metrics: `upstream:city`.
+    fn name(&self) -> String;
+    /// How it is now. Must not block.
+    fn health(&self) -> PartHealth;
+    /// Appends its metrics in Prometheus' text format. Parts of one kind may give the same family
+    /// with different labels. Must not block.
+    fn metrics(&self, out: &mut String);
+}
+
+/// How a part of the gateway is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PartHealth {
+    Ok,
+    /// It works, but not as it should.
+    Degraded(Text),
+    /// It does not work.
+    Down(Text),
+}
+
+/// What the console stands on.
+pub(crate) struct ConsoleState {
+    pub(crate) engine: Engine,
+    pub(crate) index: Index,
+    pub(crate) journal_dir: PathBuf,
+    /// What is in force.
+    pub(crate) settings: watch::Receiver<Arc<Settings>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) accounts: Accounts,
+    pub(crate) clock: Clock,
+    pub(crate) parts: Vec<Arc<dyn Part>>,
+}
+
+/// The console's port, listening.
+pub(crate) struct Console {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// A browser takes up to six; beyond this, connections wait to be accepted.
+const CONNECTIONS: usize = 512;
+/// From a connection, or the last answer on it, to the end of the next request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Console {
+    /// Takes the port. Connections wait until [`Self::serve`].
+    ///
+    /// # Errors
+    /// Where the address cannot be listened on.
+    pub(crate) fn bind(config: &ConsoleConfig) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(config.listen).with_context(|| {
+            format!("the console cannot listen on {}; give another `console.listen` in site.toml", config.listen)
+        })?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until it is dropped; its connections end with it, and let go of the engine.
+    ///
+    /// # Errors
+    /// Where the port is lost.
+    pub(crate) async fn serve(self, state: ConsoleState) -> anyhow::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let (router, _) = routes(Shared::new(state, self.address.port()));
+        let service = TowerToHyperService::new(router);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                    Ok((stream, from)) => _ = connections.spawn(serve_connection(stream, from, service.clone())),
+                    Err(error) => {
+                        // Out of file descriptors, most likely: let some go.
+                        tracing::warn!(%error, "the console cannot take a connection");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+struct Peer(SocketAddr);
+
+async fn serve_connection(stream: tokio::net::TcpStream, from: SocketAddr, service: TowerToHyperService<Router>) {
+    // Alerts are small and urgent.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(from));
+        service.call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = served.await {
+        tracing::trace!(%from, %error, "a connection to the console ended");
+    }
+}
+
+/// What all requests share.
+struct Shared {
+    state: ConsoleState,
+    sessions: session::Sessions,
+    throttle: throttle::Throttle,
+    sites: site::Sites,
+    engine_health: health::EngineHealth,
+    /// Questions to the index and the journal block a thread each.
+    questions: Semaphore,
+    listeners: Arc<Semaphore>,
+    refused_log_ins: AtomicU64,
+}
+
+/// A small board has four cores; the engine needs one of them.
+const QUESTIONS: usize = 3;
+
+impl Shared {
+    fn new(state: ConsoleState, port: u16) -> Arc<Self> {
+        Arc::new(Self {
+            sessions: session::Sessions::open(&state.accounts, port, Instant::now()),
+            throttle: throttle::Throttle::default(),
+            sites: site::Sites::default(),
+            engine_health: health::EngineHealth::default(),
+            questions: Semaphore::new(QUESTIONS),
+            listeners: Arc::new(Semaphore::new(events::LISTENERS)),
+            refused_log_ins: AtomicU64::new(0),
+            state,
+        })
+    }
+
+    /// Asks the index or the journal, off the threads that serve.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, problem::Problem> {
+        let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
+        let _permit = self.questions.acquire().await.map_err(|_| failed())?;
+        tokio::task::spawn_blocking(question).await.map_err(|_| failed())
+    }
+}
+
+/// All routes, and the list of them.
+fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
+    let mut routes = Routes::default();
+    routes.add(Method::GET, "/api/v1/alerts", alerts::list);
+    routes.add(Method::GET, "/api/v1/alerts/{id}", alerts::one);
+    routes.add(Method::POST, "/api/v1/alerts/{id}/{verb}", alerts::act);
+    routes.add(Method::GET, "/api/v1/events", events::listen);
+    routes.add(Method::GET, "/api/v1/devices", site::devices);
+    routes.add(Method::GET, "/api/v1/places", site::places);
+    routes.add(Method::GET, "/api/v1/health", health::health);
+    routes.add(Method::GET, "/api/v1/session", log_in::who);
+    routes.add(Method::POST, "/api/v1/session", log_in::begin);
+    routes.add(Method::DELETE, "/api/v1/session", log_in::end);
+    routes.add(Method::GET, "/api/v1/openapi.json", assets::openapi);
+    routes.add(Method::GET, "/metrics", health::metrics);
+    let router = routes
+        .router
+        .fallback(assets::page)
+        .method_not_allowed_fallback(async || problem::Problem::wrong_method())
+        .layer(DefaultBodyLimit::max(body::LARGEST))
+        .layer(middleware::from_fn_with_state(shared.clone(), gate::gate))
+        .layer(middleware::from_fn(gate::seal))
+        .with_state(shared);
+    (router, routes.list)
+}
+
+/// A router that knows its routes by name, so that a test can walk them all.
+#[derive(Default)]
+struct Routes {
+    router: Router<Arc<Shared>>,
+    list: Vec<(Method, &'static str)>,
+}
+
+impl Routes {
+    fn add<T: 'static>(&mut self, method: Method, path: &'static str, handler: impl Handler<T, Arc<Shared>>) {
+        if let Ok(filter) = MethodFilter::try_from(method.clone()) {
+            self.router = std::mem::take(&mut self.router).route(path, routing::on(filter, handler));
+            self.list.push((method, path));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! How the API says no: RFC 9457 problem details, with a code to count by and what to do about it.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::time::Duration;
+
+use crate::engine::Stopped;
+
+/// A refused request.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    mend: String,
+    also: Also,
+}
+
+/// A header that some problems carry.
+#[derive(Debug)]
+enum Also {
+    Nothing,
+    /// `WWW-Authenticate`
+    Challenge(&'static str),
+    /// `Retry-After`, in seconds
+    RetryAfter(u64),
+}
+
+/// What of it is sent.
+#[derive(Serialize)]
+struct Details<'a> {
+    status: u16,
+    /// From a short fixed list: pages translate by it.
+    code: &'a str,
+    title: &'a str,
+    detail: &'a str,
+    mend: &'a str,
+}
+
+impl Problem {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self { status, code, title, detail: detail.into(), mend: mend.into(), also: Also::Nothing }
+    }
+
+    /// 400: what was sent is not right.
+    pub(super) fn bad(detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", "The request is not right", detail, mend)
+    }
+
+    /// 401: nobody is logged in. `challenge` is what the `WWW-Authenticate` header asks for.
+    pub(super) fn unauthorized(challenge: &'static str) -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Log-in needed",
+            "there is no valid credential in the request",
+            "log in with POST /api/v1/session, or send HTTP Basic; `ninewatch account` makes accounts",
+        );
+        problem.also = Also::Challenge(challenge);
+        problem
+    }
+
+    /// 401: the log-in form was not right. No challenge: it was answered already.
+    pub(super) fn wrong_password() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong_password",
+            "Not logged in",
+            "account and password do not belong together",
+            "type them again; `ninewatch account password NAME` makes a new password",
+        )
+    }
+
+    /// 403: a browser sent it for another site.
+    pub(super) fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "Not from this site",
+            "a change with a browser's session must come from the console's own pages",
+            "open the console itself, or use HTTP Basic from a program",
+        )
+    }
+
+    /// 404: no such route.
+    pub(super) fn no_route() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no_route",
+            "There is nothing here",
+            "this path leads nowhere",
+            "GET /api/v1/openapi.json lists what there is",
+        )
+    }
+
+    /// 404: no such thing.
+    pub(super) fn not_found(code: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, "There is no such thing", detail, mend)
+    }
+
+    /// 405
+    pub(super) fn wrong_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "wrong_method",
+            "Not by this method",
+            "this path is there, but not for this method",
+            "GET /api/v1/openapi.json lists what there is",
+        )
+    }
+
+    /// 408: the request did not come, or was not answered, in time.
+    pub(super) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "It took too long",
+            "the request was not complete, or not answered, in time",
+            "try again; if it goes on, look at GET /api/v1/health",
+        )
+    }
+
+    /// 409: not in this state.
+    pub(super) fn conflict(code: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, "Not in this state", detail, mend)
+    }
+
+    /// 413
+    pub(super) fn too_large(limit_bytes: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "The request is too large",
+            format!("the body is larger than {limit_bytes} bytes"),
+            "send less",
+        )
+    }
+
+    /// 429: too many attempts to log in.
+    pub(super) fn throttled(wait: Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "throttled",
+            "Too many attempts to log in",
+            format!("this account or this address has tried wrong passwords; the next try counts in {seconds} s"),
+            "wait, then try the right password; `ninewatch account password NAME` makes a new one",
+        );
+        problem.also = Also::RetryAfter(seconds);
+        problem
+    }
+
+    /// 503: not now.
+    pub(super) fn unavailable(code: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not now", detail, mend)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, code, title, detail, mend, also } = self;
+        let details = Details { status: status.as_u16(), code, title, detail: &detail, mend: &mend };
+        let mut response = (status, Json(details)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match also {
+            Also::Nothing => None,
+            Also::Challenge(challenge) => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
+            Also::RetryAfter(seconds) => headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds)),
+        };
+        response
+    }
+}
+
+impl From<Stopped> for Problem {
+    fn from(stopped: Stopped) -> Self {
+        Self::unavailable("stopping", stopped.to_string(), "try again when it has started anew")
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad(rejection.body_text(), "GET /api/v1/openapi.json lists the parameters and their words")
+    }
+}

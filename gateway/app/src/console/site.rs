@@ -1,0 +1,162 @@
+//! Places and devices: what is registered, and how it is.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ninewatch_core::alert::{Alert, Severity, Text};
+use ninewatch_core::detect::{DeviceStatus, FieldValue};
+use ninewatch_core::pipeline::{Settings, Site};
+use ninewatch_core::reading::SensorClass;
+use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind};
+use ninewatch_core::time::TimeMs;
+
+use super::Shared;
+use super::problem::Problem;
+use crate::index::AlertQuery;
+
+/// The settings in force, made ready once and not for every question.
+#[derive(Default)]
+pub(super) struct Sites(Mutex<Option<(Arc<Settings>, Arc<Site>)>>);
+
+impl Sites {
+    fn of(&self, settings: Arc<Settings>) -> Arc<Site> {
+        let mut ready = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*ready {
+            Some((of, site)) if Arc::ptr_eq(of, &settings) => site.clone(),
+            _ => {
+                // What was set aside has been told when the engine took the settings.
+                let site = Arc::new(Site::compile(&settings).0);
+                *ready = Some((settings, site.clone()));
+                site
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn site(&self) -> Arc<Site> {
+        let settings = self.state.settings.borrow().clone();
+        self.sites.of(settings)
+    }
+}
+
+/// `GET /devices`
+#[derive(Debug, Serialize)]
+pub(super) struct Devices {
+    devices: Vec<DeviceView>,
+}
+
+/// A device and how it is.
+#[derive(Debug, Serialize)]
+struct DeviceView {
+    id: String,
+    /// `null` where its type is not in use.
+    class: Option<SensorClass>,
+    #[serde(rename = "type")]
+    sensor_type: String,
+    place: String,
+    spot: String,
+    person: Option<PersonCategory>,
+    battery_percent: Option<f64>,
+    seen_ms: Option<TimeMs>,
+    silent: bool,
+    skew_ms: Option<i64>,
+    values: Vec<ValueView>,
+}
+
+/// The newest value of a field.
+#[derive(Debug, Serialize)]
+struct ValueView {
+    #[serde(flatten)]
+    value: FieldValue,
+    /// As people call the field.
+    label: Option<Text>,
+}
+
+/// `GET /places`
+#[derive(Debug, Serialize)]
+pub(super) struct Places {
+    places: Vec<PlaceView>,
+}
+
+/// A place at a glance.
+#[derive(Debug, Serialize)]
+struct PlaceView {
+    id: String,
+    name: String,
+    kind: PlaceKind,
+    grid: String,
+    address: String,
+    devices: usize,
+    silent_devices: usize,
+    open_alerts: usize,
+    worst_severity: Option<Severity>,
+}
+
+/// Answers `GET /devices`.
+pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Result<Json<Devices>, Problem> {
+    let site = shared.site();
+    let mut statuses = statuses(&shared).await?;
+    let view = |device: &Device| DeviceView::new(&site, device, statuses.remove(&device.id));
+    Ok(Json(Devices { devices: site.registry.devices.iter().map(view).collect() }))
+}
+
+/// Answers `GET /places`.
+pub(super) async fn places(State(shared): State<Arc<Shared>>) -> Result<Json<Places>, Problem> {
+    let site = shared.site();
+    let statuses = statuses(&shared).await?;
+    let index = shared.state.index.clone();
+    let all = AlertQuery { open_only: true, limit: usize::MAX, ..AlertQuery::default() };
+    let open = shared.ask(move || index.alerts(&all)).await?;
+    let view = |place: &Place| PlaceView::new(&site, place, &statuses, &open);
+    Ok(Json(Places { places: site.registry.places.iter().map(view).collect() }))
+}
+
+async fn statuses(shared: &Shared) -> Result<HashMap<String, DeviceStatus>, Problem> {
+    let statuses = shared.state.engine.devices().await?;
+    Ok(statuses.into_iter().map(|status| (status.device.clone(), status)).collect())
+}
+
+impl DeviceView {
+    /// A device that the engine does not know yet has no status.
+    fn new(site: &Site, device: &Device, status: Option<DeviceStatus>) -> Self {
+        let sensor_type = site.sensor_types.get(&device.sensor_type);
+        let label = |name: &str| Some(sensor_type?.fields.iter().find(|field| &*field.name == name)?.label.clone());
+        let value = |value: FieldValue| ValueView { label: label(&value.field), value };
+        Self {
+            id: device.id.clone(),
+            class: sensor_type.map(|sensor_type| sensor_type.class),
+            sensor_type: device.sensor_type.clone(),
+            place: device.place.clone(),
+            spot: device.spot.clone(),
+            person: device.person,
+            battery_percent: status.as_ref().and_then(|status| status.battery_percent),
+            seen_ms: status.as_ref().and_then(|status| status.seen_ms),
+            silent: status.as_ref().is_some_and(|status| status.silent),
+            skew_ms: status.as_ref().and_then(|status| status.skew_ms),
+            values: status.map(|status| status.values.into_iter().map(value).collect()).unwrap_or_default(),
+        }
+    }
+}
+
+impl PlaceView {
+    fn new(site: &Site, place: &Place, statuses: &HashMap<String, DeviceStatus>, open: &[Alert]) -> Self {
+        let devices = || site.registry.devices.iter().filter(|device| device.place == place.id);
+        let silent = |device: &&Device| statuses.get(&device.id).is_some_and(|status| status.silent);
+        let open = || open.iter().filter(|alert| alert.place == place.id);
+        Self {
+            id: place.id.clone(),
+            name: place.name.clone(),
+            kind: place.kind,
+            grid: place.grid.clone(),
+            address: place.address.clone(),
+            devices: devices().count(),
+            silent_devices: devices().filter(silent).count(),
+            open_alerts: open().count(),
+            worst_severity: open().map(|alert| alert.severity).max(),
+        }
+    }
+}

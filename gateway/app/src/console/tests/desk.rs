@@ -1,0 +1,251 @@
+//! A console at work, and the engine that is played for it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use ninewatch_core::alert::{
+    Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
+};
+use ninewatch_core::detect::DeviceStatus;
+use ninewatch_core::pipeline::{Settings, SourceFile};
+use ninewatch_core::site::Registry;
+use ninewatch_core::time::{TimeMs, UtcOffset};
+
+use super::client::Client;
+use crate::clock::Clock;
+use crate::config::{ConsoleConfig, JournalConfig};
+use crate::console::{Accounts, Console, ConsoleState, Part, PartHealth};
+use crate::engine::{Command, Engine};
+use crate::index::Index;
+use crate::journal::Journal;
+use crate::metrics::Counters;
+
+/// Makes decisions durable and tells them, as the engine does: journal, index, listeners.
+pub(super) struct Played {
+    book: AlertBook,
+    settings: AlertSettings,
+    journal: Journal,
+    index: Index,
+    engine: Option<Engine>,
+    pub(super) devices: Vec<DeviceStatus>,
+    pub(super) last_change: Option<AlertChange>,
+}
+
+pub(super) const GATEWAY: &str = "kaili-01";
+
+impl Played {
+    /// Takes what detection found at `now`.
+    pub(super) fn raise(&mut self, finding: Finding, now: TimeMs) -> Vec<AlertChange> {
+        self.signal(Signal::Raise(Box::new(finding)), now)
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal, now: TimeMs) -> Vec<AlertChange> {
+        self.signals([signal], now)
+    }
+
+    /// Takes several signals and tells what followed all at once.
+    pub(super) fn signals(&mut self, signals: impl IntoIterator<Item = Signal>, now: TimeMs) -> Vec<AlertChange> {
+        let mut changes = Vec::new();
+        for signal in signals {
+            self.book.signal(GATEWAY, &self.settings, signal, now, &mut changes);
+        }
+        self.tell(changes)
+    }
+
+    /// The number of the last change.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.book.last_seq()
+    }
+
+    /// Lets unaccepted alerts climb, each when it is due, until `now`.
+    pub(super) fn escalate_until(&mut self, now: TimeMs) {
+        while let Some(due) = self.book.next_due().filter(|due| *due <= now) {
+            let mut changes = Vec::new();
+            self.book.escalate(&self.settings, due, &mut changes);
+            self.tell(changes);
+        }
+    }
+
+    /// The open alert that holds this device and rule.
+    pub(super) fn alert_of(&self, device: &str, rule: &str) -> AlertId {
+        let holds =
+            |alert: &&Alert| alert.devices.iter().any(|one| one == device) && alert.rules.iter().any(|one| one == rule);
+        self.book.open().find(holds).map(|alert| alert.id.clone()).unwrap()
+    }
+
+    /// Takes a staff action at `now`.
+    pub(super) fn act(
+        &mut self,
+        action: &StaffAction,
+        now: TimeMs,
+    ) -> Result<bool, ninewatch_core::alert::ActionError> {
+        let change = self.book.act(action, now)?;
+        Ok(!self.tell(change.into_iter().collect()).is_empty())
+    }
+
+    fn tell(&mut self, changes: Vec<AlertChange>) -> Vec<AlertChange> {
+        for change in &changes {
+            self.journal.append_alert(change).unwrap();
+        }
+        self.journal.commit().unwrap();
+        self.index.apply(&changes).unwrap();
+        if let Some(engine) = &self.engine {
+            changes.iter().for_each(|change| engine.announce(change.clone()));
+        }
+        self.last_change = changes.last().cloned().or(self.last_change.take());
+        changes
+    }
+}
+
+/// A console with everything around it.
+pub(super) struct Desk {
+    pub(super) client: Client,
+    pub(super) password: String,
+    pub(super) accounts: Accounts,
+    pub(super) played: Arc<Mutex<Played>>,
+    pub(super) engine: Engine,
+    pub(super) settings: watch::Sender<Arc<Settings>>,
+    served: JoinHandle<()>,
+    play: JoinHandle<()>,
+    dir: TempDir,
+}
+
+/// A part that is as the test says.
+pub(super) struct Broker(pub(super) Mutex<PartHealth>);
+
+impl Part for Broker {
+    fn name(&self) -> String {
+        "broker:mosquitto".into()
+    }
+
+    fn health(&self) -> PartHealth {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn metrics(&self, out: &mut String) {
+        crate::metrics::header(out, "ninewatch_broker_messages_total", "counter", "Messages from brokers.");
+        out.push_str("ninewatch_broker_messages_total{broker=\"mosquitto\"} 7\n");
+    }
+}
+
+pub(super) fn settings(registry: Registry) -> Settings {
+    Settings {
+        gateway: GATEWAY.into(),
+        utc_offset: UtcOffset::CHINA,
+        alerts: AlertSettings::default(),
+        registry,
+        sensor_types: sensor_types(),
+        rules: Vec::new(),
+        models: Vec::new(),
+    }
+}
+
+/// The built-in ones.
+fn sensor_types() -> Vec<SourceFile> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sensors");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .map(|path| SourceFile { name: path.display().to_string(), text: std::fs::read_to_string(&path).unwrap() })
+        .collect()
+}
+
+pub(super) fn text(zh: &str, en: &str) -> Text {
+    Text { zh: zh.into(), en: en.into() }
+}
+
+impl Desk {
+    /// A console on a free port.
+    pub(super) fn open(registry: Registry) -> Self {
+        Self::open_at("127.0.0.1:0", registry, Vec::new())
+    }
+
+    pub(super) fn open_at(listen: &str, registry: Registry, parts: Vec<Arc<dyn Part>>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let journal_dir = dir.path().join("journal");
+        let (journal, _) = Journal::open(&journal_dir, &JournalConfig::default()).unwrap();
+        let (index, _) = Index::open(&dir.path().join("index"), &journal_dir).unwrap();
+        let (engine, inbox) = Engine::for_tests();
+        let played = Arc::new(Mutex::new(Played {
+            book: AlertBook::default(),
+            settings: AlertSettings::default(),
+            journal,
+            index: index.clone(),
+            engine: Some(engine.clone()),
+            devices: Vec::new(),
+            last_change: None,
+        }));
+        let (accounts, first) = Accounts::open(dir.path()).unwrap();
+        let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
+        let console = Console::bind(&ConsoleConfig { listen: listen.parse().unwrap() }).unwrap();
+        let client = Client::new(console.address());
+        let state = ConsoleState {
+            engine: engine.clone(),
+            index,
+            journal_dir,
+            settings: in_force,
+            counters: Arc::new(Counters::default()),
+            accounts: accounts.clone(),
+            clock: Clock::System,
+            parts,
+        };
+        Self {
+            client,
+            password: first.unwrap().password,
+            accounts,
+            engine,
+            settings,
+            served: tokio::spawn(async { console.serve(state).await.unwrap() }),
+            play: tokio::spawn(play(inbox, played.clone())),
+            played,
+            dir,
+        }
+    }
+
+    /// A program with the first account's password.
+    pub(super) fn program(&self) -> Client {
+        self.client.basic("duty", &self.password)
+    }
+
+    /// A browser with the first account's session.
+    pub(super) async fn browser(&self) -> Client {
+        self.client.browser("duty", &self.password).await
+    }
+
+    pub(super) fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Ends the engine, as a failed disk does.
+    pub(super) fn stop_engine(&self) {
+        self.play.abort();
+    }
+
+    /// Lets go of the engine; returns once nobody else holds it either, as the real one then ends.
+    pub(super) async fn engine_ends(self) {
+        self.played.lock().unwrap().engine = None;
+        drop(self.engine);
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.play).await;
+        ended.expect("somebody still holds the engine").unwrap();
+    }
+
+    /// Ends the console, as the gateway does when it stops.
+    pub(super) async fn stop(&mut self) {
+        self.served.abort();
+        let _ = (&mut self.served).await;
+    }
+}
+
+async fn play(mut inbox: mpsc::Receiver<Command>, played: Arc<Mutex<Played>>) {
+    while let Some(command) = inbox.recv().await {
+        let mut played = played.lock().unwrap();
+        match command {
+            Command::Act(action, reply) => _ = reply.send(played.act(&action, Clock::System.now_ms())),
+            Command::Devices(reply) => _ = reply.send(played.devices.clone()),
+            Command::Messages(_) | Command::Configure(..) => panic!("the console asks for no such thing"),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The console under test: real HTTP on a loopback port, a real journal and index, and an alert book
+//! that plays the engine's part.
+
+mod client;
+mod desk;
+mod sample;
+mod schema;
+
+mod acting;
+mod doors;
+mod feed;
+mod looking;

@@ -1,0 +1,165 @@
+//! Log-in attempts, bounded per account and per address: a token bucket each.
+//!
+//! Nobody is locked out for good: who guesses at an account slows its new log-ins down, but neither
+//! ends its sessions nor the programs that use it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The buckets. Full ones are not kept.
+#[derive(Default)]
+pub(super) struct Throttle {
+    buckets: Mutex<HashMap<Source, Bucket>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Source {
+    Account(String),
+    Address(IpAddr),
+}
+
+/// How many attempts are left, as of a moment.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+/// As many wrong passwords at once, from one address or for one account, as a person may mistype.
+const BURST: f64 = 8.0;
+/// Then one in this time: a password of 80 random bits is out of reach.
+const REFILL: Duration = Duration::from_secs(10);
+/// Each takes some 100 bytes.
+const BUCKETS: usize = 4096;
+
+impl Throttle {
+    /// Takes an attempt of both.
+    ///
+    /// # Errors
+    /// How long to wait, where one has none left; nothing is taken then.
+    pub(super) fn attempt(&self, account: &str, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = sources(account, address);
+        let mut wait = Duration::ZERO;
+        for source in &sources {
+            let left = buckets.get(source).map_or(BURST, |bucket| bucket.left_at(now));
+            if left < 1.0 {
+                wait = wait.max(REFILL.mul_f64(1.0 - left));
+            }
+        }
+        if wait > Duration::ZERO {
+            return Err(wait);
+        }
+        for source in sources {
+            make_room(&mut buckets, &source, now);
+            let bucket = buckets.entry(source).or_insert(Bucket { left: BURST, at: now });
+            *bucket = Bucket { left: bucket.left_at(now) - 1.0, at: now };
+        }
+        Ok(())
+    }
+
+    /// Gives the attempt back: the password was right.
+    pub(super) fn right(&self, account: &str, address: IpAddr, now: Instant) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in sources(account, address) {
+            if let Some(bucket) = buckets.get_mut(&source) {
+                *bucket = Bucket { left: bucket.left_at(now) + 1.0, at: now };
+            }
+        }
+    }
+}
+
+impl Bucket {
+    fn left_at(&self, now: Instant) -> f64 {
+        let refilled = now.saturating_duration_since(self.at).as_secs_f64() / REFILL.as_secs_f64();
+        (self.left + refilled).min(BURST)
+    }
+}
+
+/// What is sent as a name can be long; what is one is not.
+fn sources(account: &str, address: IpAddr) -> [Source; 2] {
+    [Source::Account(account.chars().take(64).collect()), Source::Address(host(address))]
+}
+
+/// The address as far as one household or machine has it: a /64 of IPv6.
+fn host(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// Forgets what has refilled; where all are in use, the one that has most left.
+fn make_room(buckets: &mut HashMap<Source, Bucket>, wanted: &Source, now: Instant) {
+    if buckets.len() < BUCKETS || buckets.contains_key(wanted) {
+        return;
+    }
+    buckets.retain(|_, bucket| bucket.left_at(now) < BURST);
+    if buckets.len() >= BUCKETS {
+        let fullest = buckets.iter().max_by(|one, other| one.1.left_at(now).total_cmp(&other.1.left_at(now)));
+        if let Some(fullest) = fullest.map(|(source, _)| source.clone()) {
+            buckets.remove(&fullest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn wrong_passwords_are_bounded_per_address_and_per_account() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        for guess in 0..8 {
+            throttle.attempt(&format!("account-{guess}"), address(1), now).unwrap();
+        }
+        assert_eq!(throttle.attempt("another", address(1), now), Err(REFILL));
+        throttle.attempt("another", address(2), now).unwrap();
+
+        for guess in 10..18 {
+            throttle.attempt("duty", address(guess), now).unwrap();
+        }
+        assert!(throttle.attempt("duty", address(99), now).is_err());
+        throttle.attempt("duty", address(99), now + REFILL).unwrap();
+        assert!(throttle.attempt("duty", address(99), now + REFILL).is_err());
+    }
+
+    #[test]
+    fn a_right_password_costs_no_attempt() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        for _ in 0..100 {
+            throttle.attempt("duty", address(1), now).unwrap();
+            throttle.right("duty", address(1), now);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_names_neither_fills_memory_nor_frees_the_flooder() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        for _ in 0..8 {
+            throttle.attempt("duty", address(1), now).unwrap();
+        }
+        for flood in 0..2 * BUCKETS as u128 {
+            let address = IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) + (flood << 64)));
+            let _ = throttle.attempt(&flood.to_string(), address, now);
+        }
+        assert!(throttle.buckets.lock().unwrap().len() <= BUCKETS);
+        assert!(throttle.attempt("duty", address(1), now).is_err());
+    }
+
+    #[test]
+    fn one_prefix_of_ipv6_counts_as_one_address() {
+        let (one, other): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap());
+        assert_eq!(host(one), host(other));
+        assert_eq!(host("::ffff:192.0.2.1".parse().unwrap()), address(1));
+    }
+}
