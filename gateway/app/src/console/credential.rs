@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accounts::{self, Account, AccountList, FIRST_ACCOUNT};
 use crate::registry_file::random;
@@ -30,7 +30,7 @@ struct Inner {
     remembered: Mutex<HashMap<[u8; 32], Remembered>>,
     /// Of this process: what it marks means nothing elsewhere.
     key: [u8; 32],
-    verifying: Semaphore,
+    verifying: Arc<Semaphore>,
 }
 
 struct Known {
@@ -53,6 +53,9 @@ pub(crate) struct Login {
     /// The PHC string that the password was right for.
     pub(super) password: Arc<str>,
 }
+
+/// The right to put one password to the proof.
+pub(super) struct Turn(#[allow(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit);
 
 /// Argon2 takes 19 MiB and a core each: two at a time is what a small board can spare.
 const VERIFYING: usize = 2;
@@ -82,7 +85,7 @@ impl Accounts {
             known: Mutex::new(Known { list, seen }),
             remembered: Mutex::default(),
             key: random().context("a key for credentials")?,
-            verifying: Semaphore::new(VERIFYING),
+            verifying: Arc::new(Semaphore::new(VERIFYING)),
         };
         Ok((Self(Arc::new(inner)), first))
     }
@@ -135,12 +138,12 @@ impl Accounts {
     }
 
     /// Waits for one's turn to put a password to the proof.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.verifying.acquire().await.ok()
+    pub(super) async fn turn(&self) -> Option<Turn> {
+        self.0.verifying.clone().acquire_owned().await.ok().map(Turn)
     }
 
-    /// Puts a password to the proof, in one's [`Self::turn`]. It takes as long for a name that is not there.
-    pub(super) async fn verify(&self, name: &str, password: &str) -> Option<Login> {
+    /// Puts a password to the proof. It takes as long for a name that is not there.
+    pub(super) async fn verify(&self, name: &str, password: &str, turn: Turn) -> Option<Login> {
         let list = self.list();
         let (account, known): (Account, bool) = match list.find(name) {
             Some(account) => (account.clone(), true),
@@ -150,8 +153,12 @@ impl Accounts {
             return None;
         }
         let password = password.to_owned();
-        let verified = tokio::task::spawn_blocking(move || (account.verify(&password), account)).await;
-        let (right, account) = verified.ok()?;
+        let verified = tokio::task::spawn_blocking(move || {
+            // Held to the end of the work, even where nobody waits for the answer any more.
+            let _turn = turn;
+            (account.verify(&password), account)
+        });
+        let (right, account) = verified.await.ok()?;
         (right && known).then(|| Login { account: account.name.into(), password: account.password })
     }
 }
@@ -178,15 +185,19 @@ fn fingerprint(data_dir: &Path) -> Option<Fingerprint> {
 mod tests {
     use super::*;
 
+    async fn verify(accounts: &Accounts, name: &str, password: &str) -> Option<Login> {
+        accounts.verify(name, password, accounts.turn().await.unwrap()).await
+    }
+
     #[tokio::test]
     async fn the_first_start_makes_one_account_and_later_ones_do_not() {
         let dir = tempfile::tempdir().unwrap();
         let (accounts, first) = Accounts::open(dir.path()).unwrap();
         let first = first.unwrap();
-        let login = accounts.verify(&first.account, &first.password).await.unwrap();
+        let login = verify(&accounts, &first.account, &first.password).await.unwrap();
         assert_eq!(&*login.account, FIRST_ACCOUNT);
-        assert!(accounts.verify(&first.account, "wrong").await.is_none());
-        assert!(accounts.verify("nobody", &first.password).await.is_none());
+        assert!(verify(&accounts, &first.account, "wrong").await.is_none());
+        assert!(verify(&accounts, "nobody", &first.password).await.is_none());
         assert!(Accounts::open(dir.path()).unwrap().1.is_none());
     }
 
@@ -195,14 +206,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (accounts, first) = Accounts::open(dir.path()).unwrap();
         let first = first.unwrap();
-        let login = accounts.verify(&first.account, &first.password).await.unwrap();
+        let login = verify(&accounts, &first.account, &first.password).await.unwrap();
         accounts.remember(&login, &first.password, Instant::now());
         assert!(accounts.remembered(&first.account, &first.password, Instant::now()).is_some());
 
         let new = accounts::edit(dir.path(), |list| list.set_password(FIRST_ACCOUNT)).unwrap();
         assert!(!accounts.still(&login));
         assert!(accounts.remembered(&first.account, &first.password, Instant::now()).is_none());
-        let login = accounts.verify(FIRST_ACCOUNT, new.shown()).await.unwrap();
+        let login = verify(&accounts, FIRST_ACCOUNT, new.shown()).await.unwrap();
 
         fs::write(accounts::path(dir.path()), "account = 7").unwrap();
         assert!(accounts.still(&login));

@@ -138,13 +138,14 @@ pub(super) async fn log_in(
     if let Some(login) = remembered() {
         return Ok(Some(login));
     }
-    let _turn = accounts.turn().await;
+    let stopping = || Problem::unavailable("stopping", "nobody can log in now", "try again");
+    let turn = accounts.turn().await.ok_or_else(stopping)?;
     // Who came first with the same credential has proved it for all.
     if let Some(login) = remembered() {
         return Ok(Some(login));
     }
     shared.throttle.attempt(name, address, Instant::now()).map_err(Problem::throttled)?;
-    let login = accounts.verify(name, password).await;
+    let login = accounts.verify(name, password, turn).await;
     match &login {
         Some(login) => {
             shared.throttle.right(name, address, Instant::now());

@@ -177,7 +177,7 @@ struct Shared {
     sites: site::Sites,
     engine_health: health::EngineHealth,
     /// Questions to the index and the journal block a thread each.
-    questions: Semaphore,
+    questions: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     refused_log_ins: AtomicU64,
 }
@@ -192,7 +192,7 @@ impl Shared {
             throttle: throttle::Throttle::default(),
             sites: site::Sites::default(),
             engine_health: health::EngineHealth::default(),
-            questions: Semaphore::new(QUESTIONS),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
             listeners: Arc::new(Semaphore::new(events::LISTENERS)),
             refused_log_ins: AtomicU64::new(0),
             state,
@@ -205,8 +205,13 @@ impl Shared {
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, problem::Problem> {
         let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
-        let _permit = self.questions.acquire().await.map_err(|_| failed())?;
-        tokio::task::spawn_blocking(question).await.map_err(|_| failed())
+        let permit = self.questions.clone().acquire_owned().await.map_err(|_| failed())?;
+        let answer = tokio::task::spawn_blocking(move || {
+            // Held to the end of the work, even where nobody waits for the answer any more.
+            let _permit = permit;
+            question()
+        });
+        answer.await.map_err(|_| failed())
     }
 }
 
