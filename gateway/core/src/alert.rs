@@ -261,7 +261,8 @@ pub struct AlertChange {
     pub note: Option<String>,
     /// The alert after the change.
     pub alert: Alert,
-    /// What made it, for `raised`, `joined` and `repeated`.
+    /// What made it, for `raised` and `joined`, and for `repeated` unless it only says that what had
+    /// been folded has stayed.
     pub evidence: Option<Evidence>,
 }
 
@@ -375,10 +376,16 @@ struct OpenAlert {
     escalate_at_ms: Option<TimeMs>,
     /// Repeats are told at 2, 4, 8 … unless critical.
     tell_at: u32,
+    /// Whether the last change said that a condition holds.
+    told_active: bool,
+    /// When it is to be said after all that one holds again.
+    tell_active_at_ms: Option<TimeMs>,
     actions: Vec<String>,
 }
 
 const REMEMBERED_CLOSED: usize = 1024;
+/// A repeat that is folded because it comes and goes is told if it stays for so long.
+const STAYS_MS: i64 = 60_000;
 
 impl AlertBook {
     /// The sequence number of the last change made.
@@ -463,6 +470,8 @@ impl AlertBook {
             active: finding.lasting.then_some(pair).into_iter().collect(),
             last_finding_ms: now,
             tell_at: 2,
+            told_active: finding.lasting,
+            tell_active_at_ms: None,
             actions: Vec::new(),
         };
         self.open.insert(id, open);
@@ -482,7 +491,6 @@ impl AlertBook {
         let new_device = !alert.devices.contains(&pair.0);
         let new_rule = !alert.rules.contains(&pair.1);
         alert.occurrences = alert.occurrences.saturating_add(1);
-        alert.recovered_at_ms = None;
         open.last_finding_ms = now;
         if finding.severity > alert.severity {
             alert.severity = finding.severity;
@@ -511,9 +519,15 @@ impl AlertBook {
             ChangeKind::Repeated
         } else {
             self.folded += 1;
+            if finding.lasting && !open.told_active {
+                open.tell_active_at_ms.get_or_insert(now + STAYS_MS);
+            }
             return None;
         };
         alert.updated_at_ms = now;
+        alert.recovered_at_ms = None;
+        open.told_active = !open.active.is_empty();
+        open.tell_active_at_ms = None;
         let alert = alert.clone();
         Some(self.change(kind, alert, now, Some(finding.evidence)))
     }
@@ -524,8 +538,12 @@ impl AlertBook {
         for open in self.open.values_mut() {
             if open.active.remove(&pair) && open.active.is_empty() {
                 open.alert.recovered_at_ms = Some(now);
-                open.alert.updated_at_ms = now;
-                recovered.push(open.alert.clone());
+                open.tell_active_at_ms = None;
+                // What was not told to hold is not told to be over.
+                if std::mem::take(&mut open.told_active) {
+                    open.alert.updated_at_ms = now;
+                    recovered.push(open.alert.clone());
+                }
             }
         }
         for alert in recovered {
@@ -590,33 +608,40 @@ impl AlertBook {
             last_finding_ms: change.at_ms,
             escalate_at_ms: rung.filter(|_| alert.status == Status::Raised).map(|span| alert.raised_at_ms + span.ms()),
             tell_at: alert.occurrences.saturating_mul(2),
+            told_active: false,
+            tell_active_at_ms: None,
             actions: Vec::new(),
             alert: alert.clone(),
         };
         self.open.insert(alert.id.clone(), open);
     }
 
-    /// When the next unaccepted alert climbs a rung.
+    /// When time alone next changes an alert.
     pub fn next_due(&self) -> Option<TimeMs> {
-        self.open.values().filter_map(|open| open.escalate_at_ms).min()
+        self.open.values().filter_map(OpenAlert::next_due).min()
     }
 
-    /// Escalates what is due at `now`.
-    pub fn escalate(&mut self, settings: &AlertSettings, now: TimeMs, changes: &mut Vec<AlertChange>) {
-        let mut climbed = Vec::new();
-        for open in self.open.values_mut() {
+    /// Says what the passing of time means at `now`: alerts that nobody accepts climb a rung, and
+    /// what was folded and stayed is told.
+    pub fn on_time(&mut self, settings: &AlertSettings, now: TimeMs, changes: &mut Vec<AlertChange>) {
+        let mut due = Vec::new();
+        for open in self.open.values_mut().filter(|open| open.next_due().is_some_and(|at| at <= now)) {
+            let alert = &mut open.alert;
+            alert.updated_at_ms = now;
+            if open.tell_active_at_ms.take_if(|at| *at <= now).is_some() {
+                alert.recovered_at_ms = None;
+                open.told_active = true;
+                due.push((ChangeKind::Repeated, alert.clone()));
+            }
             if open.escalate_at_ms.is_some_and(|at| at <= now) {
-                open.alert.escalation = open.alert.escalation.saturating_add(1);
-                open.alert.updated_at_ms = now;
-                open.escalate_at_ms = settings
-                    .ladder(open.alert.severity)
-                    .get(usize::from(open.alert.escalation))
-                    .map(|span| (open.alert.raised_at_ms + span.ms()).max(now + 1));
-                climbed.push(open.alert.clone());
+                alert.escalation = alert.escalation.saturating_add(1);
+                let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
+                open.escalate_at_ms = rung.map(|span| (alert.raised_at_ms + span.ms()).max(now + 1));
+                due.push((ChangeKind::Escalated, alert.clone()));
             }
         }
-        for alert in climbed {
-            changes.push(self.change(ChangeKind::Escalated, alert, now, None));
+        for (kind, alert) in due {
+            changes.push(self.change(kind, alert, now, None));
         }
     }
 
@@ -627,6 +652,10 @@ impl AlertBook {
 }
 
 impl OpenAlert {
+    fn next_due(&self) -> Option<TimeMs> {
+        [self.escalate_at_ms, self.tell_active_at_ms].into_iter().flatten().min()
+    }
+
     /// Whether `finding` belongs into this alert rather than into one of its own.
     fn takes(&self, finding: &Finding, pair: &(String, String), window: Span, now: TimeMs) -> bool {
         let alert = &self.alert;

@@ -361,7 +361,7 @@ impl Pipeline {
             let mut signals = Vec::new();
             self.state.detector.on_time(&self.site, due, &mut signals);
             self.report(signals, due, changes);
-            self.state.book.escalate(&self.site.alerts, due, changes);
+            self.state.book.on_time(&self.site.alerts, due, changes);
         }
         self.state.now_ms = now;
     }

@@ -134,6 +134,7 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
     let upstream = UpstreamReport {
         sent: gateway.upstreams.iter().map(|upstream| upstream.sent.load(Relaxed)).sum(),
         receipts: gateway.upstreams.iter().map(|upstream| upstream.receipted.load(Relaxed)).sum(),
+        repeated: city.taken().repeated,
     };
     let report = watcher.report(played_min, readings, upstream);
     bar.finish_and_clear();
@@ -233,7 +234,8 @@ fn tell(bar: &ProgressBar, change: &AlertChange, places: &[PlayedPlace], lang: L
     let mark = match change.kind {
         ChangeKind::Raised => "●",
         ChangeKind::Joined => "+",
-        ChangeKind::Escalated => "▲",
+        // Nobody accepts anything here: the first rung says it.
+        ChangeKind::Escalated if change.alert.escalation == 1 => "▲",
         ChangeKind::Recovered => "○",
         _ => return,
     };

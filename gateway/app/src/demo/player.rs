@@ -98,7 +98,10 @@ impl Field {
         let value = match &self.ramp {
             None => middle + wander * spread,
             Some(ramp) => {
-                let done = ((now_ms - ramp.begins_ms) as f64 / ramp.takes_ms.max(1) as f64).clamp(0.0, 1.0);
+                let done = match ramp.takes_ms {
+                    0 => 1.0,
+                    takes_ms => ((now_ms - ramp.begins_ms) as f64 / takes_ms as f64).clamp(0.0, 1.0),
+                };
                 ramp.from + (ramp.to - ramp.from) * done
             }
         };
@@ -109,7 +112,10 @@ impl Field {
 impl Player {
     async fn play(mut self, mut inbox: mpsc::UnboundedReceiver<Act>) {
         let cadence = self.real(self.cadence_ms);
-        // Devices do not report in step.
+        // A device reports when it comes up, and after that not in step with the others.
+        if let Err(error) = self.report_all().await {
+            tracing::warn!(device = self.id, "a played device could not report: {error:#}");
+        }
         let begin = tokio::time::Instant::now() + cadence.mul_f64(self.dice.roll().abs());
         let mut beat = tokio::time::interval_at(begin, cadence);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

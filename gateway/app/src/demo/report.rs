@@ -49,8 +49,12 @@ pub(super) struct Percentiles {
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct UpstreamReport {
+    /// Alert changes published.
     pub(super) sent: u64,
+    /// Those that the city has told it stored.
     pub(super) receipts: u64,
+    /// Those that reached the city more than once.
+    pub(super) repeated: usize,
 }
 
 impl Report {

@@ -10,7 +10,7 @@ pub(super) enum Act {
     Set(&'static str, f64),
     /// A field moves to this value within so many minutes.
     Ramp(&'static str, f64, f64),
-    /// A switch flips on and off so many times, 20 s apart.
+    /// A switch flips on and off so many times, a change each 10 s.
     Chatter(&'static str, u32),
     /// A face is seen: how it matches, and an estimated age.
     Face(&'static str, f64),
@@ -99,7 +99,25 @@ const fn in_time(expected: Expected) -> Expected {
 }
 
 /// Everything that has to be raised.
-pub(super) const EXPECTED: &[Expected] = &[];
+pub(super) const EXPECTED: &[Expected] = &[
+    expect("night entry: door", "night-door", "shop-door", 11.0),
+    expect("night entry: somebody there", "night-presence", "shop-presence", 13.0),
+    expect("fall", "fall", "home-yang-bracelet", 33.0),
+    in_time(expect("CO rising", "co-curve", "restaurant-gas", 60.0)),
+    in_time(expect("smoke rising", "smoke-rising", "workshop-smoke", 87.0)),
+    expect("smoke", "smoke-alarm", "workshop-smoke", 84.0),
+    expect("smoke spreading", "smoke-alarm", "workshop-smoke-2", 85.0),
+    expect("rapid heating", "heat-rise", "workshop-smoke", 90.0),
+    expect("heat", "heat", "workshop-smoke", 90.0),
+    in_time(expect("overheating cable", "cable-temperature", "ktv-power", 118.0)),
+    in_time(expect("silent sensor", "silent-lifesafety", "bath-gas", 112.0)),
+    in_time(expect("low hydrant pressure", "hydrant-pressure", "waterworks-hydrant", 137.0)),
+    expect("SOS", "sos", "home-long-sos", 131.0),
+    expect("minors in an internet cafe", "minor-admitted", "netbar-camera", 143.0),
+    expect("burst of nuisance", "leak", "bath-water", 151.0),
+    expect("listed person", "listed-person", "waterworks-camera", 176.0),
+    in_time(expect("does not get up", "not-up", "home-wu-presence", 216.0)),
+];
 
 /// The local time at which the play begins: 2026-11-24, a Tuesday, 04:55 in China.
 pub(super) const BEGINS_AT_MS: i64 = 1_795_467_300_000;

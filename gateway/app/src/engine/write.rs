@@ -72,15 +72,16 @@ impl Write {
     }
 
     fn tell(&self, group: &mut Vec<Batch>) {
-        for batch in &mut *group {
-            for (ack, acked) in batch.acks.drain(..) {
-                // A connection that is gone will send again what it was not acknowledged.
-                let _ = ack.to.send(acked);
+        // The index first: whoever has an acknowledgement finds the alert that came of it.
+        for batch in &*group {
+            if let Err(error) = self.index.apply(&batch.changes) {
+                tracing::error!(%error, "the index could not take a change; it is rebuilt at the next start");
             }
         }
         for batch in group.drain(..) {
-            if let Err(error) = self.index.apply(&batch.changes) {
-                tracing::error!(%error, "the index could not take a change; it is rebuilt at the next start");
+            for (ack, acked) in batch.acks {
+                // A connection that is gone will send again what it was not acknowledged.
+                let _ = ack.to.send(acked);
             }
             for change in batch.changes {
                 self.counters.count_change(&change);

@@ -83,8 +83,17 @@ fn a_critical_repeat_is_always_told_and_a_minor_one_folded() {
     }
     let repeats = town.kinds().iter().filter(|kind| **kind == ChangeKind::Repeated).count();
     assert_eq!(repeats, 5, "told at 2, 4, 8, 16 and 32");
+    assert_eq!(town.kinds().len(), 12, "each with its end");
     assert_eq!(town.pipeline.open_alerts().next().unwrap().occurrences, 40);
     assert_eq!(town.pipeline.folded(), 40 - 1 - 5);
+
+    // The 41st is folded too, but it stays.
+    town.switch(MIDNIGHT + 900_000, "school-water", "leak", true);
+    town.tick(MIDNIGHT + 959_000);
+    assert_eq!(town.kinds().len(), 12);
+    town.tick(MIDNIGHT + 960_000);
+    assert_eq!(town.kinds().len(), 13);
+    assert_eq!(town.changes.last().unwrap().alert.recovered_at_ms, None);
 }
 
 /// Anything that can happen to the alerts of one home.
