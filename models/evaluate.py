@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Judges the shipped models by recordings they have not seen: models/evaluate.py --data DIR [--json]
 
-DIR is laid out as the training data is (models/README.md); subjects and how many files there are do not matter. A model whose
-folder is not in DIR is left out. Features come from the gateway's own code, scores from the shipped ONNX file.
-Any Python 3.11 will do: the script sets up its own.
+DIR is laid out as the training data is (models/README.md); subjects and how many files there are do not matter.
+A model whose folder is not in DIR is left out. Features come from the gateway's own code, scores from the shipped
+ONNX file. Any Python from 3.11 on will do: the script sets up its own.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def fall(data):
     folder = weda.find(data)
     if folder is None:
         return None
-    card = tomllib.loads((HERE / "fall/model.toml").read_text())
+    card = tomllib.loads((HERE / "fall/model.toml").read_text("utf-8"))
     trials = weda.read(folder)
     bursts = [(trial, bracelet.burst(trial.signal, at)) for trial in trials for at in bracelet.impacts(trial.signal)]
     _, rows = features.extract(card["features"], bracelet.RATE_HZ, [burst for _, burst in bursts])
@@ -69,7 +69,8 @@ def main():
     asked = parser.parse_args()
     if not asked.data.is_dir():
         raise SystemExit(f"{asked.data} is not a folder")
-    found = {name: figures for name, judge in {"fall": fall}.items() if (figures := judge(asked.data.resolve())) is not None}
+    judged = {name: judge(asked.data.resolve()) for name, judge in {"fall": fall}.items()}
+    found = {name: figures for name, figures in judged.items() if figures is not None}
     if asked.json:
         print(json.dumps(found))
         return

@@ -18,7 +18,18 @@ def extract(kind, rate_hz, bursts):
     for burst in bursts:
         samples = [round(float(value), 4) for value in np.ravel(burst)]
         lines.append(json.dumps({"rate_hz": rate_hz, "channels": burst.shape[1], "samples": samples}) + "\n")
-    command = ["cargo", "run", "--quiet", "--locked", "--package", "ninewatch-core", "--example", "features", "--", kind]
+    command = [
+        "cargo",
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "ninewatch-core",
+        "--example",
+        "features",
+        "--",
+        kind,
+    ]
     done = subprocess.run(command, cwd=ROOT, input="".join(lines), stdout=subprocess.PIPE, text=True, check=True)
     names, *rows = map(json.loads, done.stdout.splitlines())
     return names, np.array(rows, np.float32).reshape(-1, len(names))

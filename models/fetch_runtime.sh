@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts ONNX Runtime's library into target/onnxruntime, out of its Python wheel on PyPI. Does nothing where it is already.
+# Puts ONNX Runtime's library into target/onnxruntime, out of its Python wheel. Does nothing where it is already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=1.32.0
@@ -9,7 +9,7 @@ case $(uname -m) in
   x86_64) arch=x86_64 sha256=5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d ;;
   aarch64 | arm64) arch=aarch64 sha256=2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c ;;
   *)
-    echo "ONNX Runtime has no wheel for $(uname -m); put its libonnxruntime.so into $into yourself, or run on rules alone" >&2
+    echo "There is no wheel for $(uname -m): put a libonnxruntime.so into $into yourself, or run on rules alone." >&2
     exit 1
     ;;
 esac
@@ -26,7 +26,7 @@ echo "onnxruntime==$version --hash=sha256:$sha256" > "$work/wanted"
 if ! python3 -m pip download --quiet --disable-pip-version-check --require-hashes --requirement "$work/wanted" \
   --no-deps --only-binary :all: --implementation cp --python-version 3.11 --abi cp311 \
   --platform "manylinux_2_28_$arch" --dest "$work" >&2; then
-  echo "ONNX Runtime $version could not be fetched: python3's pip is needed (python3-pip or python3-venv) and the way to PyPI." >&2
+  echo "ONNX Runtime $version could not be fetched: it takes python3's pip (python3-pip) and the way to PyPI." >&2
   echo "Without it the gateway runs on rules, and says so. A copy in $into/libonnxruntime.so.$version does as well." >&2
   exit 1
 fi

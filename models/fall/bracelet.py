@@ -4,8 +4,8 @@ import numpy as np
 
 RATE_HZ = 50
 BEFORE, AFTER = 2 * RATE_HZ, 4 * RATE_HZ
-# An impact: |a| is at least this and the highest within 2 s to both sides. The softest of the recorded falls has 28 m/s²;
-# the elders' walking stays below 20.
+# An impact: |a| is at least this and the highest within 2 s to both sides. The softest of the recorded falls has
+# 28 m/s²; the elders' walking stays below 20.
 TRIGGER_MPS2 = 20.0
 ALONE = 2 * RATE_HZ
 # Counts of the bracelet's int16: m/s² and rad/s.

@@ -50,7 +50,7 @@ class Outcome:
         low, high = np.quantile(rates, [0.025, 0.975])
         return hits.sum() / totals.sum(), low, high
 
-    def wrong(self, wanted=lambda trial: True):
+    def wrong(self, wanted):
         return [name for name, trial in self.trials.items() if wanted(trial) and self.alarms[name] != trial.is_fall]
 
     def line(self, subject):
@@ -86,17 +86,17 @@ def write(folder, threshold, sha256, outcome):
         f"{name} = {{ value = {value:.4f}, low = {low:.4f}, high = {high:.4f} }}"
         for name, (value, low, high) in outcome.figures().items()
     )
-    (folder / "model.toml").write_text(
-        MODEL_TOML.format(version=VERSION, sha256=sha256, threshold=threshold, subjects=", ".join(outcome.subjects()), figures=figures)
-    )
+    subjects = ", ".join(outcome.subjects())
+    text = MODEL_TOML.format(version=VERSION, sha256=sha256, threshold=threshold, subjects=subjects, figures=figures)
+    (folder / "model.toml").write_text(text, "utf-8")
+
+    lowest, highest = min(outcome.thresholds), max(outcome.thresholds)
+    thresholds = f"Threshold {threshold}; of the models with one left out: {lowest} to {highest}."
     path = folder / "card.md"
     marks = r"(<!-- figures: written by train.py -->\n).*(<!-- end of figures -->)"
-    text = f"\n{outcome.table()}\n\nThreshold {threshold}; of the models with one left out: {spread(outcome.thresholds)}.\n\n"
-    path.write_text(re.sub(marks, lambda mark: mark[1] + text + mark[2], path.read_text(), flags=re.DOTALL))
-
-
-def spread(values):
-    return f"{min(values)} to {max(values)}"
+    found = f"\n{outcome.table()}\n\n{thresholds}\n\n"
+    card = re.sub(marks, lambda mark: mark[1] + found + mark[2], path.read_text("utf-8"), flags=re.DOTALL)
+    path.write_text(card, "utf-8")
 
 
 MODEL_TOML = """\

@@ -1,4 +1,5 @@
-"""A few made-up bursts with their features and scores, by which the gateway's tests know that it computes as training did."""
+"""A few made-up bursts with their features and scores: by them the gateway's tests know that it computes as
+training did."""
 
 import json
 
@@ -17,7 +18,8 @@ def motions():
     turn = np.clip((at - 1.6) / 0.6, 0, 1)[:, None] * [9.0, 2.0, -9.0, 0.0, 0.0, 0.0]
     turning = ((at > 1.6) & (at < 2.2))[:, None] * [0.0, 0.0, 0.0, 0.5, 2.6, 0.0]
     steps = np.sin(2 * np.pi * 2.0 * at)[:, None] * [4.0, 3.0, 12.0, 1.0, 2.0, 1.0]
-    shaking = np.where(at > 2.0, np.exp(-(at - 2.0) / 0.4), 0)[:, None] * chance.normal(0, 1, (300, 6)) * [9, 9, 9, 3, 3, 3]
+    fading = np.where(at > 2.0, np.exp(-(at - 2.0) / 0.4), 0)[:, None]
+    shaking = fading * chance.normal(0, 1, (300, 6)) * [9, 9, 9, 3, 3, 3]
     return {
         "knock_at_rest": rest + knock + noise / 3,
         "steps": rest + steps + noise,

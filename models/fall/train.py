@@ -47,7 +47,8 @@ def label_of(trial, at_s):
 
 
 def varied(trials, untouched):
-    """Copies of the trials up to 10 % slower or faster, with some noise; activities with and without every fifth sample lost."""
+    """Copies of the trials up to 10 % slower or faster, with some noise; half of them of activities that lost no
+    samples."""
     copies = []
     for copy in range(COPIES):
         random = np.random.default_rng(copy)
@@ -101,7 +102,9 @@ def main():
         mine = {name: trial for name, trial in recordings.trials.items() if trial.subject == subject}
         outcome.add(
             model.threshold,
-            learn.by_trial(model.score(recordings.bursts.of([subject]).features), recordings.bursts.of([subject]), mine),
+            learn.by_trial(
+                model.score(recordings.bursts.of([subject]).features), recordings.bursts.of([subject]), mine
+            ),
             learn.by_trial(model.score(other.of([subject]).features), other.of([subject]), mine),
         )
         print(f"{subject} left out: {outcome.line(subject)}", flush=True)

@@ -21,8 +21,8 @@ import numpy as np
 WATCH_HZ = 49.6
 # Between the 39.7 of the falls and the 49.6 of the activities.
 THINNED_BELOW_HZ = 45
-# Of the falls the row after each fourth is lost: turn rates jump by 1.39 of the mean jump there (median over the falls), and by
-# 0.80 to 0.94 elsewhere; in the activities no place stands out.
+# Of the falls the row after each fourth is lost: there turn rates jump by 1.39 of the mean jump (median over the
+# falls), and elsewhere by 0.80 to 0.94; in the activities no place stands out.
 KEPT, OF = 4, 5
 # A packet that was lost leaves more than this; late ones catch up within 25 samples.
 GAP_S = 0.25

@@ -5,7 +5,6 @@ All take the 40 features of `wrist_motion_v1` and claim to give a score.
 
 from pathlib import Path
 
-import onnx
 from onnx import TensorProto, helper
 
 FEATURES = 40
@@ -28,7 +27,11 @@ def endless():
             helper.make_node("Add", ["sum", "sum"], ["sum_out"]),
         ],
         "body",
-        [value("turn", TensorProto.INT64, []), value("go_on", TensorProto.BOOL, []), value("sum", TensorProto.FLOAT, [1])],
+        [
+            value("turn", TensorProto.INT64, []),
+            value("go_on", TensorProto.BOOL, []),
+            value("sum", TensorProto.FLOAT, [1]),
+        ],
         [value("go_on_out", TensorProto.BOOL, []), value("sum_out", TensorProto.FLOAT, [1])],
     )
     return [
@@ -61,7 +64,10 @@ def not_a_score():
 
 def main():
     for make in (endless, hungry, not_a_score):
-        inputs, outputs = [value("features", TensorProto.FLOAT, [1, FEATURES])], [value("score", TensorProto.FLOAT, [1, 1])]
+        inputs, outputs = (
+            [value("features", TensorProto.FLOAT, [1, FEATURES])],
+            [value("score", TensorProto.FLOAT, [1, 1])],
+        )
         graph = helper.make_graph(make(), make.__name__, inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
         (FOLDER / f"{make.__name__}.onnx").write_bytes(model.SerializeToString(deterministic=True))

@@ -1,8 +1,8 @@
 //! Models, scored with ONNX Runtime.
 //!
-//! A model is a folder with `model.toml` and its ONNX file: the built-in ones, and those of a folder. Each is tried out in a
-//! child process with limits before it is used. What is broken is a [`Fault`]; the rest runs. Without the library or
-//! without a sound model the gateway runs on rules, and says so.
+//! A model is a folder with `model.toml` and its ONNX file: the built-in ones, and those of a folder. Each is tried
+//! out in a child process with limits before it is used. What is broken is a [`Fault`]; the rest runs. Without the
+//! library or without a sound model the gateway runs on rules, and says so.
 
 mod check;
 mod library;

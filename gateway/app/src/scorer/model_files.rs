@@ -45,14 +45,12 @@ impl ModelFile {
 pub(super) fn read(models_dir: Option<&Path>) -> (Vec<ModelFile>, Vec<Fault>) {
     let mut files = Vec::new();
     let mut faults = Vec::new();
-    let cards = BuiltIn::iter().filter(|path| path.ends_with(CARD));
-    let built_in = cards.map(|card| read_built_in(&card)).collect::<Vec<_>>();
+    for card in BuiltIn::iter().filter(|path| path.ends_with(CARD)) {
+        read_built_in(&card).map_or_else(|fault| faults.push(fault), |file| files.push(file));
+    }
     let (folders, unreadable) = models_dir.map(folders).unwrap_or_default();
     faults.extend(unreadable);
     let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for file in built_in {
-        file.map_or_else(|fault| faults.push(fault), |file| files.push(file));
-    }
     for folder in folders {
         match read_folder(&folder) {
             Ok(file) => match named.insert(file.card.name.clone(), folder) {
