@@ -71,6 +71,27 @@ async fn rumqttc_speaks_5_with_every_qos() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_device_is_told_something_by_the_api() -> anyhow::Result<()> {
+    use rumqttc::{AsyncClient, Event, Packet, QoS};
+    let (_site, gateway, secrets) = buttons("", &["a"])?;
+    let (id, secret) = &secrets[0];
+    let light = serde_json::json!({"to": "led", "payload": {"on": true}});
+    let path = format!("/api/v1/devices/{id}/downlink");
+    assert!(gateway.post(&path, &light).is_err(), "nobody is there to take it");
+    let (client, mut events) = AsyncClient::new(device::options(id, secret, gateway.sensor_port), 10);
+    client.subscribe(format!("ninewatch/{id}/downlink/#"), QoS::AtLeastOnce).await?;
+    while !matches!(events.poll().await?, Event::Incoming(Packet::SubAck(_))) {}
+    assert_eq!(gateway.post(&path, &light)?["sent"], true);
+    loop {
+        if let Event::Incoming(Packet::Publish(publish)) = events.poll().await? {
+            assert_eq!(publish.topic, format!("ninewatch/{id}/downlink/led"));
+            assert_eq!(publish.payload.as_ref(), br#"{"on":true}"#);
+            return Ok(());
+        }
+    }
+}
+
 /// The Python that has paho-mqtt; `make test` makes it.
 fn python() -> PathBuf {
     std::env::var_os("NINEWATCH_PYTHON")
@@ -78,8 +99,8 @@ fn python() -> PathBuf {
 }
 
 fn paho(args: &[&str]) -> anyhow::Result<ExitStatus> {
-    let script = ninewatch_tests::root().join("tests/clients/paho.py");
-    Command::new(python()).arg(script).args(args).status().context("paho.py cannot be started")
+    let script = ninewatch_tests::root().join("tests/clients/paho_device.py");
+    Command::new(python()).arg(script).args(args).status().context("paho_device.py cannot be started")
 }
 
 #[test]

@@ -36,9 +36,12 @@ fn check_names_file_line_key_and_mend() -> anyhow::Result<()> {
     }
     write("data/registry.toml", "")?;
     let said = check(&site);
-    for part in
-        ["ninewatch-gas.toml:10", "the unit `ppn` is not known", "gas.toml:10", "`soon` is not a length of time"]
-    {
+    for part in [
+        "ninewatch-gas.toml:13: `field.0.unit`",
+        "the unit `ppn` is not known",
+        "gas.toml:10: `for`",
+        "`soon` is not a length of time",
+    ] {
         assert!(said.contains(part), "{part} is not in: {said}");
     }
 

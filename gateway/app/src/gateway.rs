@@ -89,6 +89,7 @@ impl Gateway {
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 
         let (sensor_port, sensor_port_tls) = port.as_ref().map_or((None, None), |port| (port.plain(), port.tls()));
+        let downlink = port.as_ref().map(SensorPort::downlink);
         let port = port.map(|port| {
             parts.push(port.counters());
             tokio::spawn(port.serve(engine.clone(), registry))
@@ -122,6 +123,7 @@ impl Gateway {
                 accounts,
                 clock,
                 parts,
+                downlink,
             };
             tasks.spawn(console.serve(state));
             address

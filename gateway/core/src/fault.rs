@@ -31,13 +31,33 @@ impl Fault {
 
     /// A fault that the TOML parser found: bad syntax, an unknown key, a value of a wrong kind.
     pub fn from_toml(file: &str, source: &str, error: &toml::de::Error) -> Self {
-        let line = error.span().map(|span| 1 + source[..span.start.min(source.len())].matches('\n').count());
-        let key = line
-            .and_then(|line| source.lines().nth(line - 1))
-            .and_then(|text| text.split_once('='))
-            .map(|(key, _)| key.trim().to_owned())
-            .unwrap_or_default();
-        Self { file: file.to_owned(), line, key, problem: error.message().to_owned(), mend: String::new() }
+        let at = error.span().map(|span| span.start).filter(|at| source.is_char_boundary(*at));
+        Self {
+            file: file.to_owned(),
+            line: at.map(|at| line_at(source, at)),
+            key: at.map(|at| key_at(source, at)).unwrap_or_default(),
+            problem: error.message().to_owned(),
+            mend: String::new(),
+        }
+    }
+}
+
+/// The line of a byte, 1-based.
+fn line_at(source: &str, at: usize) -> usize {
+    1 + source[..at].matches('\n').count()
+}
+
+/// The key whose value begins at a byte, or the key that itself begins there.
+fn key_at(source: &str, at: usize) -> String {
+    let is_key = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.');
+    let (before, behind) = source.split_at(at);
+    match before.trim_end().strip_suffix('=') {
+        Some(before) => {
+            let key = before.trim_end();
+            let begin = key.rfind(|sign| !is_key(sign)).map_or(0, |last| last + 1);
+            key.get(begin..).unwrap_or_default().to_owned()
+        }
+        None => behind.chars().take_while(|sign| is_key(*sign)).collect(),
     }
 }
 
@@ -80,7 +100,7 @@ fn line_of_key(source: &str, key: &str) -> Option<usize> {
         table = value.as_table();
         array = value.as_array();
     }
-    at.map(|start| 1 + source[..start].matches('\n').count())
+    at.map(|start| line_at(source, start))
 }
 
 #[cfg(test)]
@@ -94,5 +114,23 @@ mod tests {
         let fault = Fault::at_key("site.toml", SOURCE, "b.c", "is 2", "write 3");
         assert_eq!(fault.to_string(), "site.toml:3: `b.c`: is 2; write 3");
         assert_eq!(Fault::at_key("r", SOURCE, "rule.1.id", "", "").line, Some(7));
+    }
+
+    #[test]
+    fn what_the_parser_finds_is_named_by_its_key() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Steps {
+            #[allow(dead_code, reason = "only to be refused")]
+            steps: Vec<std::collections::BTreeMap<String, u8>>,
+        }
+        let told = |source: &str| {
+            let error = toml::from_str::<Steps>(source).unwrap_err();
+            Fault::from_toml("f.toml", source, &error).to_string()
+        };
+        let inline = told("steps = [\n  { a = 1, b = \"two\" },\n]\n");
+        assert!(inline.starts_with("f.toml:2: `b`: invalid type"), "{inline}");
+        let unknown = told("steps = []\n\nstep = 1\n");
+        assert!(unknown.starts_with("f.toml:3: `step`: unknown field"), "{unknown}");
     }
 }

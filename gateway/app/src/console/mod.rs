@@ -4,6 +4,7 @@
 //! connection ─▶ gate (who are you, from where, in time?) ─▶ alerts   what there is, and what is done about it
 //!                                                            events   the live feed
 //!                                                            site     places and devices
+//!                                                            downlink messages down to a device
 //!                                                            health   is the gateway well? metrics
 //!                                                            log_in   sessions
 //!                                                            assets   the pages
@@ -15,6 +16,7 @@ mod alerts;
 mod assets;
 mod body;
 mod credential;
+mod downlink;
 mod events;
 mod gate;
 mod health;
@@ -54,10 +56,10 @@ use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::engine::Engine;
 use crate::index::Index;
+use crate::intake::sensor_port::Downlink;
 use crate::metrics::Counters;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
-#[allow(unused_imports, reason = "the parts are being put together")]
 pub(crate) use credential::{Accounts, FirstPassword};
 
 /// A part of the gateway that can be well or not: a broker, an upstream, the sensor port, the models.
@@ -92,6 +94,8 @@ pub(crate) struct ConsoleState {
     pub(crate) accounts: Accounts,
     pub(crate) clock: Clock,
     pub(crate) parts: Vec<Arc<dyn Part>>,
+    /// `None` where there is no sensor port.
+    pub(crate) downlink: Option<Downlink>,
 }
 
 /// The console's port, listening.
@@ -223,6 +227,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::POST, "/api/v1/alerts/{id}/{verb}", alerts::act);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);
+    routes.add(Method::POST, "/api/v1/devices/{id}/downlink", downlink::send);
     routes.add(Method::GET, "/api/v1/places", site::places);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);

@@ -131,7 +131,11 @@ fn compile(file: FieldFile, index: usize, faults: &mut Faults<'_>) -> Option<Fie
         KindWord::Word => FieldKind::Word { words: file.words.iter().map(|word| word.as_str().into()).collect() },
         KindWord::Measure => {
             let Some(unit) = units::find(&file.unit) else {
-                faults.at(&key("name"), format!("the unit `{}` is not known", file.unit), "see docs/sensor-types.md");
+                let (at, problem) = match file.unit.as_str() {
+                    "" => ("name", format!("the measure `{}` has no unit", file.name)),
+                    unit => ("unit", format!("the unit `{unit}` is not known")),
+                };
+                faults.at(&key(at), problem, "see docs/sensor-types.md");
                 return None;
             };
             let (min, max) = (file.min.unwrap_or(f64::MIN), file.max.unwrap_or(f64::MAX));

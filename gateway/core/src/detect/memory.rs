@@ -14,9 +14,9 @@ use super::{DeviceStatus, FieldValue, Latest, Placement};
 use crate::alert::Signal;
 use crate::decode::{DecodeError, FieldKind, SensorType};
 use crate::detect::features;
-use crate::detect::model::{ModelCard, Scorer};
+use crate::detect::model::Scorer;
 use crate::pipeline::Site;
-use crate::reading::{Burst, Reading, Value};
+use crate::reading::{Reading, Value};
 use crate::site::{Device, Place};
 use crate::time::TimeMs;
 
@@ -266,7 +266,7 @@ impl Memory {
         self.keep(spot.sensor_type, reading, at, late, out.refused);
         let bound = std::mem::take(&mut self.bound);
         for (index, rule) in bound.iter().enumerate() {
-            self.judge(spot, rule, index, reading, at, scorer, out.signals);
+            self.judge(spot, rule, index, reading, at, scorer, out);
         }
         self.bound = bound;
         if late { Placement::Late } else { Placement::Newest }
@@ -335,7 +335,7 @@ impl Memory {
         reading: &Reading,
         at: TimeMs,
         scorer: &mut dyn Scorer,
-        signals: &mut Vec<Signal>,
+        Out { signals, refused }: &mut Out<'_>,
     ) {
         let Some((_, watch)) = self.watches.get_mut(index) else { return };
         match (&bound.condition, watch) {
@@ -370,9 +370,18 @@ impl Memory {
                 }
             }
             (Condition::Model { field, card }, Watch::Model) => {
-                if let Some(Some(Value::Burst(burst))) = reading.values.get(*field)
-                    && let Some(score) = score(card, burst, scorer)
+                let Some(Some(Value::Burst(burst))) = reading.values.get(*field) else { return };
+                let features = match features::extract(&card.features, burst) {
+                    Ok(features) => features,
+                    Err(error) => {
+                        return refused.push(DecodeError { code: "unusable_burst", detail: error.to_string() });
+                    }
+                };
+                // A model that gives no score is told by whoever scores.
+                if let Ok(score) = scorer.score(&card.name, &features)
+                    && f64::from(score) >= card.threshold
                 {
+                    let score = (f64::from(score), features);
                     let found = Found { at, severity: bound.rule.severity, lasting: false };
                     signals.push(finding::model(spot, bound, &found, *field, burst, card, score));
                 }
@@ -535,13 +544,6 @@ fn is_doubtful(
     let doubt = newest.is_some_and(|newest| !near(newest)) && !doubted.is_some_and(near);
     *doubted = doubt.then_some((at, value));
     doubt
-}
-
-/// The score of a burst, where there is one and the model says yes; and the inputs.
-fn score(card: &ModelCard, burst: &Burst, scorer: &mut dyn Scorer) -> Option<(f64, Vec<f32>)> {
-    let features = features::extract(&card.features, burst).ok()?;
-    let score = f64::from(scorer.score(&card.name, &features).ok()?);
-    (score >= card.threshold).then_some((score, features))
 }
 
 /// Judges a step by all its readings again, because some came to lie at `from` or behind it.

@@ -65,7 +65,7 @@ impl Played {
     pub(super) fn escalate_until(&mut self, now: TimeMs) {
         while let Some(due) = self.book.next_due().filter(|due| *due <= now) {
             let mut changes = Vec::new();
-            self.book.escalate(&self.settings, due, &mut changes);
+            self.book.on_time(&self.settings, due, &mut changes);
             self.tell(changes);
         }
     }
@@ -191,6 +191,7 @@ impl Desk {
             accounts: accounts.clone(),
             clock: Clock::System,
             parts,
+            downlink: None,
         };
         Self {
             client,

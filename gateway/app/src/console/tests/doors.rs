@@ -26,6 +26,7 @@ fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         accounts: desk.accounts.clone(),
         clock: crate::clock::Clock::System,
         parts: Vec::new(),
+        downlink: None,
     };
     let (_, list) = routes(Shared::new(state, 0));
     let fill = |path: &str| path.replace("{id}", "01KAQW3E5S0000000000000000").replace("{verb}", "accept");

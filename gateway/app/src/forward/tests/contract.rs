@@ -295,7 +295,8 @@ async fn staff_actions_are_taken_repeated_refused_and_passed_over() {
         refusal["data"],
         json!({"id": "a-5", "alert": "b", "code": "not_open", "reason": "no open alert has the id b"})
     );
-    let text = render(std::slice::from_ref(&forwarding.status));
+    let mut text = String::new();
+    render(&forwarding.status, &mut text);
     for line in [
         "ninewatch_upstream_connected{upstream=\"city\"} 1",
         "ninewatch_upstream_actions_total{upstream=\"city\"} 2",

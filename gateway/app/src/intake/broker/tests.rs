@@ -194,7 +194,8 @@ async fn what_is_too_long_to_be_a_reading_is_passed_over() {
     assert_eq!(line.puback().await, long);
     line.publish("short").await;
     assert_eq!(one(&mut commands).await.payload, b"short");
-    let text = render(std::slice::from_ref(&door.status));
+    let mut text = String::new();
+    render(&door.status, &mut text);
     assert!(text.contains("ninewatch_broker_oversize_total{broker=\"hall\"} 1"), "{text}");
     assert!(text.contains("ninewatch_broker_messages_total{broker=\"hall\"} 1"), "{text}");
 }

@@ -116,8 +116,8 @@ fn a_broken_file_names_line_key_and_mend_and_the_others_stand() {
         [
             format!("type.toml:{}: `field.0.min`: is not below max; swap them", line("min = 0")),
             format!(
-                "type.toml:{}: `field.1.name`: the unit `LEL` is not known; see docs/sensor-types.md",
-                line("name = \"lel_percent\"")
+                "type.toml:{}: `field.1.unit`: the unit `LEL` is not known; see docs/sensor-types.md",
+                line("unit = \"LEL\"")
             ),
         ]
     );

@@ -1,6 +1,6 @@
 """A device in Python, with a client that we did not write: publishes one reading and waits for its end.
 
-usage: paho.py HOST PORT DEVICE SECRET {3|5} QOS PAYLOAD [CA]
+usage: paho_device.py HOST PORT DEVICE SECRET {3|5} QOS PAYLOAD [CA]
 Ends with 0 when the gateway acknowledged it, with 1 when it refused the connection.
 """
 
