@@ -212,19 +212,21 @@ pub(crate) fn read_alerts(
     let first = segments.partition_point(|segment| segment.number <= from_seq).saturating_sub(1);
     segments.drain(..first);
     let changes = segments.into_iter().flat_map(|segment| {
-        let mut frames = match Frames::open(&segment.path) {
-            Ok(frames) => frames,
-            Err(error) => return vec![Err(Damage::unreadable(&segment.path, &error))].into_iter(),
-        };
-        let mut changes = Vec::new();
-        while let Some(frame) = frames.next() {
-            changes.push(
-                serde_json::from_slice::<AlertChange>(frame.body)
-                    .map_err(|error| Damage::unreadable(&segment.path, &error.into())),
-            );
-        }
-        changes.extend(frames.damage().iter().cloned().map(Err));
-        changes.into_iter()
+        let mut frames = Some(Frames::open(&segment.path));
+        let mut damage = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            if let Some(Ok(open)) = &mut frames {
+                if let Some(frame) = open.next() {
+                    let change = serde_json::from_slice::<AlertChange>(frame.body);
+                    return Some(change.map_err(|error| Damage::unknown_record(&segment.path, &error)));
+                }
+                damage = open.damage().to_vec().into_iter();
+            }
+            match frames.take() {
+                Some(Err(error)) => Some(Err(Damage::unreadable(&segment.path, &error))),
+                _ => damage.next().map(Err),
+            }
+        })
     });
     Ok(changes.filter(move |change| change.as_ref().map_or(true, |change| change.seq >= from_seq)))
 }
