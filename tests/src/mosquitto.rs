@@ -45,15 +45,38 @@ impl Mosquitto {
         Ok(this)
     }
 
+    /// Kills it with SIGKILL.
+    ///
+    /// # Errors
+    /// Where it is gone already.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again on the same port and folder.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.process = spawn(&self.dir)?;
+        self.wait()
+    }
+
     /// Kills it with SIGKILL and starts it again on the same port and folder.
     ///
     /// # Errors
     /// Where it does not come up again.
     pub fn kill_and_restart(&mut self) -> anyhow::Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        self.process = spawn(&self.dir)?;
-        self.wait()
+        self.kill()?;
+        self.restart()
+    }
+
+    /// Whether this stands in what it has saved on disk: a kill does not lose it any more.
+    pub fn has_saved(&self, part: &str) -> bool {
+        let saved = std::fs::read(self.dir.path().join("mosquitto.db")).unwrap_or_default();
+        saved.windows(part.len()).any(|window| window == part.as_bytes())
     }
 
     fn wait(&self) -> anyhow::Result<()> {

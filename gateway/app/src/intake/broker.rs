@@ -1,0 +1,207 @@
+//! The broker door: readings from an MQTT broker that is there already, such as mosquitto's,
+//! Zigbee2MQTT's or ChirpStack's.
+//!
+//! MQTT 3.1.1, a persistent session, and manual acknowledgements: the broker keeps a message until
+//! the journal has it. It subscribes at QoS 1. QoS 2 would add nothing, for readings that come twice
+//! are known by their time, and rumqttc 0.25 ends each connection on which a broker completes a
+//! QoS 2 delivery that began on an earlier one.
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::bail;
+use rumqttc::{
+    AsyncClient, ConnAck, Event, EventLoop, Packet, PubAck, Publish, QoS, StateError, SubAck, SubscribeFilter,
+    SubscribeReasonCode,
+};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use tokio::sync::mpsc;
+
+use crate::config::MqttServer;
+use crate::engine::{Ack, Acked, Engine, Inbound};
+use crate::mqtt_client::{Access, KEEP_ALIVE, Link, link_metrics, metric, network_options, polled};
+
+/// Messages that may wait for the journal before no more are read. Brokers have a limit of their
+/// own, 20 in mosquitto.
+const WINDOW: usize = 256;
+/// No reading is longer. A longer message is passed over: kept, it would only come again.
+const LARGEST_PAYLOAD: usize = 256 << 10;
+/// The longest packet taken at all. It ends the connection, and an MQTT 3.1.1 broker sends it again
+/// at the next one: so it is far from what anybody publishes.
+const LARGEST_PACKET: usize = 16 << 20;
+
+/// How a broker is.
+#[derive(Debug)]
+pub(crate) struct BrokerStatus {
+    pub(crate) link: Link,
+    /// Messages taken in.
+    pub(crate) messages: AtomicU64,
+    /// Messages too long to be a reading.
+    pub(crate) oversize: AtomicU64,
+}
+
+/// Starts reading from a broker. The future ends when the gateway stops.
+///
+/// # Errors
+/// Where the broker's files or topic filters cannot be used.
+pub(crate) fn start(
+    server: MqttServer,
+    gateway: &str,
+    engine: Engine,
+) -> anyhow::Result<(Arc<BrokerStatus>, impl Future<Output = anyhow::Result<()>> + Send + use<>)> {
+    Access::read(&server)?;
+    if let Some(filter) = server.subscribe.iter().find(|filter| !rumqttc::valid_filter(filter)) {
+        bail!("`{}`: `{filter}` is no topic filter; `#` stands last, `+` alone in its level", server.name);
+    }
+    let status = Arc::new(BrokerStatus {
+        link: Link::new("broker", &server.name),
+        messages: AtomicU64::new(0),
+        oversize: AtomicU64::new(0),
+    });
+    let door = Door {
+        name: format!("broker:{}", server.name).into(),
+        client_id: format!("ninewatch-{gateway}-{}", server.name),
+        server,
+        engine,
+        status: status.clone(),
+        subscribed: AtomicBool::new(false),
+    };
+    let reading = async move {
+        door.status.link.keep_up(|| door.connection()).await;
+        Ok(())
+    };
+    Ok((status, reading))
+}
+
+/// Prometheus' text format.
+pub(crate) fn render(brokers: &[Arc<BrokerStatus>]) -> String {
+    let mut out = String::new();
+    link_metrics(&mut out, "broker", brokers.iter().map(|broker| &broker.link));
+    let mut counter = |name: &str, help: &str, count: fn(&BrokerStatus) -> &AtomicU64| {
+        let counts = brokers.iter().map(|broker| (&broker.link, count(broker).load(Relaxed)));
+        metric(&mut out, &format!("ninewatch_broker_{name}_total"), "counter", help, counts);
+    };
+    counter("messages", "Messages read from the broker.", |broker| &broker.messages);
+    counter("oversize", "Messages from the broker too long to be a reading.", |broker| &broker.oversize);
+    out
+}
+
+struct Door {
+    name: Arc<str>,
+    client_id: String,
+    server: MqttServer,
+    engine: Engine,
+    status: Arc<BrokerStatus>,
+    /// Whether the broker's session is known to hold the subscriptions of the present `site.toml`.
+    subscribed: AtomicBool,
+}
+
+impl Door {
+    /// Reads until the connection is lost, which is the error, or the gateway stops.
+    ///
+    /// Acknowledgements come back over a channel of this connection. One that comes later goes
+    /// nowhere: a packet id means another message on the next connection.
+    async fn connection(&self) -> anyhow::Result<()> {
+        let mut options = Access::read(&self.server)?.v4(&self.client_id);
+        options.set_clean_session(false).set_manual_acks(true).set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
+        let (client, mut events) = AsyncClient::new(options, 1);
+        events.set_network_options(network_options());
+        let (ack_to, mut acked) = mpsc::unbounded_channel();
+        let mut unacked = 0;
+        loop {
+            // A poll that is left for an acknowledgement loses nothing: it has only been reading.
+            let event = tokio::select! {
+                biased;
+                Some(first) = acked.recv() => {
+                    unacked -= polled(KEEP_ALIVE, acknowledge(&mut events, first, &mut acked)).await?;
+                    continue;
+                }
+                event = polled(KEEP_ALIVE, events.poll()), if unacked < WINDOW => event?,
+            };
+            let mut batch = Vec::new();
+            // What came with it is taken along.
+            for event in std::iter::once(event).chain(std::mem::take(&mut events.state.events)) {
+                match event {
+                    Event::Incoming(Packet::Publish(publish)) => {
+                        unacked += usize::from(publish.qos != QoS::AtMostOnce);
+                        batch.extend(self.inbound(publish, &ack_to));
+                    }
+                    Event::Incoming(Packet::ConnAck(ack)) => self.connected(&ack, &client)?,
+                    Event::Incoming(Packet::SubAck(ack)) => self.subscribed(&ack),
+                    _ => {}
+                }
+            }
+            if !batch.is_empty() && self.engine.submit(batch).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the engine gets of a message.
+    fn inbound(&self, publish: Publish, ack_to: &mpsc::UnboundedSender<Acked>) -> Option<Inbound> {
+        let ack = (publish.qos != QoS::AtMostOnce).then(|| Ack { to: ack_to.clone(), token: publish.pkid.into() });
+        if publish.payload.len() > LARGEST_PAYLOAD {
+            if self.status.oversize.fetch_add(1, Relaxed) == 0 {
+                let (name, topic, bytes) = (&self.server.name, &publish.topic, publish.payload.len());
+                tracing::warn!("broker `{name}`: passed over {bytes} bytes on {topic}; subscribe to sensors only");
+            }
+            if let Some(ack) = ack {
+                let _ = ack.to.send(Acked { token: ack.token, rejected: true });
+            }
+            return None;
+        }
+        self.status.messages.fetch_add(1, Relaxed);
+        Some(Inbound {
+            door: self.name.clone(),
+            device: None,
+            topic: publish.topic,
+            payload: publish.payload.into(),
+            // What the broker had retained may have come before, too.
+            redelivered: publish.dup || publish.retain,
+            ack,
+        })
+    }
+
+    fn connected(&self, ack: &ConnAck, client: &AsyncClient) -> anyhow::Result<()> {
+        if ack.session_present && self.subscribed.load(Relaxed) {
+            self.status.link.up();
+            return Ok(());
+        }
+        self.subscribed.store(false, Relaxed);
+        let filters = self.server.subscribe.iter();
+        client.try_subscribe_many(filters.map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce)))?;
+        Ok(())
+    }
+
+    fn subscribed(&self, ack: &SubAck) {
+        self.subscribed.store(true, Relaxed);
+        self.status.link.up();
+        for (filter, code) in self.server.subscribe.iter().zip(&ack.return_codes) {
+            if *code == SubscribeReasonCode::Failure {
+                self.status.link.complain(&format!("the broker does not let us read {filter}"));
+            }
+        }
+    }
+}
+
+/// Writes the PUBACK for `first` and for what else is durable by now, all at once; gives how many.
+/// rumqttc's own way, a request for each, reads up to ten messages for each one that it writes.
+async fn acknowledge(
+    events: &mut EventLoop,
+    first: Acked,
+    acked: &mut mpsc::UnboundedReceiver<Acked>,
+) -> Result<usize, StateError> {
+    let network = events.network.as_mut().ok_or(StateError::ConnectionAborted)?;
+    let mut written = 0;
+    let mut next = Some(first);
+    while let Some(Acked { token, .. }) = next {
+        // Tokens are packet ids.
+        network.write(Packet::PubAck(PubAck::new(u16::try_from(token).unwrap_or_default()))).await?;
+        written += 1;
+        next = acked.try_recv().ok();
+    }
+    network.flush().await?;
+    Ok(written)
+}

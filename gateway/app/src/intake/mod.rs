@@ -1,0 +1,3 @@
+//! Intake: the doors by which readings come in.
+
+pub(crate) mod broker;
