@@ -26,6 +26,9 @@ pub(crate) struct Delivered {
     pub(crate) up_to: u64,
     #[serde(default)]
     pub(crate) also: BTreeSet<u64>,
+    /// Whether it has ever sent a receipt. Until then, what its server took counts as receipted.
+    #[serde(default)]
+    pub(crate) receipted: bool,
 }
 
 /// An alert with its life and evidence.

@@ -3,10 +3,16 @@
 
 mod clock;
 mod config;
+mod demo {
+    pub(crate) mod city;
+}
 mod engine;
+mod forward;
 mod index;
+mod intake;
 mod journal;
 mod lang;
 mod metrics;
+mod mqtt_client;
 
 fn main() {}

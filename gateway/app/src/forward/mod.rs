@@ -1,0 +1,161 @@
+//! Forward: alert changes to the upstreams, receipts and staff actions back.
+//!
+//! One task for each upstream, CloudEvents over MQTT 5. The contract is `docs/upstream.md`; what an
+//! upstream still lacks is the [`outbox`]'s to know, one connection is a [`session`].
+
+mod cloudevent;
+mod line;
+mod log;
+pub(crate) mod outbox;
+mod queue;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+
+use crate::config::MqttServer;
+use crate::engine::Engine;
+use crate::index::Index;
+use crate::mqtt_client::{Access, Link, link_metrics, metric};
+use outbox::JournalOutbox;
+use session::Session;
+
+/// How an upstream is.
+#[derive(Debug)]
+pub(crate) struct UpstreamStatus {
+    pub(crate) link: Link,
+    /// Changes published, repetitions counted.
+    pub(crate) sent: AtomicU64,
+    /// Changes that the upstream has told it stored.
+    pub(crate) receipted: AtomicU64,
+    /// Staff actions that came and were taken, now or before.
+    pub(crate) actions: AtomicU64,
+    /// Staff actions that the life of the alert did not allow.
+    pub(crate) refused: AtomicU64,
+    /// Events that could not be read.
+    pub(crate) malformed: AtomicU64,
+    index: Index,
+    /// Something was delivered.
+    moved: watch::Sender<()>,
+}
+
+impl UpstreamStatus {
+    fn new(name: &str, index: Index) -> Self {
+        Self {
+            link: Link::new("upstream", name),
+            sent: AtomicU64::new(0),
+            receipted: AtomicU64::new(0),
+            actions: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+            index,
+            moved: watch::Sender::default(),
+        }
+    }
+
+    /// How many changes it does not have yet.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.index.last_seq().saturating_sub(self.index.delivery(self.link.name()).count())
+    }
+
+    /// Waits until it lacks no more than `backlog` changes.
+    pub(crate) async fn until_backlog(&self, backlog: u64) {
+        let mut moved = self.moved.subscribe();
+        while self.backlog() > backlog {
+            // The sender is ours: it does not go away.
+            let _ = moved.changed().await;
+        }
+    }
+}
+
+/// How patient a session is. Real time, whatever the gateway's clock does.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For the receipt that answers `online`, from an upstream that has sent receipts before.
+    answer: Duration,
+    /// The same, from one that never has.
+    first_answer: Duration,
+    /// A receipt that does not say what it answers counts as the answer when no other follows it.
+    quiet: Duration,
+    /// For a receipt, while many changes wait for one.
+    receipt: Duration,
+    /// While nobody reads the alerts at the upstream's server.
+    nobody_reads: Duration,
+    /// For the receipt of a change, from the sending of another that has its own.
+    passed_over: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(10),
+            first_answer: Duration::from_secs(2),
+            quiet: Duration::from_millis(500),
+            receipt: Duration::from_secs(2),
+            nobody_reads: Duration::from_secs(30),
+            passed_over: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Starts forwarding to one upstream. The future ends when the gateway stops; dropped, it leaves
+/// the will to say so.
+///
+/// # Errors
+/// Where the upstream's files cannot be used.
+pub(crate) fn start(
+    server: MqttServer,
+    gateway: &str,
+    journal_dir: PathBuf,
+    engine: Engine,
+    index: Index,
+) -> anyhow::Result<(Arc<UpstreamStatus>, impl Future<Output = anyhow::Result<()>> + Send + use<>)> {
+    start_with(Patience::default(), server, gateway, journal_dir, engine, index)
+}
+
+fn start_with(
+    patience: Patience,
+    server: MqttServer,
+    gateway: &str,
+    journal_dir: PathBuf,
+    engine: Engine,
+    index: Index,
+) -> anyhow::Result<(Arc<UpstreamStatus>, impl Future<Output = anyhow::Result<()>> + Send + use<>)> {
+    Access::read(&server)?;
+    let status = Arc::new(UpstreamStatus::new(&server.name, index.clone()));
+    let outbox = JournalOutbox::new(&server.name, journal_dir, engine.clone(), index);
+    let session = Session::new(patience, server, gateway, engine, status.clone());
+    let outbox = Mutex::new(outbox);
+    let kept = status.clone();
+    let forwarding = async move {
+        // One session at a time: nobody ever waits for the outbox.
+        kept.link.keep_up(|| async { session.run(&mut *outbox.lock().await).await }).await;
+        Ok(())
+    };
+    Ok((status, forwarding))
+}
+
+/// Prometheus' text format.
+pub(crate) fn render(upstreams: &[Arc<UpstreamStatus>]) -> String {
+    let mut out = String::new();
+    link_metrics(&mut out, "upstream", upstreams.iter().map(|upstream| &upstream.link));
+    let mut counter = |name: &str, help: &str, count: fn(&UpstreamStatus) -> &AtomicU64| {
+        let counts = upstreams.iter().map(|upstream| (&upstream.link, count(upstream).load(Relaxed)));
+        metric(&mut out, &format!("ninewatch_upstream_{name}_total"), "counter", help, counts);
+    };
+    counter("sent", "Alert changes published, repetitions counted.", |upstream| &upstream.sent);
+    counter("receipted", "Alert changes that the upstream told it stored.", |upstream| &upstream.receipted);
+    counter("actions", "Staff actions taken from the upstream.", |upstream| &upstream.actions);
+    counter("actions_refused", "Staff actions that the alert's life did not allow.", |upstream| &upstream.refused);
+    counter("malformed", "Events from the upstream that could not be read.", |upstream| &upstream.malformed);
+    let backlogs = upstreams.iter().map(|upstream| (&upstream.link, upstream.backlog()));
+    let help = "Alert changes that the upstream does not have yet.";
+    metric(&mut out, "ninewatch_upstream_backlog", "gauge", help, backlogs);
+    out
+}

@@ -1,0 +1,336 @@
+//! The outbox: which alert changes a sink still has to be given.
+//!
+//! It stores nothing of its own. The changes are the journal's alert log, and how far a sink is
+//! stands in the index. A sink takes what [`JournalOutbox::next`] gives, and says what became of it.
+
+use anyhow::Context;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
+use tokio::task::JoinHandle;
+
+use ninewatch_core::alert::{AlertChange, AlertId};
+
+use super::cloudevent::Receipt;
+use super::log::{self, PAGE, Read, Reader};
+use super::queue::Queue;
+use crate::engine::{Engine, Stopped};
+use crate::index::{Delivered, Index};
+
+/// A change to send.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) seq: u64,
+    /// `None` where the log's record of it is damaged.
+    pub(crate) change: Option<Arc<AlertChange>>,
+}
+
+/// What one sink has still to be given, out of the journal.
+pub(crate) struct JournalOutbox {
+    sink: String,
+    journal_dir: PathBuf,
+    engine: Engine,
+    index: Index,
+    delivered: Delivered,
+    /// Given out, and the next hop has it, but no receipt came yet: since when.
+    unreceipted: BTreeMap<u64, Instant>,
+    /// Of those that got their receipt, since when the newest had been with the next hop.
+    receipted: Option<Instant>,
+    /// Given out, and nothing is known of it.
+    under_way: HashMap<u64, AlertId>,
+    queue: Queue,
+    /// The bodies of some that wait.
+    bodies: BTreeMap<u64, Option<Arc<AlertChange>>>,
+    live: broadcast::Receiver<Arc<AlertChange>>,
+    /// Everything up to here is in the queue, or past it.
+    known_to: u64,
+    /// What is durable reaches at least to here.
+    durable_to: u64,
+    /// Where the log was read last for changes of critical alerts, and for others.
+    readers: [Option<Reader>; 2],
+    /// The log is being read on another thread.
+    reading: Option<JoinHandle<io::Result<Read>>>,
+}
+
+impl JournalOutbox {
+    /// The outbox of the sink with this name, at the place where it was left.
+    pub(crate) fn new(sink: &str, journal_dir: PathBuf, engine: Engine, index: Index) -> Self {
+        let mut delivered = index.delivery(sink);
+        let last = index.last_seq();
+        if delivered.up_to > last {
+            tracing::warn!(sink, delivered.up_to, last, "this sink's cursor is of another journal: all is sent");
+            delivered = Delivered::default();
+        }
+        let mut outbox = Self {
+            sink: sink.to_owned(),
+            journal_dir,
+            live: engine.changes(),
+            engine,
+            index,
+            delivered,
+            unreceipted: BTreeMap::new(),
+            receipted: None,
+            under_way: HashMap::new(),
+            queue: Queue::default(),
+            bodies: BTreeMap::new(),
+            known_to: 0,
+            durable_to: last,
+            readers: [None, None],
+            reading: None,
+        };
+        outbox.rewind();
+        outbox
+    }
+
+    /// Whether the sink has ever sent a receipt: then receipts alone say what it has.
+    pub(crate) fn is_receipted(&self) -> bool {
+        self.delivered.receipted
+    }
+
+    /// The last change that is known to be durable.
+    fn last_seq(&self) -> u64 {
+        self.known_to.max(self.durable_to).max(self.index.last_seq())
+    }
+
+    /// Begins anew with everything that the sink is not known to have.
+    pub(crate) fn rewind(&mut self) {
+        // First listen, then look: what comes in between is seen twice rather than not at all.
+        self.live = self.engine.changes();
+        self.durable_to = self.durable_to.max(self.index.last_seq());
+        self.known_to = self.delivered.up_to;
+        self.queue = Queue::default();
+        self.bodies.clear();
+        self.under_way.clear();
+        self.unreceipted.clear();
+        self.receipted = None;
+        self.readers = [None, None];
+        self.reading = None;
+    }
+
+    /// Waits for the next change to send. Critical alerts come first; of each alert one change is
+    /// under way at a time, until [`Self::arrived`] or [`Self::put_back`]. Cancel safe.
+    ///
+    /// # Errors
+    /// Where the log cannot be read, or the gateway is stopping.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Outgoing> {
+        loop {
+            self.hear()?;
+            if let Some(reading) = &mut self.reading {
+                let read = reading.await.context("the reader of the alert log is gone");
+                self.reading = None;
+                self.take_in(read?.context("the alert log cannot be read")?);
+            } else if self.known_to < self.durable_to {
+                let (dir, from, to) = (self.journal_dir.clone(), self.known_to + 1, self.durable_to);
+                self.reading = Some(tokio::task::spawn_blocking(move || log::scan(&dir, from, to)));
+            } else if let Some(outgoing) = self.give_out() {
+                return Ok(outgoing);
+            } else if let Some((first, critical)) = self.queue.first() {
+                let dir = self.journal_dir.clone();
+                let only = critical.then(|| self.queue.critical_alerts());
+                let reader = self.readers[usize::from(critical)].take();
+                self.reading = Some(tokio::task::spawn_blocking(move || log::page(&dir, reader, first, only.as_ref())));
+            } else {
+                self.readers = [None, None];
+                let heard = self.live.recv().await;
+                self.learn(heard)?;
+            }
+        }
+    }
+
+    /// The next hop has taken the change. For a sink that sends no receipts, that is delivery.
+    pub(crate) fn arrived(&mut self, seq: u64) {
+        let Some(alert) = self.under_way.remove(&seq) else { return };
+        self.queue.done(&alert);
+        if self.delivered.receipted {
+            if !self.delivered.holds(seq) {
+                self.unreceipted.insert(seq, Instant::now());
+            }
+        } else {
+            self.delivered.add(seq);
+            self.keep();
+        }
+    }
+
+    /// The next hop has not taken the change: it is to be sent again.
+    pub(crate) fn put_back(&mut self, seq: u64) {
+        if let Some(alert) = self.under_way.remove(&seq) {
+            self.queue.put_back(seq, &alert);
+        }
+    }
+
+    /// Takes a receipt; gives how many changes it was the first to speak of.
+    pub(crate) fn receipt(&mut self, receipt: Receipt) -> u64 {
+        // The first one ever ends the time in which arrival counted as delivery.
+        let whole = !self.delivered.receipted;
+        self.take_receipt(receipt, whole)
+    }
+
+    /// Takes a receipt that is known to be the newest, and so says also what the sink does not have.
+    pub(crate) fn restate(&mut self, receipt: Receipt) -> u64 {
+        self.take_receipt(receipt, true)
+    }
+
+    fn take_receipt(&mut self, receipt: Receipt, whole: bool) -> u64 {
+        let last = self.last_seq();
+        let reaches = receipt.also.last().copied().unwrap_or(0).max(receipt.up_to);
+        if reaches > last {
+            tracing::error!(
+                sink = self.sink,
+                "passed over a receipt for change {reaches}: the last one here is {last}. The sink knows this gateway \
+                 by an older journal and has to forget it"
+            );
+            return 0;
+        }
+        let before = self.delivered.count();
+        if whole {
+            self.delivered = Delivered { up_to: receipt.up_to, also: receipt.also, receipted: true };
+        } else {
+            self.delivered.also.extend(receipt.also);
+            self.delivered.up_to = self.delivered.up_to.max(receipt.up_to);
+        }
+        self.delivered.compact();
+        for since in self.unreceipted.extract_if(.., |seq, _| self.delivered.holds(*seq)).map(|(_, since)| since) {
+            self.receipted = self.receipted.max(Some(since));
+        }
+        self.keep();
+        self.delivered.count().saturating_sub(before)
+    }
+
+    /// How many changes are with the next hop without a receipt.
+    pub(crate) fn unreceipted(&self) -> usize {
+        self.unreceipted.len()
+    }
+
+    /// A change without a receipt, while one that arrived more than `by` later has its own.
+    pub(crate) fn passed_over(&self, by: Duration) -> Option<u64> {
+        let (seq, since) = self.unreceipted.iter().min_by_key(|(_, since)| **since)?;
+        (self.receipted? > *since + by).then_some(*seq)
+    }
+
+    fn keep(&self) {
+        self.index.set_delivery(&self.sink, &self.delivered);
+    }
+
+    /// Takes in what has been announced.
+    fn hear(&mut self) -> anyhow::Result<()> {
+        loop {
+            let heard = match self.live.try_recv() {
+                Ok(change) => Ok(change),
+                Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+                Err(TryRecvError::Closed) => Err(RecvError::Closed),
+                Err(TryRecvError::Empty) => return Ok(()),
+            };
+            self.learn(heard)?;
+        }
+    }
+
+    fn learn(&mut self, heard: Result<Arc<AlertChange>, RecvError>) -> anyhow::Result<()> {
+        match heard {
+            Ok(change) => {
+                let seq = change.seq;
+                self.durable_to = self.durable_to.max(seq);
+                // Another number is known already, or what lies before it has to be read first.
+                if seq == self.known_to + 1
+                    && self.enqueue(seq, &change.alert.id, log::is_critical(&change))
+                    && self.bodies.len() < 2 * PAGE
+                {
+                    self.bodies.insert(seq, Some(change));
+                }
+            }
+            // The number of the next one shows what was missed, and the log has it.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return Err(Stopped.into()),
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, read: Read) {
+        for (seq, alert, critical) in read.headers {
+            if seq <= self.known_to {
+                continue;
+            }
+            // Numbers have no gaps: what is missing before one that is there is damaged.
+            while self.known_to + 1 < seq {
+                let lost = self.known_to + 1;
+                if self.enqueue(lost, &AlertId::from(""), false) {
+                    tracing::error!(sink = self.sink, seq = lost, "the alert log has lost a change");
+                    self.bodies.insert(lost, None);
+                }
+            }
+            self.enqueue(seq, &alert, critical);
+        }
+        for change in read.bodies {
+            if self.queue.holds(change.seq, &change.alert.id) {
+                self.bodies.insert(change.seq, Some(Arc::new(change)));
+            }
+        }
+        if let Some(wanted) = read.wanted {
+            self.bodies.entry(wanted).or_insert(None);
+        }
+        if let Some((critical, reader)) = read.reader {
+            self.readers[usize::from(critical)] = Some(reader);
+        }
+        if read.scanned_to == Some(self.durable_to) {
+            // What is damaged at the log's end shows as a gap when the next change comes.
+            self.durable_to = self.known_to;
+        }
+    }
+
+    /// Takes note of a change; whether it waits.
+    fn enqueue(&mut self, seq: u64, alert: &AlertId, critical: bool) -> bool {
+        self.known_to = seq;
+        let waits = !self.delivered.holds(seq);
+        if waits {
+            self.queue.push(seq, alert, critical);
+        }
+        waits
+    }
+
+    fn give_out(&mut self) -> Option<Outgoing> {
+        loop {
+            let (seq, _) = self.queue.first()?;
+            let delivered = self.delivered.holds(seq);
+            let body = self.bodies.remove(&seq);
+            if body.is_none() && !delivered {
+                return None;
+            }
+            let (seq, alert) = self.queue.take()?;
+            match body {
+                Some(change) if !delivered => {
+                    self.under_way.insert(seq, alert);
+                    return Some(Outgoing { seq, change });
+                }
+                // A receipt came while it waited.
+                _ => self.queue.done(&alert),
+            }
+        }
+    }
+}
+
+impl Delivered {
+    /// Whether the change with this number has been delivered.
+    pub(crate) fn holds(&self, seq: u64) -> bool {
+        seq <= self.up_to || self.also.contains(&seq)
+    }
+
+    /// How many have been.
+    pub(crate) fn count(&self) -> u64 {
+        self.up_to + self.also.len() as u64
+    }
+
+    fn add(&mut self, seq: u64) {
+        self.also.insert(seq);
+        self.compact();
+    }
+
+    /// Draws together what has no gap.
+    fn compact(&mut self) {
+        self.also = self.also.split_off(&(self.up_to + 1));
+        while self.also.remove(&(self.up_to + 1)) {
+            self.up_to += 1;
+        }
+    }
+}
