@@ -152,19 +152,22 @@ impl Upstream {
 /// Takes an event; gives the receipt to answer with.
 fn take(seen: &mut Seen, event: Value) -> Option<Value> {
     let kind = event["type"].as_str().unwrap_or_default();
+    let answers = event["id"].as_str()?.to_owned();
     if kind.starts_with("cn.ninewatch.alert.") {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
         seen.taken.insert(sequence);
-        seen.events.push((event["id"].as_str()?.to_owned(), sequence, event));
+        seen.events.push((answers.clone(), sequence, event));
     } else if kind == "cn.ninewatch.action.refused" {
         seen.refused.push(event);
         return None;
     } else if kind != "cn.ninewatch.online" {
         return None;
     }
+    let mut receipt = seen.receipt();
+    receipt["answers"] = answers.into();
     Some(json!({
         "specversion": "1.0", "type": "cn.ninewatch.receipt", "source": "/city",
-        "id": format!("receipt-{}", seen.events.len()), "data": seen.receipt(),
+        "id": format!("receipt-{}", seen.events.len()), "data": receipt,
     }))
 }
 

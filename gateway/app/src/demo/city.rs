@@ -194,3 +194,22 @@ impl Desk {
 fn mqtt(error: MqttError) -> anyhow::Error {
     anyhow!("MQTT: {error:?}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_tells_what_is_stored_and_counts_what_comes_again() {
+        let city = City::start().await.unwrap();
+        let change = |n: u64| json!({"id": format!("a.{n}"), "type": "cn.ninewatch.alert.raised", "sequence": format!("{n:020}")});
+        for n in [1, 2, 4, 2] {
+            assert_eq!(city.desk.file(change(n).to_string().as_bytes()).unwrap(), Some(format!("a.{n}")));
+        }
+        assert_eq!(city.taken(), Taken { changes: 3, repeated: 1 });
+        let receipt: serde_json::Value = serde_json::from_str(&city.desk.receipt("a.2")).unwrap();
+        assert_eq!(receipt["data"], json!({"up_to": 2, "also": [4], "answers": "a.2"}));
+        let offline = json!({"id": "o", "type": "cn.ninewatch.offline"}).to_string();
+        assert_eq!(city.desk.file(offline.as_bytes()).unwrap(), None, "it wants no receipt");
+    }
+}

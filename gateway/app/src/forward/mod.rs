@@ -4,6 +4,8 @@
 //! upstream still lacks is the [`outbox`]'s to know, one connection is a [`session`].
 
 mod cloudevent;
+mod line;
+mod log;
 pub(crate) mod outbox;
 mod queue;
 mod session;
@@ -81,9 +83,11 @@ struct Patience {
     first_answer: Duration,
     /// A receipt that does not say what it answers counts as the answer when no other follows it.
     quiet: Duration,
+    /// For a receipt, while many changes wait for one.
+    receipt: Duration,
     /// While nobody reads the alerts at the upstream's server.
     nobody_reads: Duration,
-    /// For the receipt of a change while later ones get theirs.
+    /// For the receipt of a change, from the sending of another that has its own.
     passed_over: Duration,
 }
 
@@ -93,6 +97,7 @@ impl Default for Patience {
             answer: Duration::from_secs(10),
             first_answer: Duration::from_secs(2),
             quiet: Duration::from_millis(500),
+            receipt: Duration::from_secs(2),
             nobody_reads: Duration::from_secs(30),
             passed_over: Duration::from_secs(60),
         }

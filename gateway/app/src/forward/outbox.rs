@@ -4,21 +4,21 @@
 //! stands in the index. A sink takes what [`JournalOutbox::next`] gives, and says what became of it.
 
 use anyhow::Context;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::task::JoinHandle;
 
-use ninewatch_core::alert::{AlertChange, AlertId, Severity};
+use ninewatch_core::alert::{AlertChange, AlertId};
 
 use super::cloudevent::Receipt;
+use super::log::{self, PAGE, Read, Reader};
 use super::queue::Queue;
 use crate::engine::{Engine, Stopped};
 use crate::index::{Delivered, Index};
-use crate::journal;
 
 /// A change to send.
 #[derive(Debug, Clone)]
@@ -27,9 +27,6 @@ pub(crate) struct Outgoing {
     /// `None` where the log's record of it is damaged.
     pub(crate) change: Option<Arc<AlertChange>>,
 }
-
-/// Changes read from the log at once, and about as many as are held in memory.
-const PAGE: usize = 256;
 
 /// What one sink has still to be given, out of the journal.
 pub(crate) struct JournalOutbox {
@@ -40,6 +37,8 @@ pub(crate) struct JournalOutbox {
     delivered: Delivered,
     /// Given out, and the next hop has it, but no receipt came yet: since when.
     unreceipted: BTreeMap<u64, Instant>,
+    /// Of those that got their receipt, since when the newest had been with the next hop.
+    receipted: Option<Instant>,
     /// Given out, and nothing is known of it.
     under_way: HashMap<u64, AlertId>,
     queue: Queue,
@@ -54,26 +53,6 @@ pub(crate) struct JournalOutbox {
     readers: [Option<Reader>; 2],
     /// The log is being read on another thread.
     reading: Option<JoinHandle<io::Result<Read>>>,
-}
-
-/// The log from some change on.
-struct Reader {
-    at: u64,
-    changes: Box<dyn Iterator<Item = AlertChange> + Send>,
-}
-
-/// What was read from the log.
-#[derive(Default)]
-struct Read {
-    /// New changes: number, alert, whether it is critical.
-    headers: Vec<(u64, AlertId, bool)>,
-    bodies: Vec<AlertChange>,
-    /// How far the log was read for headers.
-    scanned_to: Option<u64>,
-    /// The change whose body was wanted; if it is not among them, the log has lost it.
-    wanted: Option<u64>,
-    /// Whether only critical alerts were read, and by which reader.
-    reader: Option<(bool, Reader)>,
 }
 
 impl JournalOutbox {
@@ -93,6 +72,7 @@ impl JournalOutbox {
             index,
             delivered,
             unreceipted: BTreeMap::new(),
+            receipted: None,
             under_way: HashMap::new(),
             queue: Queue::default(),
             bodies: BTreeMap::new(),
@@ -125,6 +105,7 @@ impl JournalOutbox {
         self.bodies.clear();
         self.under_way.clear();
         self.unreceipted.clear();
+        self.receipted = None;
         self.readers = [None, None];
         self.reading = None;
     }
@@ -143,14 +124,14 @@ impl JournalOutbox {
                 self.take_in(read?.context("the alert log cannot be read")?);
             } else if self.known_to < self.durable_to {
                 let (dir, from, to) = (self.journal_dir.clone(), self.known_to + 1, self.durable_to);
-                self.reading = Some(tokio::task::spawn_blocking(move || scan(&dir, from, to)));
+                self.reading = Some(tokio::task::spawn_blocking(move || log::scan(&dir, from, to)));
             } else if let Some(outgoing) = self.give_out() {
                 return Ok(outgoing);
             } else if let Some((first, critical)) = self.queue.first() {
                 let dir = self.journal_dir.clone();
                 let only = critical.then(|| self.queue.critical_alerts());
                 let reader = self.readers[usize::from(critical)].take();
-                self.reading = Some(tokio::task::spawn_blocking(move || page(&dir, reader, first, only.as_ref())));
+                self.reading = Some(tokio::task::spawn_blocking(move || log::page(&dir, reader, first, only.as_ref())));
             } else {
                 self.readers = [None, None];
                 let heard = self.live.recv().await;
@@ -211,15 +192,22 @@ impl JournalOutbox {
             self.delivered.up_to = self.delivered.up_to.max(receipt.up_to);
         }
         self.delivered.compact();
-        let delivered = &self.delivered;
-        self.unreceipted.retain(|seq, _| !delivered.holds(*seq));
+        for since in self.unreceipted.extract_if(.., |seq, _| self.delivered.holds(*seq)).map(|(_, since)| since) {
+            self.receipted = self.receipted.max(Some(since));
+        }
         self.keep();
         self.delivered.count().saturating_sub(before)
     }
 
-    /// Since when a change has been with the next hop without a receipt, longest first.
-    pub(crate) fn oldest_unreceipted(&self) -> Option<(u64, Instant)> {
-        self.unreceipted.iter().min_by_key(|(_, since)| **since).map(|(seq, since)| (*seq, *since))
+    /// How many changes are with the next hop without a receipt.
+    pub(crate) fn unreceipted(&self) -> usize {
+        self.unreceipted.len()
+    }
+
+    /// A change without a receipt, while one that arrived more than `by` later has its own.
+    pub(crate) fn passed_over(&self, by: Duration) -> Option<u64> {
+        let (seq, since) = self.unreceipted.iter().min_by_key(|(_, since)| **since)?;
+        (self.receipted? > *since + by).then_some(*seq)
     }
 
     fn keep(&self) {
@@ -245,15 +233,15 @@ impl JournalOutbox {
                 let seq = change.seq;
                 self.durable_to = self.durable_to.max(seq);
                 // Another number is known already, or what lies before it has to be read first.
-                if seq == self.known_to + 1 {
-                    self.enqueue(seq, &change.alert.id, is_critical(&change));
-                    if self.bodies.len() < 2 * PAGE {
-                        self.bodies.insert(seq, Some(change));
-                    }
+                if seq == self.known_to + 1
+                    && self.enqueue(seq, &change.alert.id, log::is_critical(&change))
+                    && self.bodies.len() < 2 * PAGE
+                {
+                    self.bodies.insert(seq, Some(change));
                 }
             }
-            // The log has what was missed here.
-            Err(RecvError::Lagged(_)) => self.durable_to = self.durable_to.max(self.index.last_seq()),
+            // The number of the next one shows what was missed, and the log has it.
+            Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return Err(Stopped.into()),
         }
         Ok(())
@@ -267,9 +255,10 @@ impl JournalOutbox {
             // Numbers have no gaps: what is missing before one that is there is damaged.
             while self.known_to + 1 < seq {
                 let lost = self.known_to + 1;
-                tracing::error!(sink = self.sink, seq = lost, "the alert log has lost a change");
-                self.enqueue(lost, &AlertId::from(""), false);
-                self.bodies.insert(lost, None);
+                if self.enqueue(lost, &AlertId::from(""), false) {
+                    tracing::error!(sink = self.sink, seq = lost, "the alert log has lost a change");
+                    self.bodies.insert(lost, None);
+                }
             }
             self.enqueue(seq, &alert, critical);
         }
@@ -290,11 +279,14 @@ impl JournalOutbox {
         }
     }
 
-    fn enqueue(&mut self, seq: u64, alert: &AlertId, critical: bool) {
+    /// Takes note of a change; whether it waits.
+    fn enqueue(&mut self, seq: u64, alert: &AlertId, critical: bool) -> bool {
         self.known_to = seq;
-        if !self.delivered.holds(seq) {
+        let waits = !self.delivered.holds(seq);
+        if waits {
             self.queue.push(seq, alert, critical);
         }
+        waits
     }
 
     fn give_out(&mut self) -> Option<Outgoing> {
@@ -315,52 +307,6 @@ impl JournalOutbox {
                 _ => self.queue.done(&alert),
             }
         }
-    }
-}
-
-fn is_critical(change: &AlertChange) -> bool {
-    change.alert.severity == Severity::Critical
-}
-
-/// Reads who waits from `from` to `to`, and the first bodies. Not beyond `to`: the writer may have
-/// written what is not synced yet.
-fn scan(journal_dir: &Path, from: u64, to: u64) -> io::Result<Read> {
-    let mut read = Read { scanned_to: Some(to), ..Read::default() };
-    // Damage was told when the journal was opened; here it shows as a gap.
-    for change in journal::read_alerts(journal_dir, from)?.flatten().take_while(|change| change.seq <= to) {
-        read.headers.push((change.seq, change.alert.id.clone(), is_critical(&change)));
-        if read.bodies.len() < PAGE {
-            read.bodies.push(change);
-        }
-    }
-    Ok(read)
-}
-
-/// Reads the bodies from `wanted` on: of all alerts, or only of some. Goes on with a reader that is
-/// there, unless it is past `wanted`, or at the end of the log as it was when it was opened.
-fn page(journal_dir: &Path, reader: Option<Reader>, wanted: u64, only: Option<&HashSet<AlertId>>) -> io::Result<Read> {
-    let going_on =
-        reader.filter(|reader| reader.at <= wanted).and_then(|mut reader| Some((reader.next(wanted)?, reader)));
-    let (first, mut reader) = match going_on {
-        Some((first, reader)) => (Some(first), reader),
-        None => {
-            let changes = Box::new(journal::read_alerts(journal_dir, wanted)?.flatten());
-            let mut reader = Reader { at: wanted, changes };
-            (reader.next(wanted), reader)
-        }
-    };
-    let changes = first.into_iter().chain(std::iter::from_fn(|| reader.next(wanted)));
-    let wants = |change: &AlertChange| only.is_none_or(|alerts| alerts.contains(&change.alert.id));
-    let bodies = changes.filter(wants).take(PAGE).collect();
-    Ok(Read { bodies, wanted: Some(wanted), reader: Some((only.is_some(), reader)), ..Read::default() })
-}
-
-impl Reader {
-    /// The next change that is not before `from`.
-    fn next(&mut self, from: u64) -> Option<AlertChange> {
-        let change = self.changes.find(|change| change.seq >= from)?;
-        self.at = change.seq + 1;
-        Some(change)
     }
 }
 

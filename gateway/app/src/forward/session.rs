@@ -1,39 +1,34 @@
 //! One connection to an upstream, from its CONNECT to its loss.
 //!
-//! Three loops side by side: [`Session::drive`] moves packets, [`Session::listen`] takes what the
+//! Three loops side by side: [`line::drive`] moves packets, [`Session::listen`] takes what the
 //! upstream sends, [`Session::forward`] sends what it lacks.
 
 use anyhow::{Context, anyhow, bail};
+use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Filter, LastWill, LastWillProperties, Packet, PubAckReason, Publish, PublishProperties, RetainForwardRule,
-    SubAck, SubscribeReasonCode,
+    Filter, LastWill, LastWillProperties, PubAckReason, Publish, RetainForwardRule, SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
-use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use ninewatch_core::alert::StaffAction;
 
 use super::cloudevent::{self, CONTENT_TYPE, Incoming, Receipt};
+use super::line::{self, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
 use super::outbox::{JournalOutbox, Outgoing};
 use super::{Patience, UpstreamStatus};
 use crate::config::MqttServer;
 use crate::engine::{Engine, Stopped};
-use crate::mqtt_client::{Access, CONNECT_TIMEOUT, KEEP_ALIVE, polled};
+use crate::mqtt_client::{Access, CONNECT_TIMEOUT};
 
-/// Changes that may be on their way to the server unacknowledged.
-const IN_FLIGHT: u16 = 32;
-/// Events from the upstream that may be with us unacknowledged (MQTT 5's Receive Maximum).
-const RECEIVE_MAXIMUM: u16 = 32;
-/// What can wait to be written at one time: changes; a refusal and an acknowledgement for each
-/// event from the upstream; SUBSCRIBE and `online`.
-const REQUESTS: usize = (IN_FLIGHT + 2 * RECEIVE_MAXIMUM + 2) as usize;
 /// The longest packet taken: a receipt that names 100,000 numbers.
 const MAX_PACKET_BYTES: u32 = 1 << 20;
+/// Changes that may be with the upstream's server without a receipt while all goes well. Half of what
+/// mosquitto queues for a client before it drops.
+const UNRECEIPTED: usize = 500;
 /// How long the server keeps staff actions for a gateway that is away: a long holiday's outage.
 const SESSION_EXPIRY_SECS: u32 = 7 * 24 * 3600;
 /// More than a PUBLISH of ours needs besides topic and payload.
@@ -50,28 +45,6 @@ pub(super) struct Session {
     actions: String,
     engine: Engine,
     status: Arc<UpstreamStatus>,
-}
-
-/// What [`Session::forward`] has to hear about.
-enum Heard {
-    Connected(ConnAck),
-    Subscribed(SubAck),
-    /// The server took a change, or gave it to nobody, or refused it.
-    Acknowledged(u64, PubAckReason),
-    Receipt(Receipt),
-}
-
-/// What a PUBLISH of ours is about.
-enum Sent {
-    Change(u64),
-    Status,
-}
-
-/// The sending half, with what went out in the order in which it did: rumqttc tells the packet id of
-/// a publish only when it is written.
-struct Publisher {
-    client: AsyncClient,
-    order: Mutex<VecDeque<Sent>>,
 }
 
 impl Session {
@@ -100,12 +73,11 @@ impl Session {
     pub(super) async fn run(&self, outbox: &mut JournalOutbox) -> anyhow::Result<()> {
         let unique = getrandom::u64().map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;
         let online = format!("online-{unique:016x}");
-        let (client, mut events) = AsyncClient::new(self.options(&online)?, REQUESTS);
-        let publisher = Publisher { client, order: Mutex::default() };
+        let (publisher, events) = line::open(self.options(&online)?);
         let (hear, mut heard) = mpsc::channel(usize::from(IN_FLIGHT));
         let (deliver, mut delivered) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
         let ended = tokio::select! {
-            ended = self.drive(&mut events, &publisher, &hear, &deliver) => ended,
+            ended = line::drive(events, &publisher, &self.status, &hear, &deliver) => ended,
             ended = self.listen(&mut delivered, &publisher, &hear) => ended,
             ended = self.forward(outbox, &mut heard, &publisher, &online) => ended,
         };
@@ -145,47 +117,6 @@ impl Session {
         Ok(options)
     }
 
-    /// Moves packets and sorts what comes.
-    async fn drive(
-        &self,
-        events: &mut EventLoop,
-        publisher: &Publisher,
-        hear: &mpsc::Sender<Heard>,
-        deliver: &mpsc::Sender<Publish>,
-    ) -> anyhow::Result<()> {
-        let mut unacknowledged: HashMap<u16, Sent> = HashMap::new();
-        loop {
-            let event = polled(events.options.keep_alive(), events.poll()).await?;
-            let heard = match event {
-                Event::Outgoing(rumqttc::Outgoing::Publish(id)) => {
-                    if let Some(sent) = publisher.written() {
-                        self.status.sent.fetch_add(u64::from(matches!(sent, Sent::Change(_))), Relaxed);
-                        unacknowledged.insert(id, sent);
-                    }
-                    continue;
-                }
-                Event::Incoming(Packet::PubAck(ack)) => match unacknowledged.remove(&ack.pkid) {
-                    Some(Sent::Change(seq)) => Heard::Acknowledged(seq, ack.reason),
-                    Some(Sent::Status) | None => continue,
-                },
-                Event::Incoming(Packet::Publish(publish)) => {
-                    deliver.send(publish).await?;
-                    continue;
-                }
-                Event::Incoming(Packet::ConnAck(ack)) => {
-                    // rumqttc takes a server's "no keep-alive" as "ping without a pause".
-                    if events.options.keep_alive().is_zero() {
-                        events.options.set_keep_alive(KEEP_ALIVE);
-                    }
-                    Heard::Connected(ack)
-                }
-                Event::Incoming(Packet::SubAck(ack)) => Heard::Subscribed(ack),
-                _ => continue,
-            };
-            hear.send(heard).await?;
-        }
-    }
-
     /// Takes receipts and staff actions, in order. Each is acknowledged when it is dealt with.
     async fn listen(
         &self,
@@ -203,7 +134,7 @@ impl Session {
                     tracing::warn!(upstream = self.server.name, "passed over an event on {}: {what}", self.actions);
                 }
             }
-            publisher.client.try_ack(&publish)?;
+            publisher.acknowledge(&publish)?;
         }
         Ok(())
     }
@@ -246,7 +177,12 @@ impl Session {
                     Heard::Acknowledged(seq, reason) => {
                         in_flight -= 1;
                         match reason {
-                            PubAckReason::Success => outbox.arrived(seq),
+                            PubAckReason::Success => {
+                                outbox.arrived(seq);
+                                if outbox.unreceipted() >= UNRECEIPTED {
+                                    paused_until = Some(Instant::now() + self.patience.receipt);
+                                }
+                            }
                             PubAckReason::NoMatchingSubscribers => {
                                 self.status.link.complain(&format!("nobody there reads {}", self.alerts));
                                 outbox.put_back(seq);
@@ -257,7 +193,11 @@ impl Session {
                     }
                     Heard::Receipt(receipt) => {
                         self.count(outbox.receipt(receipt));
-                        self.ensure_none_passed_over(outbox)?;
+                        // Its server took it and the upstream never got it, as when a queue was full:
+                        // the answer to the next `online` says so.
+                        if let Some(seq) = outbox.passed_over(self.patience.passed_over) {
+                            bail!("receipts pass over change {seq}; connecting anew to ask");
+                        }
                         // Somebody does read.
                         paused_until = None;
                     }
@@ -289,7 +229,7 @@ impl Session {
         // What the server may have retained there is an old receipt or an old action.
         let mut filter = Filter::new(self.actions.as_str(), QoS::AtLeastOnce);
         filter.retain_forward_rule = RetainForwardRule::Never;
-        publisher.client.try_subscribe_many([filter])?;
+        publisher.subscribe(filter)?;
         loop {
             let news = timeout(CONNECT_TIMEOUT, heard.recv()).await.context("SUBSCRIBE is not answered")?;
             match news.context("there is no connection")? {
@@ -320,7 +260,8 @@ impl Session {
         online: &str,
     ) -> anyhow::Result<Option<Receipt>> {
         let patience = if outbox.is_receipted() { self.patience.answer } else { self.patience.first_answer };
-        let mut deadline = Instant::now() + patience;
+        let latest = Instant::now() + patience;
+        let mut deadline = latest;
         let mut newest = None;
         loop {
             let Ok(news) = timeout_at(deadline, heard.recv()).await else { return Ok(newest) };
@@ -331,43 +272,14 @@ impl Session {
                 Some(_) => self.count(outbox.receipt(receipt)),
                 None => {
                     newest = Some(receipt);
-                    deadline = deadline.min(Instant::now() + self.patience.quiet);
+                    deadline = latest.min(Instant::now() + self.patience.quiet);
                 }
             }
         }
     }
 
-    /// A change that the upstream's server took and later receipts do not know got lost between the
-    /// two: the answer to the next `online` says so, and it is sent again.
-    fn ensure_none_passed_over(&self, outbox: &JournalOutbox) -> anyhow::Result<()> {
-        match outbox.oldest_unreceipted() {
-            Some((seq, since)) if since.elapsed() > self.patience.passed_over => {
-                bail!("receipts pass over change {seq}; connecting anew to ask")
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn count(&self, receipted: u64) {
         self.status.receipted.fetch_add(receipted, Relaxed);
-    }
-}
-
-impl Publisher {
-    fn publish(&self, topic: &str, event: Vec<u8>, retain: bool, sent: Sent) -> anyhow::Result<()> {
-        let properties = PublishProperties {
-            payload_format_indicator: Some(1),
-            content_type: Some(CONTENT_TYPE.to_owned()),
-            ..PublishProperties::default()
-        };
-        self.client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, event, properties)?;
-        self.order.lock().map_err(|_| anyhow!("the order is lost"))?.push_back(sent);
-        Ok(())
-    }
-
-    /// What the publish that was just written is about.
-    fn written(&self) -> Option<Sent> {
-        self.order.lock().ok()?.pop_front()
     }
 }
 

@@ -9,10 +9,12 @@
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, bail};
-use rumqttc::{AsyncClient, ConnAck, Event, Packet, Publish, QoS, SubAck, SubscribeFilter, SubscribeReasonCode};
+use anyhow::bail;
+use rumqttc::{
+    AsyncClient, ConnAck, Event, EventLoop, Packet, PubAck, Publish, QoS, StateError, SubAck, SubscribeFilter,
+    SubscribeReasonCode,
+};
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use tokio::sync::mpsc;
@@ -102,58 +104,54 @@ impl Door {
     async fn connection(&self) -> anyhow::Result<()> {
         let mut options = Access::read(&self.server)?.v4(&self.client_id);
         options.set_clean_session(false).set_manual_acks(true).set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
-        let (client, mut events) = AsyncClient::new(options, 2 * WINDOW);
+        let (client, mut events) = AsyncClient::new(options, 1);
         events.set_network_options(network_options());
         let (ack_to, mut acked) = mpsc::unbounded_channel();
         let mut unacked = 0;
         loop {
-            let event = {
-                let mut poll = pin!(polled(KEEP_ALIVE, events.poll()));
-                loop {
-                    tokio::select! {
-                        biased;
-                        Some(Acked { token, .. }) = acked.recv() => {
-                            unacked -= 1;
-                            acknowledge(&client, token)?;
-                        }
-                        event = &mut poll, if unacked < WINDOW => break event?,
-                    }
+            // A poll that is left for an acknowledgement loses nothing: it has only been reading.
+            let event = tokio::select! {
+                biased;
+                Some(first) = acked.recv() => {
+                    unacked -= polled(KEEP_ALIVE, acknowledge(&mut events, first, &mut acked)).await?;
+                    continue;
                 }
+                event = polled(KEEP_ALIVE, events.poll()), if unacked < WINDOW => event?,
             };
             let mut batch = Vec::new();
             // What came with it is taken along.
             for event in std::iter::once(event).chain(std::mem::take(&mut events.state.events)) {
                 match event {
-                    Event::Incoming(Packet::Publish(publish)) => batch.extend(self.inbound(publish, &client, &ack_to)?),
+                    Event::Incoming(Packet::Publish(publish)) => {
+                        unacked += usize::from(publish.qos != QoS::AtMostOnce);
+                        batch.extend(self.inbound(publish, &ack_to));
+                    }
                     Event::Incoming(Packet::ConnAck(ack)) => self.connected(&ack, &client)?,
                     Event::Incoming(Packet::SubAck(ack)) => self.subscribed(&ack),
                     _ => {}
                 }
             }
-            unacked += batch.iter().filter(|inbound| inbound.ack.is_some()).count();
             if !batch.is_empty() && self.engine.submit(batch).await.is_err() {
                 return Ok(());
             }
         }
     }
 
-    fn inbound(
-        &self,
-        publish: Publish,
-        client: &AsyncClient,
-        ack_to: &mpsc::UnboundedSender<Acked>,
-    ) -> anyhow::Result<Option<Inbound>> {
+    /// What the engine gets of a message.
+    fn inbound(&self, publish: Publish, ack_to: &mpsc::UnboundedSender<Acked>) -> Option<Inbound> {
+        let ack = (publish.qos != QoS::AtMostOnce).then(|| Ack { to: ack_to.clone(), token: publish.pkid.into() });
         if publish.payload.len() > LARGEST_PAYLOAD {
             if self.status.oversize.fetch_add(1, Relaxed) == 0 {
                 let (name, topic, bytes) = (&self.server.name, &publish.topic, publish.payload.len());
                 tracing::warn!("broker `{name}`: passed over {bytes} bytes on {topic}; subscribe to sensors only");
             }
-            client.try_ack(&publish)?;
-            return Ok(None);
+            if let Some(ack) = ack {
+                let _ = ack.to.send(Acked { token: ack.token, rejected: true });
+            }
+            return None;
         }
         self.status.messages.fetch_add(1, Relaxed);
-        let ack = (publish.qos != QoS::AtMostOnce).then(|| Ack { to: ack_to.clone(), token: publish.pkid.into() });
-        Ok(Some(Inbound {
+        Some(Inbound {
             door: self.name.clone(),
             device: None,
             topic: publish.topic,
@@ -161,7 +159,7 @@ impl Door {
             // What the broker had retained may have come before, too.
             redelivered: publish.dup || publish.retain,
             ack,
-        }))
+        })
     }
 
     fn connected(&self, ack: &ConnAck, client: &AsyncClient) -> anyhow::Result<()> {
@@ -186,9 +184,22 @@ impl Door {
     }
 }
 
-/// Sends the PUBACK for the publish with this packet id.
-fn acknowledge(client: &AsyncClient, token: u64) -> anyhow::Result<()> {
-    let mut publish = Publish::new("", QoS::AtLeastOnce, []);
-    publish.pkid = u16::try_from(token).context("no packet id")?;
-    Ok(client.try_ack(&publish)?)
+/// Writes the PUBACK for `first` and for what else is durable by now, all at once; gives how many.
+/// rumqttc's own way, a request for each, reads up to ten messages for each one that it writes.
+async fn acknowledge(
+    events: &mut EventLoop,
+    first: Acked,
+    acked: &mut mpsc::UnboundedReceiver<Acked>,
+) -> Result<usize, StateError> {
+    let network = events.network.as_mut().ok_or(StateError::ConnectionAborted)?;
+    let mut written = 0;
+    let mut next = Some(first);
+    while let Some(Acked { token, .. }) = next {
+        // Tokens are packet ids.
+        network.write(Packet::PubAck(PubAck::new(u16::try_from(token).unwrap_or_default()))).await?;
+        written += 1;
+        next = acked.try_recv().ok();
+    }
+    network.flush().await?;
+    Ok(written)
 }

@@ -59,12 +59,18 @@ pub(crate) struct Damage {
     pub(crate) segment: PathBuf,
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
+    /// The file could not be read at all: nothing is known of what it holds.
+    pub(crate) whole_file: bool,
     why: String,
 }
 
 impl Damage {
     pub(super) fn unreadable(segment: &Path, error: &io::Error) -> Self {
-        Self { segment: segment.to_owned(), offset: 0, bytes: 0, why: error.to_string() }
+        Self { segment: segment.to_owned(), offset: 0, bytes: 0, whole_file: true, why: error.to_string() }
+    }
+
+    pub(super) fn unknown_record(segment: &Path, error: &serde_json::Error) -> Self {
+        Self { segment: segment.to_owned(), offset: 0, bytes: 0, whole_file: false, why: error.to_string() }
     }
 }
 
@@ -135,6 +141,7 @@ impl Frames {
                 segment: self.path.clone(),
                 offset: self.good as u64,
                 bytes: (to - self.good) as u64,
+                whole_file: false,
                 why: "no readable record".to_owned(),
             });
         }

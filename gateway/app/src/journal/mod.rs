@@ -218,7 +218,7 @@ pub(crate) fn read_alerts(
             if let Some(Ok(open)) = &mut frames {
                 if let Some(frame) = open.next() {
                     let change = serde_json::from_slice::<AlertChange>(frame.body);
-                    return Some(change.map_err(|error| Damage::unreadable(&segment.path, &error.into())));
+                    return Some(change.map_err(|error| Damage::unknown_record(&segment.path, &error)));
                 }
                 damage = open.damage().to_vec().into_iter();
             }

@@ -113,7 +113,8 @@ async fn without_telling_what_it_answers_the_last_receipt_counts() {
     let (mut line, _) = upstream.connected().await;
     line.receipt(1, &[], None).await;
     line.receipt(1, &[3], None).await;
-    assert_eq!(line.changes(1).await, [2]);
+    ground.announce([("d", Minor)]);
+    assert_eq!(line.changes(2).await, [2, 4]);
 }
 
 #[tokio::test]
@@ -186,6 +187,24 @@ async fn a_change_that_receipts_pass_over_is_asked_about_and_sent_again() {
     let (mut line, online) = upstream.connected().await;
     line.receipt(0, &[2], Some(&online)).await;
     assert_eq!(line.changes(1).await, [1]);
+}
+
+#[tokio::test]
+async fn no_more_is_sent_than_the_servers_queue_holds_until_receipts_come() {
+    let mut ground = Ground::new();
+    ground.write((0..700).map(|n| (format!("a-{n}"), Minor)));
+    let upstream = Upstream::open().await;
+    let _forwarding = ground.forward(upstream.port);
+    let (mut line, online) = upstream.connected().await;
+    line.receipt(0, &[], Some(&online)).await;
+    let mut came = line.changes(500).await;
+    while let Ok(more) = tokio::time::timeout(Duration::from_millis(200), line.changes(1)).await {
+        came.extend(more);
+    }
+    assert!(came.len() < 500 + 32, "{}", came.len());
+    line.receipt(500, &[], Some("a-499.500")).await;
+    came.extend(line.changes(700 - came.len()).await);
+    assert_eq!(came, (1..=700).collect::<Vec<_>>());
 }
 
 #[tokio::test]

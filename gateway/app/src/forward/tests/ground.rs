@@ -91,6 +91,7 @@ impl Ground {
             answer: LIMIT,
             first_answer: LIMIT,
             quiet: Duration::from_millis(100),
+            receipt: LIMIT,
             nobody_reads: Duration::from_millis(100),
             passed_over: Duration::ZERO,
         };

@@ -96,6 +96,23 @@ async fn a_damaged_record_is_told_as_lost() {
     assert_eq!(given, [(1, true), (2, false), (3, true)]);
 }
 
+#[tokio::test]
+async fn a_log_that_cannot_be_read_now_is_not_told_as_lost() {
+    let mut ground = Ground::new();
+    ground.write([("a", Minor), ("b", Minor)]);
+    let mut outbox = ground.outbox();
+    let segment = ground.journal_dir().join("alerts/00000000000000000001.log");
+    let aside = segment.with_extension("aside");
+    std::fs::rename(&segment, &aside).unwrap();
+    std::fs::create_dir(&segment).unwrap();
+    let error = within(outbox.next()).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("the alert log cannot be read"), "{error:#}");
+    std::fs::remove_dir(&segment).unwrap();
+    std::fs::rename(&aside, &segment).unwrap();
+    outbox.rewind();
+    assert_eq!(give(&mut outbox, 2).await, [1, 2]);
+}
+
 /// Chance that is the same each time: a linear congruential generator with Knuth's factors.
 struct Chance(u64);
 
