@@ -23,20 +23,31 @@ pub struct Mosquitto {
 }
 
 impl Mosquitto {
-    /// Starts one.
+    /// Starts one that saves each change at once: what it acknowledged outlives a kill.
     ///
     /// # Errors
     /// Where it does not come up.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with("persistence true\nautosave_interval 1\nautosave_on_changes true\n")
+    }
+
+    /// Starts one that keeps all in memory: as fast as it goes.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_in_memory() -> anyhow::Result<Self> {
+        Self::start_with("persistence false\n")
+    }
+
+    fn start_with(persistence: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let port = crate::free_port()?;
         let folder = dir.path().display();
         std::fs::write(
             dir.path().join("mosquitto.conf"),
             format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n\
-                 autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nmax_inflight_messages 100\n\
-                 user root\nlog_type error\n"
+                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence_location {folder}/\n{persistence}\
+                 max_queued_messages 0\nmax_inflight_messages 100\nuser root\nlog_type error\n"
             ),
         )?;
         let process = spawn(&dir)?;
