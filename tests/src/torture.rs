@@ -81,22 +81,26 @@ pub async fn torture(kills: u32) -> anyhow::Result<Value> {
 
     let acked = ledger.acked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let recorded = recorded_presses(&data)?;
-    let lost_readings: usize = acked
-        .iter()
-        .map(|(device, times)| times.iter().filter(|at| !recorded.contains(&(device.clone(), **at))).count())
-        .sum();
-    let lost_alerts = acked
-        .iter()
-        .flat_map(|(device, times)| times.iter().map(move |at| (device, at)))
-        .filter(|(device, at)| !upstream.look(|seen| has_alert(seen, device, **at)))
-        .count();
+    let presses = || acked.iter().flat_map(|(device, times)| times.iter().map(move |at| (device, *at)));
+    let mut lost = Vec::new();
+    for (device, at) in presses() {
+        if !recorded.contains(&(device.clone(), at)) {
+            lost.push(format!("the reading of {device} at {at}"));
+        }
+        if !upstream.look(|seen| has_alert(seen, device, at)) {
+            lost.push(format!("the alert for {device} at {at}"));
+        }
+    }
+    for lost in &lost {
+        eprintln!("  lost: {lost}");
+    }
     let doubled = upstream.look(|seen| seen.doubled().len());
     Ok(json!({
         "kills": kills,
-        "acked": acked.values().map(BTreeSet::len).sum::<usize>(),
+        "acked": presses().count(),
         "recorded": recorded.len(),
         "changes": wanted,
-        "lost": lost_readings + lost_alerts,
+        "lost": lost.len(),
         "doubled": doubled,
         "slowest_start_ms": u64::try_from(slowest_start.as_millis())?,
     }))
@@ -117,11 +121,12 @@ async fn wait_for_moment(round: u32, ledger: &Ledger) {
     }
 }
 
-/// Presses and releases until stopped or cut off.
+/// Releases and presses until stopped or cut off. A release comes first, so that each press is one: who
+/// presses what is pressed already changes nothing.
 async fn press(id: String, secret: String, port: std::net::SocketAddr, ledger: Arc<Ledger>, stop: Arc<AtomicBool>) {
     let Ok(mut device) = Device::connect(&id, &secret, port).await else { return };
     while !stop.load(SeqCst) {
-        for pressed in [true, false] {
+        for pressed in [false, true] {
             #[allow(clippy::cast_possible_truncation)]
             let at_ms = (device::now_s() * 1000.0) as i64;
             ledger.out.fetch_add(1, SeqCst);
@@ -157,16 +162,10 @@ fn recorded_presses(data: &str) -> anyhow::Result<BTreeSet<(String, i64)>> {
     Ok(presses)
 }
 
-/// Whether the upstream was told of this press: a change whose evidence holds it.
+/// Whether the upstream was told of this very press.
 fn has_alert(seen: &crate::upstream::Seen, device: &str, at_ms: i64) -> bool {
     seen.events.iter().any(|(_, _, event)| {
         let evidence = &event["data"]["evidence"];
-        evidence["device"] == device
-            && evidence["series"].as_array().is_some_and(|series| {
-                series
-                    .iter()
-                    .flat_map(|one| one["points"].as_array().into_iter().flatten())
-                    .any(|point| point[0].as_i64() == Some(at_ms) && point[1].as_f64() == Some(1.0))
-            })
+        evidence["device"] == device && evidence["at_ms"].as_i64() == Some(at_ms)
     })
 }
