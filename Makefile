@@ -7,11 +7,17 @@ RUNTIME := target/onnxruntime/libonnxruntime.so
 PYTHON := target/py/bin/python
 
 help: ## Say what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(RUNTIME) ## Play a community on the real gateway; ARGS="--exit-after 180s --report demo.json"
 	cargo build --release --locked -p ninewatch
 	target/release/ninewatch demo $(ARGS)
+
+build: $(RUNTIME) ## Build the program for this machine
+	cargo build --release --locked -p ninewatch
+
+install: ## Install what `make build` made (as root; DESTDIR is honoured)
+	sh deploy/install.sh
 
 test: $(RUNTIME) $(PYTHON) ## Format, lints, and every test
 	cargo fmt --all --check
@@ -41,4 +47,4 @@ $(PYTHON):
 	python3 -m venv target/py
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check paho-mqtt==2.1.0
 
-.PHONY: help demo test bench torture models
+.PHONY: help demo build install test bench torture models
