@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use ninewatch_core::detect::model::ModelCard;
 use ninewatch_core::fault::Fault;
-use ninewatch_core::pipeline::{Settings, SourceFile};
+use ninewatch_core::fault::SourceFile;
+use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::Registry;
 
 use crate::config::Config;

@@ -1,6 +1,31 @@
 //! What is wrong in a file that a person wrote: where it is, and how to mend it.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// A file that a person wrote, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// As to be named in messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl SourceFile {
+    /// A fault in it at `key`.
+    pub fn fault(&self, key: &str, problem: impl Into<String>, mend: impl Into<String>) -> Fault {
+        Fault::at_key(&self.name, &self.text, key, problem, mend)
+    }
+
+    /// Reads it as TOML.
+    ///
+    /// # Errors
+    /// What the parser finds, with its line and key.
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Fault> {
+        toml::from_str(&self.text).map_err(|error| Fault::from_toml(&self.name, &self.text, &error))
+    }
+}
 
 /// One fault in `site.toml`, a sensor type, a rule, a model card or the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,18 +12,9 @@ use crate::alert::{ActionError, Alert, AlertBook, AlertChange, AlertSettings, Si
 use crate::decode::{DecodeError, SensorTypes};
 use crate::detect::model::{ModelCard, ScoreError, Scorer};
 use crate::detect::{Detector, DeviceStatus, Placement, Rules};
-use crate::fault::Fault;
+use crate::fault::{Fault, SourceFile};
 use crate::site::Registry;
 use crate::time::{TimeMs, UtcOffset};
-
-/// A file that a person wrote, as it was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// As to be named in messages.
-    pub name: String,
-    /// Its text.
-    pub text: String,
-}
 
 /// All that decisions depend on besides readings. It is journaled, so that a replay needs nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use ninewatch_core::alert::{AlertSettings, ChangeKind, Verb};
 use ninewatch_core::detect::model::ScoreError;
-use ninewatch_core::pipeline::SourceFile;
+use ninewatch_core::fault::SourceFile;
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::UtcOffset;

@@ -6,7 +6,7 @@ use super::sensor_type::{BurstShape, Channel, Field, FieldKind, SensorType, Topi
 use super::units;
 use crate::alert::Text;
 use crate::fault::Fault;
-use crate::pipeline::SourceFile;
+use crate::fault::SourceFile;
 use crate::reading::SensorClass;
 use crate::site::is_id;
 use crate::time::Span;
@@ -66,8 +66,7 @@ enum KindWord {
 /// # Errors
 /// Every fault in it, with its line.
 pub(super) fn read(source: &SourceFile) -> Result<SensorType, Vec<Fault>> {
-    let file: TypeFile =
-        toml::from_str(&source.text).map_err(|error| vec![Fault::from_toml(&source.name, &source.text, &error)])?;
+    let file: TypeFile = source.parse().map_err(|fault| vec![fault])?;
     let mut faults = Faults { source, list: Vec::new() };
     if !is_id(&file.id) {
         faults.at("id", format!("`{}` is not an id", file.id), "use 1 to 64 of A-Z a-z 0-9 . _ -");
@@ -167,7 +166,7 @@ struct Faults<'s> {
 
 impl Faults<'_> {
     fn at(&mut self, key: &str, problem: impl Into<String>, mend: &str) {
-        self.list.push(Fault::at_key(&self.source.name, &self.source.text, key, problem, mend));
+        self.list.push(self.source.fault(key, problem, mend));
     }
 }
 

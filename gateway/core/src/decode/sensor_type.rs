@@ -11,7 +11,7 @@ use super::units::{self, Unit};
 use crate::alert::Text;
 use crate::decode::{DecodeError, file};
 use crate::fault::Fault;
-use crate::pipeline::SourceFile;
+use crate::fault::SourceFile;
 use crate::reading::{Burst, Reading, SensorClass, Value};
 use crate::time::{Span, TimeMs};
 
@@ -153,7 +153,7 @@ impl SensorTypes {
             match file::read(source) {
                 Ok(new) if types.iter().any(|there| there.id == new.id) => {
                     let problem = format!("there is another type `{}`", new.id);
-                    faults.push(Fault::at_key(&source.name, &source.text, "id", problem, "give it an id of its own"));
+                    faults.push(source.fault("id", problem, "give it an id of its own"));
                 }
                 Ok(new) => types.push(new),
                 Err(found) => faults.extend(found),

@@ -7,6 +7,7 @@ mod hours;
 mod memory;
 pub mod model;
 mod reason;
+mod recent;
 mod rule;
 mod rule_file;
 mod skew;

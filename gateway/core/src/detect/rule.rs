@@ -9,7 +9,7 @@ use crate::alert::{Scene, Severity, Text};
 use crate::decode::{SensorType, SensorTypes};
 use crate::detect::model::ModelCard;
 use crate::fault::Fault;
-use crate::pipeline::SourceFile;
+use crate::fault::SourceFile;
 use crate::reading::SensorClass;
 use crate::site::{Device, PersonCategory, Place, PlaceKind};
 
@@ -115,7 +115,7 @@ impl Rules {
                 match read {
                     Ok(new) if rules.iter().any(|there| there.id == new.id) => {
                         let problem = format!("there is another rule `{}`", new.id);
-                        faults.push(Fault::at_key(&source.name, &source.text, "rule", problem, "give it another id"));
+                        faults.push(source.fault("rule", problem, "give it another id"));
                     }
                     Ok(new) => rules.push(Arc::new(new)),
                     Err(found) => faults.extend(found),

@@ -10,7 +10,7 @@ use crate::alert::{Scene, Severity, Text};
 use crate::decode::{Field, FieldKind, SensorTypes};
 use crate::detect::model::ModelCard;
 use crate::fault::Fault;
-use crate::pipeline::SourceFile;
+use crate::fault::SourceFile;
 use crate::reading::SensorClass;
 use crate::site::{PersonCategory, PlaceKind, is_id};
 use crate::time::Span;
@@ -153,9 +153,9 @@ struct ModelTable {
 
 /// Reads a rule file: each rule, or what is wrong in it.
 pub(super) fn read(source: &SourceFile, types: &SensorTypes, models: &[ModelCard]) -> Vec<Result<Rule, Vec<Fault>>> {
-    let file: RuleFile = match toml::from_str(&source.text) {
+    let file: RuleFile = match source.parse() {
         Ok(file) => file,
-        Err(error) => return vec![Err(vec![Fault::from_toml(&source.name, &source.text, &error)])],
+        Err(fault) => return vec![Err(vec![fault])],
     };
     let compile = |(index, table)| {
         let mut compiler = Compiler { source, types, models, index, faults: Vec::new() };
@@ -189,7 +189,7 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn fault(&mut self, key: &str, problem: impl Into<String>, mend: impl Into<String>) {
         let key = format!("rule.{}.{key}", self.index);
-        self.faults.push(Fault::at_key(&self.source.name, &self.source.text, &key, problem, mend));
+        self.faults.push(self.source.fault(&key, problem, mend));
     }
 
     fn rule(&mut self, table: RuleTable) -> Option<Rule> {

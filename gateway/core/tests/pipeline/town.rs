@@ -2,7 +2,8 @@
 
 use ninewatch_core::alert::{AlertChange, AlertSettings, ChangeKind};
 use ninewatch_core::detect::model::{ModelCard, ScoreError, Scorer};
-use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings, SourceFile};
+use ninewatch_core::fault::SourceFile;
+use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
 

@@ -11,7 +11,8 @@ use ninewatch_core::alert::{
     Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
 };
 use ninewatch_core::detect::DeviceStatus;
-use ninewatch_core::pipeline::{Settings, SourceFile};
+use ninewatch_core::fault::SourceFile;
+use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::Registry;
 use ninewatch_core::time::{TimeMs, UtcOffset};
 
