@@ -6,6 +6,15 @@ use crate::reading::{Reading, Value};
 use crate::time::TimeMs;
 
 impl Test<usize> {
+    /// Whether the reading carries anything that it asks for.
+    pub(super) fn asks_for(&self, reading: &Reading) -> bool {
+        let carries = |field: &usize| reading.values.get(*field).is_some_and(Option::is_some);
+        match self {
+            Self::Level { field, .. } | Self::State { field, .. } | Self::Rise { field, .. } => carries(field),
+            Self::Bands { fields, .. } => fields.iter().any(|(field, _)| carries(field)),
+        }
+    }
+
     /// Whether it holds at `at`, by what the windows hold up to then. `None` where nothing was read
     /// then that it asks for. `held`: whether it held before, for the hysteresis.
     pub(super) fn holds(&self, windows: &[Window], at: TimeMs, held: bool, gap_ms: i64) -> Option<bool> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::condition::points;
-use super::memory::{SHOWN_MS, Spot, lowest_before};
+use super::condition::{lowest, points};
+use super::fields::SHOWN_MS;
+use super::memory::Spot;
 use super::reason::{Facts, number, quantity};
 use super::rule::{Bound, Condition, Step, Test};
 use super::window::Window;
@@ -41,7 +42,7 @@ pub(super) fn lasting(spot: Spot<'_>, bound: &Bound, step: &Step<usize>, found: 
         }
         Test::State { .. } => {}
         Test::Rise { field, within_ms, .. } => {
-            let lowest = lowest_before(windows, *field, found.at, *within_ms);
+            let lowest = windows.get(*field).map(|window| lowest(window, found.at - within_ms, found.at));
             let rise = value_of(*field).zip(lowest).map(|(value, lowest)| value - lowest);
             put_value(&mut facts, spot, "value", *field, value_of(*field));
             put_value(&mut facts, spot, "rise", *field, rise);

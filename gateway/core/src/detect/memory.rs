@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::condition;
+use super::fields::Fields;
 use super::finding::{self, Found};
 use super::recent::Recent;
 use super::rule::{Bound, Condition, Step};
 use super::skew::{self, Skew};
 use super::stretch::{Stretch, Terms, Turn};
 use super::window::Window;
-use super::{DeviceStatus, FieldValue, Latest, Placement};
+use super::{DeviceStatus, Placement};
 use crate::alert::Signal;
-use crate::decode::{DecodeError, FieldKind, SensorType};
+use crate::decode::{DecodeError, SensorType};
 use crate::detect::features;
 use crate::detect::model::Scorer;
 use crate::pipeline::Site;
@@ -21,8 +21,6 @@ use crate::reading::{Reading, Value};
 use crate::site::{Device, Place};
 use crate::time::TimeMs;
 
-/// How far back every field is kept, whatever rules ask: for the chart beside an alert.
-pub(super) const SHOWN_MS: i64 = 30 * 60_000;
 /// A reading that is older than this when it arrives comes out of a backlog.
 const BACKLOG_MS: i64 = 5_000;
 /// A backlog may come in any order, so what lasts is judged when nothing more of it has come for so
@@ -65,18 +63,10 @@ pub(super) struct Memory {
     backlog: Option<Backlog>,
     skew: Skew,
     recent: Recent,
-    names: Vec<Arc<str>>,
-    pub(super) windows: Vec<Window>,
-    /// The last word of each field that has words.
-    words: Vec<Option<(TimeMs, Arc<str>)>>,
-    /// A value that came too fast to be believed by itself, of each field.
-    doubted: Vec<Option<(TimeMs, f64)>>,
+    pub(super) fields: Fields,
     watches: Vec<(Arc<str>, Watch)>,
     #[serde(skip)]
     pub(super) bound: Vec<Bound>,
-    /// How far back each field is kept.
-    #[serde(skip)]
-    keep_ms: Vec<i64>,
     /// The earliest timer that is set for it.
     #[serde(skip)]
     pub(super) timer_ms: Option<TimeMs>,
@@ -151,13 +141,9 @@ impl Memory {
             backlog: None,
             skew: Skew::default(),
             recent: Recent::default(),
-            names: Vec::new(),
-            windows: Vec::new(),
-            words: Vec::new(),
-            doubted: Vec::new(),
+            fields: Fields::default(),
             watches: Vec::new(),
             bound: Vec::new(),
-            keep_ms: Vec::new(),
             timer_ms: None,
         }
     }
@@ -171,7 +157,6 @@ impl Memory {
             self.bound.clear();
             return;
         };
-        self.fit_fields(spot.sensor_type);
         self.bound = spot.site.rules.bind(spot.device, spot.place, spot.sensor_type);
         let mut before = std::mem::take(&mut self.watches);
         for bound in &self.bound {
@@ -184,37 +169,11 @@ impl Memory {
         for (rule, watch) in before {
             self.clear_dropped(rule, &watch, signals);
         }
-        let fields = 0..self.names.len();
         let reach = |field: usize| {
             let looked_at = self.bound.iter().filter(|bound| bound.condition.fields().contains(&&field));
             looked_at.map(|bound| bound.condition.reach_ms()).max().unwrap_or(0)
         };
-        let keep = |field| reach(field).max(SHOWN_MS) + spot.sensor_type.silent_after.ms();
-        self.keep_ms = fields.map(keep).collect();
-    }
-
-    fn fit_fields(&mut self, sensor_type: &SensorType) {
-        let same = self.names.len() == sensor_type.fields.len()
-            && self.names.iter().zip(&sensor_type.fields).all(|(name, field)| *name == field.name);
-        if same {
-            return;
-        }
-        let mut before = std::mem::replace(self, Self::new("", 0));
-        for field in &sensor_type.fields {
-            let index = before.names.iter().position(|name| *name == field.name);
-            let was = |index: usize, before: &mut Self| before.windows.get_mut(index).map(std::mem::take);
-            self.names.push(field.name.clone());
-            self.windows.push(index.and_then(|index| was(index, &mut before)).unwrap_or_default());
-            self.words.push(index.and_then(|index| before.words.get_mut(index)?.take()));
-            self.doubted.push(None);
-        }
-        *self = Self {
-            names: std::mem::take(&mut self.names),
-            windows: std::mem::take(&mut self.windows),
-            words: std::mem::take(&mut self.words),
-            doubted: std::mem::take(&mut self.doubted),
-            ..before
-        };
+        self.fields.fit(spot.sensor_type, reach);
     }
 
     /// Clears what this device has raised: it or a rule of it is gone.
@@ -262,9 +221,8 @@ impl Memory {
         if now - at > BACKLOG_MS {
             self.backlog = Some(Backlog::with(self.backlog, at, now));
         }
-        let newest = self.windows.iter().filter_map(Window::newest).map(|(time, _)| time).max();
-        let late = newest.is_some_and(|newest| at < newest);
-        self.keep(spot.sensor_type, reading, at, late, out.refused);
+        let late = self.fields.newest_ms().is_some_and(|newest| at < newest);
+        self.fields.keep(spot.sensor_type, reading, at, late, out.refused);
         let bound = std::mem::take(&mut self.bound);
         for (index, rule) in bound.iter().enumerate() {
             self.judge(spot, rule, index, reading, at, scorer, out);
@@ -286,47 +244,6 @@ impl Memory {
         }
     }
 
-    /// Puts the reading's values where they belong.
-    fn keep(
-        &mut self,
-        sensor_type: &SensorType,
-        reading: &Reading,
-        at: TimeMs,
-        late: bool,
-        refused: &mut Vec<DecodeError>,
-    ) {
-        for (index, value) in reading.values.iter().enumerate() {
-            let (Some(field), Some(window)) = (sensor_type.fields.get(index), self.windows.get_mut(index)) else {
-                continue;
-            };
-            match value {
-                Some(Value::Number(number)) => {
-                    let limit = match field.kind {
-                        FieldKind::Measure { max_change_per_s: Some(limit), .. } if !late => limit,
-                        _ => f64::INFINITY,
-                    };
-                    let doubted = self.doubted.get_mut(index);
-                    if doubted.is_some_and(|doubted| is_doubtful(window.newest(), doubted, (at, *number), limit)) {
-                        let detail = format!("`{}` jumped to {number}, faster than {limit} per second", field.name);
-                        refused.push(DecodeError { code: "implausible_change", detail });
-                        continue;
-                    }
-                    window.insert(at, *number);
-                    let keep = self.keep_ms.get(index).copied().unwrap_or(SHOWN_MS);
-                    window.trim(window.newest().map_or(at, |(newest, _)| newest) - keep);
-                }
-                Some(Value::Text(word)) => {
-                    if let Some(slot) = self.words.get_mut(index)
-                        && slot.as_ref().is_none_or(|(time, _)| *time <= at)
-                    {
-                        *slot = Some((at, word.clone()));
-                    }
-                }
-                Some(Value::Burst(_)) | None => {}
-            }
-        }
-    }
-
     #[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
     fn judge(
         &mut self,
@@ -341,18 +258,18 @@ impl Memory {
         let Some((_, watch)) = self.watches.get_mut(index) else { return };
         match (&bound.condition, watch) {
             (Condition::Lasting(steps), Watch::Lasting(stretches)) => {
-                let carries = |field: &&usize| reading.values.get(**field).is_some_and(Option::is_some);
                 let mut turns = Vec::new();
                 for (number, (step, stretch)) in steps.iter().zip(stretches).enumerate() {
                     let rests = self.backlog.is_some() && step.for_ms > 0;
-                    if rests || !step.test.fields().iter().any(carries) {
+                    if rests || !step.test.asks_for(reading) {
                         continue;
                     }
                     let terms = spot.terms(bound, step.for_ms);
                     let mut told = Vec::new();
                     if stretch.is_behind(at) {
-                        reread(step, stretch, at, &self.windows, &terms, &mut told);
-                    } else if let Some(holds) = step.test.holds(&self.windows, at, stretch.held(), terms.gap_ms) {
+                        reread(step, stretch, at, self.fields.windows(), &terms, &mut told);
+                    } else if let Some(holds) = step.test.holds(self.fields.windows(), at, stretch.held(), terms.gap_ms)
+                    {
                         stretch.read(at, holds, &terms, &mut told);
                     }
                     turns.extend(told.into_iter().map(|turn| (number, turn)));
@@ -361,7 +278,7 @@ impl Memory {
             }
             (Condition::Event { clauses, times, within_ms }, Watch::Event(happened)) => {
                 let counts = bound.rule.hours.is_none_or(|hours| hours.contains(spot.site.utc_offset, at));
-                if !counts || !clauses.iter().all(|clause| clause.says(reading, &self.windows, at)) {
+                if !counts || !clauses.iter().all(|clause| clause.says(reading, self.fields.windows(), at)) {
                     return;
                 }
                 let count = count_around(happened, at, *within_ms, *times);
@@ -401,7 +318,7 @@ impl Memory {
                 Turn::Raise(at) => {
                     let Some(step) = steps.get(number) else { continue };
                     let found = Found { at, severity: step.severity, lasting: true };
-                    signals.push(finding::lasting(spot, bound, step, &found, &self.windows));
+                    signals.push(finding::lasting(spot, bound, step, &found, self.fields.windows()));
                 }
                 Turn::Clear(_) => cleared = true,
             }
@@ -444,7 +361,7 @@ impl Memory {
                         let mut told = Vec::new();
                         let terms = spot.terms(rule, step.for_ms);
                         if let Some(backlog) = unjudged.filter(|_| step.for_ms > 0) {
-                            reread(step, stretch, backlog.from_ms, &self.windows, &terms, &mut told);
+                            reread(step, stretch, backlog.from_ms, self.fields.windows(), &terms, &mut told);
                         }
                         stretch.elapse(now, &terms, &mut told);
                         turns.extend(told.into_iter().map(|turn| (number, turn)));
@@ -501,24 +418,13 @@ impl Memory {
     /// How it is, for people.
     pub(super) fn status(&self, spot: Option<Spot<'_>>) -> DeviceStatus {
         let fields = spot.map_or(&[][..], |spot| spot.sensor_type.fields.as_slice());
-        let value = |(index, field): (usize, &crate::decode::Field)| {
-            let (at_ms, value) = match self.windows.get(index)?.newest() {
-                Some((at, number)) => (at, Latest::Number(number)),
-                None => {
-                    let (at, word) = self.words.get(index)?.as_ref()?;
-                    (*at, Latest::Word(word.clone()))
-                }
-            };
-            Some(FieldValue { field: field.name.clone(), unit: field.unit().to_owned(), at_ms, value })
-        };
-        let battery = fields.iter().position(crate::decode::Field::is_battery);
         DeviceStatus {
             device: self.id.clone(),
             seen_ms: self.seen_ms,
             silent: self.silent,
-            battery_percent: battery.and_then(|index| Some(self.windows.get(index)?.newest()?.1)),
+            battery_percent: self.fields.battery_percent(fields),
             skew_ms: self.skew.is_known().then(|| self.skew.ahead_ms()),
-            values: fields.iter().enumerate().filter_map(value).collect(),
+            values: self.fields.latest(fields),
         }
     }
 }
@@ -527,24 +433,6 @@ impl Memory {
 pub(super) struct Out<'a> {
     pub(super) signals: &'a mut Vec<Signal>,
     pub(super) refused: &'a mut Vec<DecodeError>,
-}
-
-/// Whether a value changed faster than physics allows. One that is borne out by the next is
-/// believed: then it was the world and not a glitch.
-fn is_doubtful(
-    newest: Option<(TimeMs, f64)>,
-    doubted: &mut Option<(TimeMs, f64)>,
-    (at, value): (TimeMs, f64),
-    limit_per_s: f64,
-) -> bool {
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds between two readings")]
-    let near = |(time, other): (TimeMs, f64)| {
-        let seconds = ((at - time).max(0) as f64 / 1000.0).max(1.0);
-        (value - other).abs() <= limit_per_s * seconds
-    };
-    let doubt = newest.is_some_and(|newest| !near(newest)) && !doubted.is_some_and(near);
-    *doubted = doubt.then_some((at, value));
-    doubt
 }
 
 /// Judges a step by all its readings again, because some came to lie at `from` or behind it.
@@ -584,27 +472,4 @@ fn count_around(happened: &mut VecDeque<TimeMs>, at: TimeMs, within_ms: i64, tim
     }
     let within = |end: &TimeMs| happened.iter().filter(|time| (end - within_ms..=*end).contains(time)).count();
     happened.iter().filter(|end| (at..=at + within_ms).contains(end)).map(within).max().unwrap_or(1)
-}
-
-/// What an ended period of hours showed in one device.
-pub(super) struct Activity {
-    pub(super) seen: bool,
-    /// Whether it was heard all the time.
-    pub(super) known: bool,
-}
-
-impl Memory {
-    /// Whether `field` was `is` at any time from `from` to `to`.
-    #[allow(clippy::float_cmp, reason = "a switch is 0 or 1")]
-    pub(super) fn activity(&self, field: usize, is: f64, from: TimeMs, to: TimeMs, gap_ms: i64) -> Activity {
-        let Some(window) = self.windows.get(field) else { return Activity { seen: false, known: false } };
-        let before = window.at_or_before(from).is_some_and(|(time, value)| value == is && from - time <= gap_ms);
-        let within = window.between(from, to).any(|(_, value)| value == is);
-        Activity { seen: before || within, known: window.is_known(from, to, gap_ms) }
-    }
-}
-
-/// The lowest of a field lately, for the sentence of a rise.
-pub(super) fn lowest_before(windows: &[Window], field: usize, at: TimeMs, within_ms: i64) -> Option<f64> {
-    Some(condition::lowest(windows.get(field)?, at - within_ms, at)).filter(|lowest| lowest.is_finite())
 }

@@ -2,6 +2,7 @@
 
 mod condition;
 pub mod features;
+mod fields;
 mod finding;
 mod hours;
 mod memory;
@@ -210,7 +211,7 @@ impl Detector {
             }
             let Condition::Inactive { field, is, .. } = &other.condition else { continue };
             let Some((spot, memory)) = self.spot_and_memory(site, peer) else { continue };
-            let activity = memory.activity(*field, *is, from, to, spot.sensor_type.silent_after.ms());
+            let activity = memory.fields.activity(*field, *is, from, to, spot.sensor_type.silent_after.ms());
             if activity.seen {
                 return;
             }
@@ -222,7 +223,7 @@ impl Detector {
         let Some((peer, bound)) = known else { return };
         let Some((spot, memory)) = self.spot_and_memory(site, peer) else { return };
         let found = Found { at: to, severity: bound.rule.severity, lasting: true };
-        signals.push(finding::inactive(spot, &bound, &found, from, &memory.windows));
+        signals.push(finding::inactive(spot, &bound, &found, from, memory.fields.windows()));
         if let Some(Watch::Inactive { raised, .. }) =
             self.devices.get_mut(peer).and_then(|memory| memory.watch_mut(&bound.rule.id))
         {
