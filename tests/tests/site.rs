@@ -34,13 +34,18 @@ fn check_names_file_line_key_and_mend() -> anyhow::Result<()> {
     for part in ["registry.toml:2", "`a b` is not an id", "registry.toml:4", "there is no place `nowhere`"] {
         assert!(said.contains(part), "{part} is not in: {said}");
     }
-    write("data/registry.toml", "")?;
+    write(
+        "data/registry.toml",
+        "[[place]]\nid = \"a\"\nname = \"a\"\nkind = \"shop\"\ngrid = \"g\"\n\
+         [[device]]\nid = \"d\"\ntype = \"ninewatch-gas\"\nplace = \"a\"\n",
+    )?;
     let said = check(&site);
     for part in [
         "ninewatch-gas.toml:13: `field.0.unit`",
         "the unit `ppn` is not known",
         "gas.toml:10: `for`",
         "`soon` is not a length of time",
+        "no sensor type `ninewatch-gas` is in use",
     ] {
         assert!(said.contains(part), "{part} is not in: {said}");
     }

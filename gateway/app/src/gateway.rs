@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -19,6 +18,7 @@ use crate::intake::broker;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
+use crate::private;
 use crate::scorer;
 use crate::site_files::{SetAside, SiteFiles};
 
@@ -52,11 +52,7 @@ impl Gateway {
     /// Where a port, a folder or a file that it needs cannot be used.
     pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let data_dir = config.gateway.data_dir.clone();
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&data_dir)
-            .with_context(|| format!("the data folder {} cannot be made", data_dir.display()))?;
+        private::make_data_dir(&data_dir)?;
 
         // What can be refused is refused before anything is begun.
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;

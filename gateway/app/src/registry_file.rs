@@ -5,9 +5,7 @@
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
@@ -15,13 +13,15 @@ use ninewatch_core::fault::Fault;
 use ninewatch_core::site::Registry;
 
 use crate::config::Faults;
+use crate::private::{hex, lock, random, replace, typable, unhex};
 
+const FILE: &str = "registry.toml";
 const HEADER: &str =
     "# Written by `ninewatch place` and `ninewatch device`; other comments are lost at the next change.\n\n";
 
 /// The file in this data folder.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {
-    data_dir.join("registry.toml")
+    data_dir.join(FILE)
 }
 
 /// Reads the registry; one that is not there yet is empty.
@@ -45,13 +45,7 @@ pub(crate) fn load(data_dir: &Path) -> anyhow::Result<Registry> {
 /// Those of `change`, every fault in what it left, or that the folder cannot be written. Then
 /// nothing has changed.
 pub(crate) fn update<T>(data_dir: &Path, change: impl FnOnce(&mut Registry) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let unwritable = || format!("{} cannot be written; run this as its owner or as root", data_dir.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(unwritable)?;
-    let lock_path = data_dir.join("registry.lock");
-    let lock = File::create(&lock_path).with_context(unwritable)?;
-    give_to_owner(data_dir, &lock_path).with_context(unwritable)?;
-    lock.lock().with_context(unwritable)?;
-
+    let _lock = lock(data_dir, "registry.lock")?;
     let path = path(data_dir);
     let mut registry = load(data_dir)?;
     let result = change(&mut registry)?;
@@ -63,50 +57,16 @@ pub(crate) fn update<T>(data_dir: &Path, change: impl FnOnce(&mut Registry) -> a
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
-    let whole = path.with_extension("toml.new");
     let text = format!("{HEADER}{}", toml::to_string(&registry)?);
-    write_private(&whole, text.as_bytes())?;
-    give_to_owner(data_dir, &whole).with_context(unwritable)?;
-    fs::rename(&whole, &path).with_context(unwritable)?;
-    File::open(data_dir).and_then(|dir| dir.sync_all()).with_context(unwritable)?;
+    replace(data_dir, FILE, text.as_bytes())?;
     Ok(result)
-}
-
-/// What root writes into the folder belongs to whom the folder belongs to: the gateway must read it.
-///
-/// # Errors
-/// Where it may not be given away.
-pub(crate) fn give_to_owner(data_dir: &Path, file: &Path) -> std::io::Result<()> {
-    let owner = fs::metadata(data_dir)?;
-    if fs::metadata(file)?.uid() == owner.uid() {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid()))
-}
-
-/// Writes a file that only its owner can read, down to the disk.
-///
-/// # Errors
-/// Where it cannot be written.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        // The mode above is only for a file that was not there.
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// A device's secret as it is told once, when it is made.
 pub(crate) struct Secret(String);
 
-/// Crockford's Base32: no letter can be taken for a digit.
-const ALPHABET: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Of five bits each: 140 bits, past what anybody can guess.
-const SYMBOLS: usize = 28;
-const GROUP: usize = 4;
+/// Of four symbols and so 20 bits each: 140 bits, past what anybody can guess.
+const GROUPS: usize = 7;
 
 impl Secret {
     /// A new one from the system's randomness.
@@ -114,10 +74,7 @@ impl Secret {
     /// # Errors
     /// Where the system has none.
     pub(crate) fn generate() -> anyhow::Result<Self> {
-        let random: [u8; SYMBOLS] = random()?;
-        let symbol = |byte: &u8| ALPHABET.get(usize::from(byte & 31)).map_or('0', |symbol| char::from(*symbol));
-        let groups: Vec<String> = random.chunks(GROUP).map(|group| group.iter().map(symbol).collect()).collect();
-        Ok(Self(groups.join("-")))
+        Ok(Self(typable(GROUPS)?))
     }
 
     /// As it is typed into the device: seven groups of four, `k3x9-…`.
@@ -151,31 +108,11 @@ fn hash(salt: &[u8], secret: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(salt).chain_update(secret).finalize().into()
 }
 
-/// Random bytes from the system.
-///
-/// # Errors
-/// Where it has none.
-pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
-    Ok(bytes)
-}
-
-/// Bytes as text, two digits each.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ninewatch_core::site::{Device, Place, PlaceKind};
+    use std::os::unix::fs::PermissionsExt;
 
     fn place(id: &str) -> Place {
         Place { id: id.into(), name: "店".into(), kind: PlaceKind::Shop, grid: "g1".into(), address: String::new() }

@@ -5,7 +5,7 @@
 //! times give the same alerts, whether they come in live, after a crash, or from a replay.
 
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use thiserror::Error;
 
 use crate::alert::{ActionError, Alert, AlertBook, AlertChange, AlertSettings, Signal, StaffAction};
@@ -61,6 +61,7 @@ impl Site {
         let (sensor_types, mut faults) = SensorTypes::compile(&settings.sensor_types);
         let (rules, rule_faults) = Rules::compile(&settings.rules, &sensor_types, &settings.models);
         faults.extend(rule_faults);
+        faults.extend(untyped(&settings.registry, &sensor_types));
         let registry = settings.registry.clone();
         let device_index =
             registry.devices.iter().enumerate().map(|(index, device)| (device.id.clone(), index)).collect();
@@ -90,6 +91,26 @@ impl Site {
             (device.sensor_type == sensor_type.id).then_some(index)
         })
     }
+}
+
+/// A fault for each sensor type that devices name and that is not in use.
+fn untyped(registry: &Registry, sensor_types: &SensorTypes) -> Vec<Fault> {
+    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for device in registry.devices.iter().filter(|device| sensor_types.get(&device.sensor_type).is_none()) {
+        missing.entry(&device.sensor_type).or_default().push(&device.id);
+    }
+    let fault = |(sensor_type, devices): (&str, Vec<&str>)| Fault {
+        file: "registry.toml".to_owned(),
+        line: None,
+        key: "device.type".to_owned(),
+        problem: format!(
+            "no sensor type `{sensor_type}` is in use, and nothing of {} devices is taken: {}",
+            devices.len(),
+            devices.join(", ")
+        ),
+        mend: "mend its file, or correct the devices' type".to_owned(),
+    };
+    missing.into_iter().map(fault).collect()
 }
 
 /// Bytes that came in by a door.

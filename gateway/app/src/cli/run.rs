@@ -94,7 +94,7 @@ fn write_ready(path: &Path, gateway: &Gateway) -> anyhow::Result<()> {
     });
     // Whole or not at all: somebody may be waiting for it.
     let whole = path.with_extension("new");
-    crate::registry_file::write_private(&whole, ready.to_string().as_bytes())
+    crate::private::write(&whole, ready.to_string().as_bytes())
         .and_then(|()| Ok(std::fs::rename(&whole, path)?))
         .with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -4,14 +4,13 @@ use anyhow::Context;
 use argon2::password_hash::SaltString;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ninewatch_core::site::is_id;
 
-use crate::registry_file::{give_to_owner, random, write_private};
+use crate::private::{lock, random, replace, typable};
 
 const FILE: &str = "accounts.toml";
 
@@ -45,13 +44,7 @@ impl Password {
     /// # Errors
     /// Where the system gives no randomness.
     pub(crate) fn generate() -> anyhow::Result<Self> {
-        // 32 signs: 5 bits each. No `i l o u`, after Crockford's base 32.
-        const SIGNS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let random = random::<16>()?;
-        let groups = random
-            .chunks(4)
-            .map(|group| group.iter().map(|byte| char::from(SIGNS[usize::from(byte % 32)])).collect::<String>());
-        Ok(Self(groups.collect::<Vec<_>>().join("-")))
+        Ok(Self(typable(4)?))
     }
 
     /// To be shown once.
@@ -155,29 +148,11 @@ pub(crate) fn edit<T>(
     data_dir: &Path,
     change: impl FnOnce(&mut AccountList) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let unwritable = || format!("{} cannot be written; run this as its owner or as root", data_dir.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(unwritable)?;
-    let lock_path = data_dir.join("accounts.lock");
-    let lock = File::create(&lock_path).with_context(unwritable)?;
-    give_to_owner(data_dir, &lock_path).with_context(unwritable)?;
-    lock.lock().with_context(unwritable)?;
+    let _lock = lock(data_dir, "accounts.lock")?;
     let mut list = AccountList::load(data_dir)?;
     let given = change(&mut list)?;
-    replace_private(data_dir, FILE, toml::to_string(&list)?.as_bytes())?;
+    replace(data_dir, FILE, toml::to_string(&list)?.as_bytes())?;
     Ok(given)
-}
-
-/// Puts a file that only the data folder's owner may read in the place of another, whole or not at all.
-///
-/// # Errors
-/// Where it cannot be written.
-pub(super) fn replace_private(data_dir: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    let unwritable = || format!("{name} in {} cannot be written", data_dir.display());
-    let new = data_dir.join(format!("{name}.new"));
-    write_private(&new, bytes)?;
-    give_to_owner(data_dir, &new).with_context(unwritable)?;
-    fs::rename(&new, data_dir.join(name)).with_context(unwritable)?;
-    File::open(data_dir).and_then(|dir| dir.sync_all()).with_context(unwritable)
 }
 
 #[cfg(test)]

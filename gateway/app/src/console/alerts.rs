@@ -13,7 +13,7 @@ use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
 use crate::index::{AlertQuery, AlertRecord};
-use crate::registry_file::{hex, random};
+use crate::private::{hex, random};
 
 /// Which alerts are wanted.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 use super::problem::Problem;
-use crate::registry_file::hex;
+use crate::private::hex;
 
 /// `gateway/app/console`. In a debug build the files are read from disk each time.
 #[derive(RustEmbed)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accounts::{self, Account, AccountList, FIRST_ACCOUNT};
-use crate::registry_file::random;
+use crate::private::random;
 
 /// The account and password that the very first start makes. To be shown once.
 pub(crate) struct FirstPassword {

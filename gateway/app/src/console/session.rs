@@ -12,9 +12,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::accounts::replace_private;
 use super::credential::{Accounts, Login};
-use crate::registry_file::{hex, random};
+use crate::private::{self, hex, random};
 
 /// The open sessions.
 pub(super) struct Sessions {
@@ -141,7 +140,7 @@ impl Sessions {
             let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
             let kept: Vec<Kept> =
                 table.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Session::kept).collect();
-            replace_private(&data_dir, FILE, &serde_json::to_vec(&kept)?)
+            private::replace(&data_dir, FILE, &serde_json::to_vec(&kept)?)
         });
         if let Ok(Err(error)) = written.await {
             tracing::warn!("sessions will not outlive this run: {error:#}");

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig};
 use crate::gateway::Gateway;
 use crate::lang::Lang;
-use crate::{registry_file, site_files};
+use crate::{private, registry_file, site_files};
 
 use city::City;
 use community::PlayedPlace;
@@ -179,7 +179,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
     let taken = std::net::TcpListener::bind(args.console).is_err();
     let password_file = data_dir.join("city-password");
     let (username, password) = city.credential();
-    std::fs::write(&password_file, password).context("the demo's folder cannot be written")?;
+    private::write(&password_file, password.as_bytes())?;
     Ok(Config {
         gateway: GatewayConfig { id: "kaili-demo".into(), data_dir: data_dir.to_owned(), utc_offset: UtcOffset::CHINA },
         sensor_port: Some(SensorPortConfig { listen: Some(anywhere), ..SensorPortConfig::default() }),

@@ -94,7 +94,7 @@ fn write_secrets(path: &Path, new: &[(String, Secret)]) -> anyhow::Result<()> {
     for (id, secret) in new {
         text.push_str(&format!("{id},{}\n", secret.shown()));
     }
-    registry_file::write_private(path, text.as_bytes())
+    crate::private::write(path, text.as_bytes())
 }
 
 fn report(added: usize, total: usize, lang: Lang) {
