@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 RUNTIME := target/onnxruntime/libonnxruntime.so
-PYTHON := target/py/bin/python
+PAHO := target/py/paho-mqtt-2.1.0
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,13 +19,13 @@ build: $(RUNTIME) ## Build the program for this machine
 install: ## Install what `make build` made (as root; DESTDIR is honoured)
 	sh deploy/install.sh
 
-test: $(RUNTIME) $(PYTHON) ## Format, lints, and every test
+test: $(RUNTIME) $(PAHO) ## Format, lints, and every test
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo build --locked --workspace
 	node --test gateway/app/console/tests/
 	sh deploy/tests/install.sh
-	NINEWATCH_PYTHON=$(abspath $(PYTHON)) cargo test --locked --workspace
+	NINEWATCH_PYTHON=$(abspath target/py/bin/python) cargo test --locked --workspace
 
 bench: ## Compare with a bare subscriber on mosquitto; writes bench.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
@@ -43,8 +43,9 @@ $(RUNTIME):
 	models/fetch_runtime.sh
 
 # A client that we did not write, for the tests.
-$(PYTHON):
-	python3 -m venv target/py
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check paho-mqtt==2.1.0
+$(PAHO):
+	python3 -m venv --clear target/py
+	target/py/bin/python -m pip install --quiet --disable-pip-version-check paho-mqtt==2.1.0
+	touch $@
 
 .PHONY: help demo build install test bench torture models
