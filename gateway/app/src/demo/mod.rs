@@ -255,15 +255,18 @@ fn conclude(report: &Report, args: &DemoArgs, lang: Lang) -> anyhow::Result<()> 
     }
     println!("\n{json}");
     if report.is_good() {
-        println!(
-            "\n  {}",
-            lang.pick("全部剧情事件均已预警，没有意外预警。", "Every incident was raised, and nothing else.")
-        );
+        let (due, all) = (report.due, EXPECTED.len());
+        match lang {
+            Lang::Zh => println!("\n  到结束时应有的 {due} 项（全剧共 {all} 项）均已预警，没有意外预警。"),
+            Lang::En => {
+                println!("\n  All {due} findings due by then were raised ({all} in the whole play), and nothing else.")
+            }
+        }
     } else if args.exit_after.is_some() {
         anyhow::bail!(
-            "{} of {} incidents missed, {} alerts unexpected; see the report above",
+            "{} of {} findings missed, {} alerts unexpected; see the report above",
             report.missed.len(),
-            EXPECTED.len(),
+            report.due,
             report.unexpected.len()
         );
     }

@@ -28,6 +28,9 @@ impl Published {
 /// The report, as `--report` writes it.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    /// Findings that the script wants by the time at which the play ended.
+    #[serde(skip)]
+    pub(super) due: usize,
     /// New readings by sensor class.
     pub(super) readings: BTreeMap<&'static str, u64>,
     /// Alerts raised by scene.
@@ -110,12 +113,13 @@ impl Watcher {
         readings: BTreeMap<&'static str, u64>,
         upstream: UpstreamReport,
     ) -> Report {
-        let missed = |expected: &&Expected| {
-            expected.by_min <= minute && !self.found.contains(&(expected.rule.to_owned(), expected.device.to_owned()))
-        };
-        let missed = EXPECTED.iter().filter(missed).map(|expected| expected.incident).collect();
+        let due = EXPECTED.iter().filter(|expected| expected.by_min <= minute);
+        let missed =
+            |expected: &&Expected| !self.found.contains(&(expected.rule.to_owned(), expected.device.to_owned()));
+        let missed = due.clone().filter(missed).map(|expected| expected.incident).collect();
         self.latencies_ms.sort_by(f64::total_cmp);
         Report {
+            due: due.count(),
             readings,
             alerts: self.alerts,
             missed,
