@@ -1,6 +1,7 @@
 //! `ninewatch account`: who may log in to the console.
 
 use clap::{Args, Subcommand};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::console::{AccountList, edit_accounts};
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &AccountArgs, lang: Lang) -> anyhow::Result<()> {
     match &args.command {
         AccountCommand::List => {
             for account in AccountList::load(data_dir)?.accounts {
-                println!("{}", account.name);
+                writeln!(std::io::stdout(), "{}", account.name)?;
             }
         }
         AccountCommand::Remove { name } => {
@@ -49,18 +50,18 @@ pub(crate) fn run(args: &AccountArgs, lang: Lang) -> anyhow::Result<()> {
         }
         AccountCommand::Add { name } => {
             let password = edit_accounts(data_dir, |list| list.add(name))?;
-            show(password.shown(), lang);
+            show(password.shown(), lang)?;
         }
         AccountCommand::Password { name } => {
             let password = edit_accounts(data_dir, |list| list.set_password(name))?;
-            show(password.shown(), lang);
+            show(password.shown(), lang)?;
         }
     }
     Ok(())
 }
 
 /// The password alone on standard output, for scripts.
-fn show(password: &str, lang: Lang) {
+fn show(password: &str, lang: Lang) -> std::io::Result<()> {
     eprintln!("{}", lang.pick("密码（只显示这一次）：", "Password (shown this once):"));
-    println!("{password}");
+    writeln!(std::io::stdout(), "{password}")
 }

@@ -1,6 +1,7 @@
 //! `ninewatch check`: is everything that a person wrote as it should be?
 
 use clap::Args;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use ninewatch_core::pipeline::Site;
@@ -31,10 +32,11 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
+    let mut out = std::io::stdout();
     match lang {
-        Lang::Zh => println!("场所 {places}，设备 {devices}，设备类型 {types}，规则 {rules}，模型 {models}"),
+        Lang::Zh => writeln!(out, "场所 {places}，设备 {devices}，设备类型 {types}，规则 {rules}，模型 {models}")?,
         Lang::En => {
-            println!("{places} places, {devices} devices, {types} sensor types, {rules} rules, {models} models");
+            writeln!(out, "{places} places, {devices} devices, {types} sensor types, {rules} rules, {models} models")?;
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }

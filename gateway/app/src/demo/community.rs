@@ -28,181 +28,63 @@ type Row = (
     &'static [(&'static str, SensorClass, &'static str)],
 );
 
+#[rustfmt::skip]
 const ROWS: [Row; 13] = [
-    (
-        "school",
-        "希望小学",
-        PlaceKind::School,
-        None,
-        &[
-            ("camera", FaceCamera, "校门"),
-            ("door", Door, "校门"),
-            ("smoke", Smoke, "食堂"),
-            ("power", Electrical, "配电箱"),
-            ("gas", Gas, "食堂"),
-        ],
-    ),
-    (
-        "clinic",
-        "康宁诊所",
-        PlaceKind::Clinic,
-        None,
-        &[
-            ("door", Door, "前门"),
-            ("smoke", Smoke, "候诊室"),
-            ("sos", Sos, "诊室"),
-            ("power", Electrical, "配电箱"),
-            ("water", Water, "水泵间"),
-        ],
-    ),
-    (
-        "shop",
-        "苗岭便利店",
-        PlaceKind::Shop,
-        None,
-        &[
-            ("door", Door, "卷帘门"),
-            ("presence", Presence, "店堂"),
-            ("smoke", Smoke, "仓库"),
-            ("power", Electrical, "配电箱"),
-            ("camera", FaceCamera, "收银台"),
-        ],
-    ),
-    (
-        "restaurant",
-        "酸汤鱼馆",
-        PlaceKind::Restaurant,
-        None,
-        &[
-            ("gas", Gas, "后厨"),
-            ("gas-2", Gas, "气瓶间"),
-            ("smoke", Smoke, "大堂"),
-            ("power", Electrical, "配电箱"),
-            ("water", Water, "消火栓"),
-        ],
-    ),
-    (
-        "hotel",
-        "清水江旅馆",
-        PlaceKind::Hotel,
-        None,
-        &[
-            ("smoke", Smoke, "三楼走廊"),
-            ("smoke-2", Smoke, "二楼走廊"),
-            ("camera", FaceCamera, "前台"),
-            ("power", Electrical, "配电箱"),
-            ("water", Water, "消火栓"),
-            ("door", Door, "后门"),
-        ],
-    ),
-    (
-        "ktv",
-        "芦笙歌城",
-        PlaceKind::Entertainment,
-        None,
-        &[
-            ("camera", FaceCamera, "入口"),
-            ("smoke", Smoke, "包间"),
-            ("power", Electrical, "配电箱"),
-            ("presence", Presence, "舞台"),
-            ("door", Door, "后门"),
-        ],
-    ),
-    (
-        "netbar",
-        "星空网吧",
-        PlaceKind::InternetCafe,
-        None,
-        &[
-            ("camera", FaceCamera, "入口"),
-            ("smoke", Smoke, "大厅"),
-            ("power", Electrical, "机房"),
-            ("door", Door, "后门"),
-        ],
-    ),
-    (
-        "bath",
-        "温泉浴室",
-        PlaceKind::BeautyBath,
-        None,
-        &[
-            ("water", Water, "锅炉房"),
-            ("smoke", Smoke, "走廊"),
-            ("gas", Gas, "锅炉房"),
-            ("power", Electrical, "配电箱"),
-            ("door", Door, "前门"),
-        ],
-    ),
-    (
-        "workshop",
-        "银饰作坊",
-        PlaceKind::Workshop,
-        None,
-        &[
-            ("smoke", Smoke, "车间"),
-            ("smoke-2", Smoke, "库房"),
-            ("power", Electrical, "车间"),
-            ("gas", Gas, "熔炼间"),
-            ("door", Door, "大门"),
-            ("water", Water, "消火栓"),
-        ],
-    ),
-    (
-        "home-yang",
-        "杨奶奶家",
-        PlaceKind::Home,
-        Some(PersonCategory::ElderAlone),
-        &[
-            ("bracelet", Bracelet, "随身"),
-            ("presence", Presence, "卧室"),
-            ("sos", Sos, "床头"),
-            ("gas", Gas, "厨房"),
-            ("smoke", Smoke, "客厅"),
-            ("door", Door, "大门"),
-        ],
-    ),
-    (
-        "home-wu",
-        "吴爷爷家",
-        PlaceKind::Home,
-        Some(PersonCategory::ElderAlone),
-        &[
-            ("bracelet", Bracelet, "随身"),
-            ("presence", Presence, "卧室"),
-            ("sos", Sos, "床头"),
-            ("gas", Gas, "厨房"),
-            ("smoke", Smoke, "客厅"),
-        ],
-    ),
-    (
-        "home-long",
-        "龙家",
-        PlaceKind::Home,
-        Some(PersonCategory::Disabled),
-        &[
-            ("bracelet", Bracelet, "随身"),
-            ("sos", Sos, "轮椅"),
-            ("smoke", Smoke, "客厅"),
-            ("presence", Presence, "卧室"),
-            ("gas", Gas, "厨房"),
-        ],
-    ),
-    (
-        "waterworks",
-        "城北水厂",
-        PlaceKind::KeySite,
-        None,
-        &[
-            ("camera", FaceCamera, "大门"),
-            ("door", Door, "泵房"),
-            ("power", Electrical, "泵房"),
-            ("water", Water, "出水管"),
-            ("hydrant", Water, "市政消火栓"),
-        ],
-    ),
+    ("school", "希望小学", PlaceKind::School, None, &[
+        ("camera", FaceCamera, "校门"), ("door", Door, "校门"), ("smoke", Smoke, "食堂"),
+        ("power", Electrical, "配电箱"), ("gas", Gas, "食堂"),
+    ]),
+    ("clinic", "康宁诊所", PlaceKind::Clinic, None, &[
+        ("door", Door, "前门"), ("smoke", Smoke, "候诊室"), ("sos", Sos, "诊室"), ("power", Electrical, "配电箱"),
+        ("water", Water, "水泵间"),
+    ]),
+    ("shop", "苗岭便利店", PlaceKind::Shop, None, &[
+        ("door", Door, "卷帘门"), ("presence", Presence, "店堂"), ("smoke", Smoke, "仓库"),
+        ("power", Electrical, "配电箱"), ("camera", FaceCamera, "收银台"),
+    ]),
+    ("restaurant", "酸汤鱼馆", PlaceKind::Restaurant, None, &[
+        ("gas", Gas, "后厨"), ("gas-2", Gas, "气瓶间"), ("smoke", Smoke, "大堂"), ("power", Electrical, "配电箱"),
+        ("water", Water, "消火栓"),
+    ]),
+    ("hotel", "清水江旅馆", PlaceKind::Hotel, None, &[
+        ("smoke", Smoke, "三楼走廊"), ("smoke-2", Smoke, "二楼走廊"), ("camera", FaceCamera, "前台"),
+        ("power", Electrical, "配电箱"), ("water", Water, "消火栓"), ("door", Door, "后门"),
+    ]),
+    ("ktv", "芦笙歌城", PlaceKind::Entertainment, None, &[
+        ("camera", FaceCamera, "入口"), ("smoke", Smoke, "包间"), ("power", Electrical, "配电箱"),
+        ("presence", Presence, "舞台"), ("door", Door, "后门"),
+    ]),
+    ("netbar", "星空网吧", PlaceKind::InternetCafe, None, &[
+        ("camera", FaceCamera, "入口"), ("smoke", Smoke, "大厅"), ("power", Electrical, "机房"),
+        ("door", Door, "后门"),
+    ]),
+    ("bath", "温泉浴室", PlaceKind::BeautyBath, None, &[
+        ("water", Water, "锅炉房"), ("smoke", Smoke, "走廊"), ("gas", Gas, "锅炉房"), ("power", Electrical, "配电箱"),
+        ("door", Door, "前门"),
+    ]),
+    ("workshop", "银饰作坊", PlaceKind::Workshop, None, &[
+        ("smoke", Smoke, "车间"), ("smoke-2", Smoke, "库房"), ("power", Electrical, "车间"), ("gas", Gas, "熔炼间"),
+        ("door", Door, "大门"), ("water", Water, "消火栓"),
+    ]),
+    ("home-yang", "杨奶奶家", PlaceKind::Home, Some(PersonCategory::ElderAlone), &[
+        ("bracelet", Bracelet, "随身"), ("presence", Presence, "卧室"), ("sos", Sos, "床头"), ("gas", Gas, "厨房"),
+        ("smoke", Smoke, "客厅"), ("door", Door, "大门"),
+    ]),
+    ("home-wu", "吴爷爷家", PlaceKind::Home, Some(PersonCategory::ElderAlone), &[
+        ("bracelet", Bracelet, "随身"), ("presence", Presence, "卧室"), ("sos", Sos, "床头"), ("gas", Gas, "厨房"),
+        ("smoke", Smoke, "客厅"),
+    ]),
+    ("home-long", "龙家", PlaceKind::Home, Some(PersonCategory::Disabled), &[
+        ("bracelet", Bracelet, "随身"), ("sos", Sos, "轮椅"), ("smoke", Smoke, "客厅"), ("presence", Presence, "卧室"),
+        ("gas", Gas, "厨房"),
+    ]),
+    ("waterworks", "城北水厂", PlaceKind::KeySite, None, &[
+        ("camera", FaceCamera, "大门"), ("door", Door, "泵房"), ("power", Electrical, "泵房"),
+        ("water", Water, "出水管"), ("hydrant", Water, "市政消火栓"),
+    ]),
 ];
 
-/// Thirteen places of every kind, 66 devices of every class, in two grids.
+/// Thirteen places of every kind, 67 devices of every class, in two grids.
 pub(super) fn community() -> Vec<PlayedPlace> {
     ROWS.iter()
         .enumerate()

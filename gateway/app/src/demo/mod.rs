@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use ninewatch_core::alert::{AlertChange, ChangeKind};
 use ninewatch_core::decode::SensorTypes;
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Registry};
-use ninewatch_core::time::{Span, UtcOffset};
+use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig};
@@ -76,7 +77,7 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
     let city = City::start().await?;
     let clock = Clock::Played { start: Instant::now(), origin_ms: BEGINS_AT_MS, speed: args.speed };
     let mut gateway = Gateway::start(config(&args, &scratch.path, &city)?, clock).await?;
-    welcome(&gateway, &places, lang);
+    welcome(&gateway, &places, lang)?;
 
     let published = Arc::new(Published::default());
     let port = gateway.sensor_port.context("the demo's sensor port is plain TCP")?;
@@ -108,7 +109,7 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
                     }
                 }
                 bar.set_position(u64::try_from(begun.elapsed().as_millis()).unwrap_or(0));
-                bar.set_message(UtcOffset::CHINA.rfc3339(clock.now_ms())[11..16].to_owned());
+                bar.set_message(time_of_day(clock.now_ms()));
                 if end.is_some_and(|end| begun.elapsed() >= end) {
                     break;
                 }
@@ -116,7 +117,7 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
             change = changes.recv() => match change {
                 Ok(change) => {
                     watcher.take(&change, Instant::now());
-                    tell(&bar, &change, &places, lang);
+                    tell(&bar, &change, &places, lang)?;
                 }
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
                     anyhow::bail!("the demo fell {missed} alert changes behind: this machine is too slow for --speed");
@@ -202,21 +203,22 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
     })
 }
 
-fn welcome(gateway: &Gateway, places: &[PlayedPlace], lang: Lang) {
+fn welcome(gateway: &Gateway, places: &[PlayedPlace], lang: Lang) -> io::Result<()> {
+    let mut out = io::stdout();
     let devices: usize = places.iter().map(|place| place.devices.len()).sum();
     let line = match lang {
         Lang::Zh => format!("九哨演示：{} 处场所、{devices} 台设备，全部通过 MQTT 上报。", places.len()),
         Lang::En => format!("Ninewatch demo: {devices} devices in {} places, all over MQTT.", places.len()),
     };
-    println!("\n  {line}");
+    writeln!(out, "\n  {line}")?;
     if let Some(console) = gateway.console {
-        println!("  {}  http://{console}/", lang.pick("控制台", "Console"));
+        writeln!(out, "  {}  http://{console}/", lang.pick("控制台", "Console"))?;
     }
     if let Some(first) = &gateway.first_password {
         let (account, password) = (lang.pick("账号", "Account"), lang.pick("密码", "Password"));
-        println!("  {account}  {}   {password}  {}", first.account, first.password);
+        writeln!(out, "  {account}  {}   {password}  {}", first.account, first.password)?;
     }
-    println!("  {}\n", lang.pick("按 Ctrl-C 结束。", "Ctrl-C ends it."));
+    writeln!(out, "  {}\n", lang.pick("按 Ctrl-C 结束。", "Ctrl-C ends it."))
 }
 
 fn progress(args: &DemoArgs) -> ProgressBar {
@@ -230,22 +232,32 @@ fn progress(args: &DemoArgs) -> ProgressBar {
 }
 
 /// A line for each step that a person would want to see.
-fn tell(bar: &ProgressBar, change: &AlertChange, places: &[PlayedPlace], lang: Lang) {
+fn tell(bar: &ProgressBar, change: &AlertChange, places: &[PlayedPlace], lang: Lang) -> io::Result<()> {
     let mark = match change.kind {
         ChangeKind::Raised => "●",
         ChangeKind::Joined => "+",
         // Nobody accepts anything here: the first rung says it.
         ChangeKind::Escalated if change.alert.escalation == 1 => "▲",
         ChangeKind::Recovered => "○",
-        _ => return,
+        _ => return Ok(()),
     };
     let alert = &change.alert;
     let place = places.iter().find(|place| place.place.id == alert.place).map_or("", |place| place.place.name.as_str());
-    let time = &UtcOffset::CHINA.rfc3339(change.at_ms)[11..16];
+    let time = time_of_day(change.at_ms);
     let reason = change.evidence.as_ref().map_or(&alert.reason, |evidence| &evidence.reason);
     let line = format!("  {time} {mark} #{} {place} · {} · {}", alert.number, lang.of(&alert.title), lang.of(reason));
     // Where the output is no terminal the bar is hidden, and would swallow the line.
-    if bar.is_hidden() { println!("{line}") } else { bar.println(line) }
+    if bar.is_hidden() {
+        return writeln!(io::stdout(), "{line}");
+    }
+    bar.println(line);
+    Ok(())
+}
+
+/// Local hours and minutes, as `05:27`.
+fn time_of_day(at_ms: TimeMs) -> String {
+    let minute = UtcOffset::CHINA.minute_of_day(at_ms);
+    format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
 fn conclude(report: &Report, args: &DemoArgs, lang: Lang) -> anyhow::Result<()> {
@@ -253,14 +265,16 @@ fn conclude(report: &Report, args: &DemoArgs, lang: Lang) -> anyhow::Result<()> 
     if let Some(path) = &args.report {
         std::fs::write(path, format!("{json}\n")).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    println!("\n{json}");
+    let mut out = io::stdout();
+    writeln!(out, "\n{json}")?;
     if report.is_good() {
         let (due, all) = (report.due, EXPECTED.len());
         match lang {
-            Lang::Zh => println!("\n  到结束时应有的 {due} 项（全剧共 {all} 项）均已预警，没有意外预警。"),
-            Lang::En => {
-                println!("\n  All {due} findings due by then were raised ({all} in the whole play), and nothing else.")
-            }
+            Lang::Zh => writeln!(out, "\n  到结束时应有的 {due} 项（全剧共 {all} 项）均已预警，没有意外预警。")?,
+            Lang::En => writeln!(
+                out,
+                "\n  All {due} findings due by then were raised ({all} in the whole play), and nothing else."
+            )?,
         }
     } else if args.exit_after.is_some() {
         anyhow::bail!(
