@@ -13,7 +13,7 @@ use crate::decode::{DecodeError, SensorTypes};
 use crate::detect::model::{ModelCard, ScoreError, Scorer};
 use crate::detect::{Detector, DeviceStatus, Placement, Rules};
 use crate::fault::{Fault, SourceFile};
-use crate::site::Registry;
+use crate::site::{Place, Registry};
 use crate::time::{TimeMs, UtcOffset};
 
 /// All that decisions depend on besides readings. It is journaled, so that a replay needs nothing else.
@@ -53,6 +53,8 @@ pub struct Site {
     /// The models that can be scored.
     pub models: Vec<ModelCard>,
     device_index: HashMap<String, usize>,
+    /// Where in the registry the place of each device is.
+    device_places: Vec<Option<usize>>,
 }
 
 impl Site {
@@ -65,6 +67,9 @@ impl Site {
         let registry = settings.registry.clone();
         let device_index =
             registry.devices.iter().enumerate().map(|(index, device)| (device.id.clone(), index)).collect();
+        let places: HashMap<&str, usize> =
+            registry.places.iter().enumerate().map(|(index, place)| (place.id.as_str(), index)).collect();
+        let device_places = registry.devices.iter().map(|device| places.get(device.place.as_str()).copied()).collect();
         let site = Self {
             gateway: settings.gateway.clone(),
             utc_offset: settings.utc_offset,
@@ -74,6 +79,7 @@ impl Site {
             rules,
             models: settings.models.clone(),
             device_index,
+            device_places,
         };
         (site, faults)
     }
@@ -81,6 +87,12 @@ impl Site {
     /// Where in the registry the device with this id is.
     pub fn device_index(&self, id: &str) -> Option<usize> {
         self.device_index.get(id).copied()
+    }
+
+    /// The place of the device `registry.devices[device]`.
+    pub(crate) fn place_of(&self, device: usize) -> Option<&Place> {
+        let place = *self.device_places.get(device)?;
+        self.registry.places.get(place?)
     }
 
     /// Where the registered device is that publishes to `topic` of a broker.

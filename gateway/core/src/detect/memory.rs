@@ -39,9 +39,10 @@ pub(super) struct Spot<'a> {
 }
 
 impl<'a> Spot<'a> {
-    /// `None` where the device's type is not in use.
-    pub(super) fn find(site: &'a Site, device: &'a Device) -> Option<Self> {
-        let place = site.registry.place(&device.place)?;
+    /// Of the device `site.registry.devices[device]`. `None` where its type is not in use.
+    pub(super) fn find(site: &'a Site, device: usize) -> Option<Self> {
+        let place = site.place_of(device)?;
+        let device = site.registry.devices.get(device)?;
         let sensor_type = site.sensor_types.get(&device.sensor_type)?;
         Some(Self { site, device, place, sensor_type })
     }

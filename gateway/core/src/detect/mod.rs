@@ -106,7 +106,7 @@ impl Detector {
         self.places.clear();
         for (index, device) in site.registry.devices.iter().enumerate() {
             let mut memory = before.remove(&device.id).unwrap_or_else(|| Memory::new(&device.id, now));
-            memory.fit(Spot::find(site, device), now, signals);
+            memory.fit(Spot::find(site, index), now, signals);
             self.devices.push(memory);
             self.places.entry(device.place.clone()).or_default().push(index);
         }
@@ -114,7 +114,11 @@ impl Detector {
         gone.sort_by(|a, b| a.id.cmp(&b.id));
         gone.iter_mut().for_each(|memory| memory.clear_all(signals));
         self.timers.clear();
-        (0..self.devices.len()).for_each(|device| self.set_timer(site, device, TimeMs::MIN));
+        for device in 0..self.devices.len() {
+            if let Some(spot) = Spot::find(site, device) {
+                self.set_timer(spot, device, TimeMs::MIN);
+            }
+        }
     }
 
     /// The gateway listens from `now` on: while it did not, no device was silent.
@@ -136,14 +140,15 @@ impl Detector {
         signals: &mut Vec<Signal>,
         refused: &mut Vec<DecodeError>,
     ) -> Placement {
-        let spot = site.registry.devices.get(device).and_then(|device| Spot::find(site, device));
-        let (Some(spot), Some(memory)) = (spot, self.devices.get_mut(device)) else { return Placement::Duplicate };
+        let (Some(spot), Some(memory)) = (Spot::find(site, device), self.devices.get_mut(device)) else {
+            return Placement::Duplicate;
+        };
         let mut out = Out { signals, refused };
         let placement = memory.read(spot, reading, redelivered, now, scorer, &mut out);
         if placement != Placement::Duplicate {
             self.end_inactivity(device, spot, reading, signals);
         }
-        self.set_timer(site, device, TimeMs::MIN);
+        self.set_timer(spot, device, TimeMs::MIN);
         placement
     }
 
@@ -166,8 +171,7 @@ impl Detector {
         due.sort_unstable();
         due.dedup();
         for device in due {
-            let spot = site.registry.devices.get(device).and_then(|device| Spot::find(site, device));
-            let (Some(spot), Some(memory)) = (spot, self.devices.get_mut(device)) else { continue };
+            let (Some(spot), Some(memory)) = (Spot::find(site, device), self.devices.get_mut(device)) else { continue };
             memory.timer_ms = None;
             let due = memory.next_due(spot, self.listening_ms).is_some_and(|due| due <= now);
             if due {
@@ -176,20 +180,18 @@ impl Detector {
                 }
             }
             // After now, lest time stand still.
-            self.set_timer(site, device, now + 1);
+            self.set_timer(spot, device, now + 1);
         }
     }
 
     /// How the device `site.registry.devices[device]` is.
     pub fn status(&self, site: &Site, device: usize) -> Option<DeviceStatus> {
-        let spot = site.registry.devices.get(device).and_then(|device| Spot::find(site, device));
-        Some(self.devices.get(device)?.status(spot))
+        Some(self.devices.get(device)?.status(Spot::find(site, device)))
     }
 
     /// Sees to it that the device is looked at when something falls due, not before `earliest`.
-    fn set_timer(&mut self, site: &Site, device: usize, earliest: TimeMs) {
-        let spot = site.registry.devices.get(device).and_then(|device| Spot::find(site, device));
-        let (Some(spot), Some(memory)) = (spot, self.devices.get_mut(device)) else { return };
+    fn set_timer(&mut self, spot: Spot<'_>, device: usize, earliest: TimeMs) {
+        let Some(memory) = self.devices.get_mut(device) else { return };
         let Some(due) = memory.next_due(spot, self.listening_ms).map(|due| due.max(earliest)) else { return };
         // A timer that is too early corrects itself; one that is too late must be preceded.
         if memory.timer_ms.is_none_or(|set| due < set) {
@@ -264,6 +266,6 @@ impl Detector {
     }
 
     fn spot_and_memory<'s>(&'s self, site: &'s Site, device: usize) -> Option<(Spot<'s>, &'s Memory)> {
-        Some((Spot::find(site, site.registry.devices.get(device)?)?, self.devices.get(device)?))
+        Some((Spot::find(site, device)?, self.devices.get(device)?))
     }
 }
