@@ -15,6 +15,7 @@ mod lang;
 mod metrics;
 mod mqtt_client;
 mod parts;
+mod pem;
 mod private;
 mod registry_file;
 mod scorer;

@@ -10,8 +10,6 @@ mod tests;
 
 use anyhow::{Context, anyhow, bail};
 use rumqttc::{TlsConfiguration, Transport, v5};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt::Write as _;
 use std::future::Future;
@@ -22,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::config::MqttServer;
 use crate::metrics::header;
+use crate::pem;
 
 /// A dead peer is noticed within two of these.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -100,43 +99,27 @@ fn password(file: &Path) -> anyhow::Result<String> {
 }
 
 fn tls_config(server: &MqttServer) -> anyhow::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    match &server.ca {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots.add(certificate).with_context(|| format!("{} holds no usable CA", file.display()))?;
-            }
-        }
+    let roots = match &server.ca {
+        Some(file) => pem::authorities(file)?,
         None => {
+            let mut roots = RootCertStore::empty();
             // Some systems carry a broken certificate among the good ones.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
                 bail!("this system trusts no CA; name the one of `{}` as `ca`", server.name);
             }
+            roots
         }
-    }
+    };
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     match (&server.cert, &server.key) {
-        (Some(cert), Some(key)) => {
-            let private = PrivateKeyDer::from_pem_file(key)
-                .with_context(|| format!("{} holds no private key in PEM", key.display()))?;
-            config
-                .with_client_auth_cert(certificates(cert)?, private)
-                .with_context(|| format!("{} and {} do not belong together", cert.display(), key.display()))
-        }
+        (Some(cert), Some(key)) => config
+            .with_client_auth_cert(pem::certificates(cert)?, pem::private_key(key)?)
+            .with_context(|| format!("{} and {} do not belong together", cert.display(), key.display())),
         _ => Ok(config.with_no_client_auth()),
     }
-}
-
-fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let read = || CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>();
-    let certificates = read().with_context(|| format!("{} cannot be read as PEM", file.display()))?;
-    if certificates.is_empty() {
-        bail!("{} holds no certificate in PEM", file.display());
-    }
-    Ok(certificates)
 }
 
 /// Waits for a poll of an event loop, which comes back at least once each `keep_alive`: if only to

@@ -1,15 +1,13 @@
 //! TLS for the sensor port: its own certificate, and what a device's says.
 
-use anyhow::{Context, bail};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use anyhow::Context;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
-use std::path::Path;
+use rustls::{ServerConfig, ServerConnection};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::SensorPortTls;
+use crate::pem;
 
 /// Reads the certificates and the key.
 ///
@@ -17,22 +15,15 @@ use crate::config::SensorPortTls;
 /// Which file is not as it should be.
 pub(super) fn acceptor(config: &SensorPortTls) -> anyhow::Result<TlsAcceptor> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = certificates(&config.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .with_context(|| format!("{} holds no private key in PEM", config.key.display()))?;
+    let chain = pem::certificates(&config.cert)?;
+    let key = pem::private_key(&config.key)?;
     let verifier = match &config.client_ca {
         None => Arc::new(NoClientAuth),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots.add(certificate).with_context(|| format!("{} is not a CA's certificate", path.display()))?;
-            }
-            // A device without a certificate may still have a secret.
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-                .allow_unauthenticated()
-                .build()
-                .with_context(|| format!("{} cannot be used", path.display()))?
-        }
+        // A device without a certificate may still have a secret.
+        Some(path) => WebPkiClientVerifier::builder_with_provider(Arc::new(pem::authorities(path)?), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .with_context(|| format!("{} cannot be used", path.display()))?,
     };
     let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -40,16 +31,6 @@ pub(super) fn acceptor(config: &SensorPortTls) -> anyhow::Result<TlsAcceptor> {
         .with_single_cert(chain, key)
         .with_context(|| format!("{} and {} do not fit", config.cert.display(), config.key.display()))?;
     Ok(TlsAcceptor::from(Arc::new(server)))
-}
-
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let what = || format!("{} cannot be read as certificates in PEM", path.display());
-    let found: Vec<_> =
-        CertificateDer::pem_file_iter(path).with_context(what)?.collect::<Result<_, _>>().with_context(what)?;
-    if found.is_empty() {
-        bail!("{} holds no certificate in PEM", path.display());
-    }
-    Ok(found)
 }
 
 /// The names in the certificate that a device showed: the common name, then the DNS names.

@@ -1,0 +1,40 @@
+//! Certificates and keys in PEM files: what TLS needs on both sides.
+
+use anyhow::{Context, bail};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::Path;
+
+/// The certificates of a file, at least one.
+///
+/// # Errors
+/// Where there is none, or the file cannot be read; the message names it. So it is with all here.
+pub(crate) fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = || CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>();
+    let certificates = read().with_context(|| format!("{} cannot be read as certificates in PEM", file.display()))?;
+    if certificates.is_empty() {
+        bail!("{} holds no certificate in PEM", file.display());
+    }
+    Ok(certificates)
+}
+
+/// The CAs of a file, at least one.
+///
+/// # Errors
+/// Also where one of them cannot be a CA.
+pub(crate) fn authorities(file: &Path) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).with_context(|| format!("{} is not a CA's certificate", file.display()))?;
+    }
+    Ok(roots)
+}
+
+/// The first private key of a file.
+///
+/// # Errors
+/// Where there is none.
+pub(crate) fn private_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(file).with_context(|| format!("{} holds no private key in PEM", file.display()))
+}
