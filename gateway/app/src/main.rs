@@ -14,6 +14,7 @@ mod journal;
 mod lang;
 mod metrics;
 mod mqtt_client;
+mod network;
 mod parts;
 mod pem;
 mod private;

@@ -4,9 +4,11 @@
 //! ends its sessions nor the programs that use it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::network::network;
 
 /// The buckets. Full ones are not kept.
 #[derive(Default)]
@@ -80,15 +82,7 @@ impl Bucket {
 
 /// What is sent as a name can be long; what is one is not.
 fn sources(account: &str, address: IpAddr) -> [Source; 2] {
-    [Source::Account(account.chars().take(64).collect()), Source::Address(host(address))]
-}
-
-/// The address as far as one household or machine has it: a /64 of IPv6.
-fn host(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
+    [Source::Account(account.chars().take(64).collect()), Source::Address(network(address))]
 }
 
 /// Forgets what has refilled; where all are in use, the one that has most left.
@@ -107,6 +101,8 @@ fn make_room(buckets: &mut HashMap<Source, Bucket>, wanted: &Source, now: Instan
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn address(last: u8) -> IpAddr {
@@ -154,12 +150,5 @@ mod tests {
         }
         assert!(throttle.buckets.lock().unwrap().len() <= BUCKETS);
         assert!(throttle.attempt("duty", address(1), now).is_err());
-    }
-
-    #[test]
-    fn one_prefix_of_ipv6_counts_as_one_address() {
-        let (one, other): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap());
-        assert_eq!(host(one), host(other));
-        assert_eq!(host("::ffff:192.0.2.1".parse().unwrap()), address(1));
     }
 }
