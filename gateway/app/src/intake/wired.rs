@@ -78,9 +78,7 @@ impl Wired {
 
 impl Input {
     fn look(&mut self, since_start: Duration) -> Option<Inbound> {
-        let looked = self.line.look(since_start);
-        let failed = looked.is_err();
-        match looked {
+        match self.line.look(since_start) {
             Ok(told) => {
                 self.failing = false;
                 let (label, value) = told?;
@@ -97,7 +95,7 @@ impl Input {
             }
             // What cannot be read says nothing, and so becomes a silent device.
             Err(error) => {
-                if failed && !std::mem::replace(&mut self.failing, true) {
+                if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(device = %self.device, "a wired input cannot be read: {error:#}");
                 }
                 None
