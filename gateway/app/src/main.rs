@@ -52,6 +52,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Replay(args) => cli::replay::run(&args),
         Command::Journal(args) => cli::journal::run(&args, false),
         Command::Quarantine(args) => cli::journal::run(&args, true),
+        Command::Sensor(args) => cli::sensor::run(args, lang),
         Command::Place(args) => cli::registry::place(args, lang),
         Command::Device(args) => cli::registry::device(args, lang),
         Command::Account(args) => cli::account::run(&args, lang),

@@ -124,6 +124,7 @@ mod tests {
             sensor_type: "smoke".into(),
             place: place.into(),
             spot: String::new(),
+            known_as: String::new(),
             person: None,
             secret: String::new(),
         }

@@ -151,15 +151,28 @@ fn sources<BuiltIn: RustEmbed>(folder: Option<&Path>) -> anyhow::Result<Vec<Sour
             Some((name.to_string(), SourceFile { name: format!("built-in {name}"), text }))
         })
         .collect();
-    let Some(folder) = folder else { return Ok(files.into_values().collect()) };
-    let listed = std::fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
-    for entry in listed {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".toml")) else {
-            continue;
-        };
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        files.insert(name.to_owned(), SourceFile { name: path.display().to_string(), text });
+    for file in folder.map(sources_at).transpose()?.unwrap_or_default() {
+        let name = Path::new(&file.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.insert(name, file);
     }
     Ok(files.into_values().collect())
+}
+
+/// The file at `path`, or every `.toml` of the folder there, by name.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) fn sources_at(path: &Path) -> anyhow::Result<Vec<SourceFile>> {
+    let mut paths = vec![path.to_owned()];
+    if path.is_dir() {
+        let listed = std::fs::read_dir(path).with_context(|| format!("{} cannot be listed", path.display()))?;
+        paths = listed.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+        paths.sort();
+    }
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(SourceFile { name: path.display().to_string(), text })
+    };
+    paths.into_iter().map(read).collect()
 }

@@ -105,23 +105,27 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The line on which the dotted `key` stands in a TOML `source`; a number picks an element of an
-/// array of tables, as in `rule.2.when`.
+/// The line on which the dotted `key` stands in a TOML `source`, or as far of it as there is; a number
+/// picks an element of an array of tables, as in `rule.2.when`.
 fn line_of_key(source: &str, key: &str) -> Option<usize> {
     let root = toml::de::DeTable::parse(source).ok()?;
     let mut at = None;
     let mut table = Some(root.get_ref());
     let mut array: Option<&toml::de::DeArray<'_>> = None;
     for part in key.split('.') {
-        let value = if let Some(items) = array.take() {
-            let item = items.get(part.parse::<usize>().ok()?)?;
-            at = Some(item.span().start);
-            item.get_ref()
-        } else {
-            let (name, value) = table?.iter().find(|(name, _)| name.get_ref().as_ref() == part)?;
-            at = Some(name.span().start);
-            value.get_ref()
+        let found = match (array.take(), table) {
+            (Some(items), _) => {
+                let item = part.parse::<usize>().ok().and_then(|index| items.get(index));
+                item.map(|item| (item.span().start, item.get_ref()))
+            }
+            (None, Some(members)) => {
+                let member = members.iter().find(|(name, _)| name.get_ref().as_ref() == part);
+                member.map(|(name, value)| (name.span().start, value.get_ref()))
+            }
+            (None, None) => None,
         };
+        let Some((start, value)) = found else { break };
+        at = Some(start);
         table = value.as_table();
         array = value.as_array();
     }
@@ -139,6 +143,8 @@ mod tests {
         let fault = Fault::at_key("site.toml", SOURCE, "b.c", "is 2", "write 3");
         assert_eq!(fault.to_string(), "site.toml:3: `b.c`: is 2; write 3");
         assert_eq!(Fault::at_key("r", SOURCE, "rule.1.id", "", "").line, Some(7));
+        assert_eq!(Fault::at_key("r", SOURCE, "rule.1.gone.deeper", "", "").line, Some(6), "as far as there is");
+        assert_eq!(Fault::at_key("r", SOURCE, "gone", "", "").line, None);
     }
 
     #[test]

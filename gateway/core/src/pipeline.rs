@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use thiserror::Error;
 
 use crate::alert::{ActionError, Alert, AlertBook, AlertChange, AlertSettings, Signal, StaffAction};
-use crate::decode::{DecodeError, SensorTypes};
+use crate::decode::{Arrival, DecodeError, Decoded, Hears, Said, SensorType, SensorTypes, Speaker};
 use crate::detect::model::{ModelCard, ScoreError, Scorer};
 use crate::detect::{Detector, DeviceStatus, Placement, Rules};
 use crate::fault::{Fault, SourceFile};
+use crate::reading::Reading;
 use crate::site::{Place, Registry};
 use crate::time::{TimeMs, UtcOffset};
 
@@ -53,6 +54,12 @@ pub struct Site {
     /// The models that can be scored.
     pub models: Vec<ModelCard>,
     device_index: HashMap<String, usize>,
+    /// Devices by their ids and by what their own systems call them.
+    called: HashMap<String, Vec<usize>>,
+    /// The sensor types that devices are of.
+    types_in_use: Vec<String>,
+    /// Those of them that have something that must not be stored.
+    discarding: Vec<String>,
     /// Where in the registry the place of each device is.
     device_places: Vec<Option<usize>>,
 }
@@ -67,6 +74,19 @@ impl Site {
         let registry = settings.registry.clone();
         let device_index =
             registry.devices.iter().enumerate().map(|(index, device)| (device.id.clone(), index)).collect();
+        let mut called: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, device) in registry.devices.iter().enumerate() {
+            let known_as = (!device.known_as.is_empty() && device.known_as != device.id).then_some(&device.known_as);
+            for name in std::iter::once(&device.id).chain(known_as) {
+                called.entry(name.clone()).or_default().push(index);
+            }
+        }
+        let mut types_in_use: Vec<String> = registry.devices.iter().map(|device| device.sensor_type.clone()).collect();
+        types_in_use.sort_unstable();
+        types_in_use.dedup();
+        types_in_use.retain(|id| sensor_types.get(id).is_some());
+        let discards = |id: &&String| sensor_types.get(id).is_some_and(SensorType::discards);
+        let discarding = types_in_use.iter().filter(discards).cloned().collect();
         let places: HashMap<&str, usize> =
             registry.places.iter().enumerate().map(|(index, place)| (place.id.as_str(), index)).collect();
         let device_places = registry.devices.iter().map(|device| places.get(device.place.as_str()).copied()).collect();
@@ -79,6 +99,9 @@ impl Site {
             rules,
             models: settings.models.clone(),
             device_index,
+            called,
+            types_in_use,
+            discarding,
             device_places,
         };
         (site, faults)
@@ -95,13 +118,24 @@ impl Site {
         self.registry.places.get(place?)
     }
 
-    /// Where the registered device is that publishes to `topic` of a broker.
-    fn device_of_topic(&self, topic: &str) -> Option<usize> {
-        self.sensor_types.iter().find_map(|sensor_type| {
-            let index = self.device_index(sensor_type.topic.device(topic)?)?;
-            let device = self.registry.devices.get(index)?;
-            (device.sensor_type == sensor_type.id).then_some(index)
-        })
+    /// Where in the registry the device of this type is that its own system calls so.
+    fn device_called(&self, sensor_type: &SensorType, name: &str) -> Option<usize> {
+        let is_of_type = |index: &&usize| {
+            self.registry.devices.get(**index).is_some_and(|device| device.sensor_type == sensor_type.id)
+        };
+        self.called.get(name)?.iter().find(is_of_type).copied()
+    }
+
+    /// The payload of a message without what must not be stored; `None` where all of it may be.
+    pub fn without_discarded(&self, message: Message<'_>) -> Option<Vec<u8>> {
+        if self.discarding.is_empty() {
+            return None;
+        }
+        let own = message.device.and_then(|id| self.registry.devices.get(self.device_index(id)?));
+        let types = self.discarding.iter().filter(|id| own.is_none_or(|device| device.sensor_type == **id));
+        types
+            .filter_map(|id| self.sensor_types.get(id))
+            .find_map(|sensor_type| sensor_type.without_discarded(message.topic, message.payload))
     }
 }
 
@@ -398,31 +432,18 @@ impl Pipeline {
         signals: &mut Vec<Signal>,
     ) -> Result<Intake, Reject> {
         let site = &self.site;
-        let unknown = || Reject::UnknownDevice(message.topic.to_owned());
-        let index = match message.device {
-            Some(id) => site.device_index(id),
-            None => site.device_of_topic(message.topic),
+        let said = match message.device {
+            Some(id) => understand(site, id, &message, now)?,
+            None => understand_any(site, &message, now)?,
         };
-        let index = index.ok_or_else(unknown)?;
-        let device = site.registry.devices.get(index).ok_or_else(unknown)?;
-        let sensor_type = site.sensor_types.get(&device.sensor_type).ok_or_else(|| Reject::UnknownType {
-            device: device.id.clone(),
-            sensor_type: device.sensor_type.clone(),
-        })?;
-        if sensor_type.topic.device(message.topic) != Some(device.id.as_str()) {
-            return Err(Reject::WrongTopic {
-                device: device.id.clone(),
-                topic: message.topic.to_owned(),
-                wanted: sensor_type.topic.text(),
-            });
-        }
-        let decoded = sensor_type
-            .decode(&device.id, message.payload, now)
-            .map_err(|error| Reject::Decode { device: device.id.clone(), error })?;
-        let mut intake = Intake { device: index, refused: decoded.refused, ..Intake::default() };
+        let mut intake = Intake { device: said.first, refused: said.refused, ..Intake::default() };
         let (detector, again) = (&mut self.state.detector, message.redelivered);
-        for reading in &decoded.readings {
-            match detector.reading(site, index, reading, again, now, scorer, signals, &mut intake.refused) {
+        for (index, reading) in said.readings {
+            let Some(reading) = reading else {
+                detector.heard(site, index, now, signals);
+                continue;
+            };
+            match detector.reading(site, index, &reading, again, now, scorer, signals, &mut intake.refused) {
                 Placement::Duplicate => intake.duplicates += 1,
                 Placement::Newest => intake.readings += 1,
                 Placement::Late => {
@@ -439,6 +460,105 @@ impl Pipeline {
             self.state.book.signal(&self.site.gateway, &self.site.alerts, signal, now, changes);
         }
     }
+}
+
+/// What devices of the registry said in a message.
+struct Understood {
+    /// A device that it is of.
+    first: usize,
+    /// By device; without a reading it is a sign of life.
+    readings: Vec<(usize, Option<Reading>)>,
+    refused: Vec<DecodeError>,
+}
+
+/// Reads a message of the device that proved to be `id`: it speaks for itself alone.
+fn understand(site: &Site, id: &str, message: &Message<'_>, now: TimeMs) -> Result<Understood, Reject> {
+    let unknown = || Reject::UnknownDevice(message.topic.to_owned());
+    let first = site.device_index(id).ok_or_else(unknown)?;
+    let device = site.registry.devices.get(first).ok_or_else(unknown)?;
+    let reject = |error| Reject::Decode { device: device.id.clone(), error };
+    let sensor_type = site
+        .sensor_types
+        .get(&device.sensor_type)
+        .ok_or_else(|| Reject::UnknownType { device: device.id.clone(), sensor_type: device.sensor_type.clone() })?;
+    if sensor_type.hears(message.topic).is_none() {
+        return Err(Reject::WrongTopic {
+            device: device.id.clone(),
+            topic: message.topic.to_owned(),
+            wanted: sensor_type.topics().collect::<Vec<_>>().join(", "),
+        });
+    }
+    let arrival = Arrival { at_ms: now, utc_offset: site.utc_offset };
+    let Decoded { said, mut refused } = sensor_type.decode(message.topic, message.payload, arrival).map_err(reject)?;
+    let mut readings = Vec::with_capacity(said.len());
+    for Said { speaker, reading } in said {
+        match speaker {
+            Speaker::Device(name) if *name != *device.id && *name != *device.known_as => refused.push(DecodeError {
+                code: "wrong_device",
+                detail: format!("the message names the device `{name}`, its sender is `{id}`"),
+            }),
+            Speaker::Device(_) | Speaker::All => readings.push((first, reading)),
+        }
+    }
+    if readings.is_empty()
+        && let Some(error) = refused.pop()
+    {
+        return Err(reject(error));
+    }
+    Ok(Understood { first, readings, refused })
+}
+
+/// Reads a message from a broker, where topic and payload tell whose it is.
+fn understand_any(site: &Site, message: &Message<'_>, now: TimeMs) -> Result<Understood, Reject> {
+    let arrival = Arrival { at_ms: now, utc_offset: site.utc_offset };
+    let mut first_reject = None;
+    for sensor_type in site.types_in_use.iter().filter_map(|id| site.sensor_types.get(id)) {
+        let device = match sensor_type.hears(message.topic) {
+            None => continue,
+            Some(Hears::PayloadTells) => None,
+            Some(Hears::Device(name)) => match site.device_called(sensor_type, &name) {
+                None => continue,
+                known => known,
+            },
+        };
+        match sensor_type.decode(message.topic, message.payload, arrival) {
+            Ok(decoded) => {
+                if let Some(understood) = attribute(site, sensor_type, decoded) {
+                    return Ok(understood);
+                }
+            }
+            Err(error) => {
+                let named = device.and_then(|index| site.registry.devices.get(index));
+                let device = named.map_or_else(|| format!("? ({})", sensor_type.id), |device| device.id.clone());
+                first_reject = first_reject.or(Some(Reject::Decode { device, error }));
+            }
+        }
+    }
+    Err(first_reject.unwrap_or_else(|| Reject::UnknownDevice(message.topic.to_owned())))
+}
+
+/// Finds the devices that spoke in the registry; `None` where none of them is there.
+fn attribute(site: &Site, sensor_type: &SensorType, decoded: Decoded<'_>) -> Option<Understood> {
+    let mut readings = Vec::with_capacity(decoded.said.len());
+    let mut refused = decoded.refused;
+    for Said { speaker, reading } in decoded.said {
+        match speaker {
+            Speaker::All => {
+                let all = site.registry.devices.iter().enumerate();
+                let own = all.filter(|(_, device)| device.sensor_type == sensor_type.id);
+                readings.extend(own.map(|(index, _)| (index, reading.clone())));
+            }
+            Speaker::Device(name) => match site.device_called(sensor_type, &name) {
+                Some(index) => readings.push((index, reading)),
+                None => refused.push(DecodeError {
+                    code: "unknown_device",
+                    detail: format!("no device of type `{}` is called `{name}`", sensor_type.id),
+                }),
+            },
+        }
+    }
+    let first = readings.first()?.0;
+    Some(Understood { first, readings, refused })
 }
 
 /// Writes down every score on its way, so that it can be journaled. A score that failed is written

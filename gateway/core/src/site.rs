@@ -84,6 +84,9 @@ pub struct Device {
     /// Where in the place, as people say it: `kitchen`, `front door`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub spot: String,
+    /// What its own system calls it, where that is not its id: a name with spaces, a MAC with colons.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub known_as: String,
     /// The category of the person it cares for, if any. Never the person's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<PersonCategory>,
@@ -133,12 +136,23 @@ impl Registry {
             }
         }
         let mut devices = BTreeMap::new();
+        let mut called = BTreeMap::new();
         for (index, device) in self.devices.iter().enumerate() {
             let key = format!("device.{index}.id");
             if !is_id(&device.id) {
                 problems.push((key, format!("`{}` is not an id", device.id), ID_MEND.to_owned()));
             } else if devices.insert(device.id.as_str(), ()).is_some() {
                 problems.push((key, format!("device `{}` is there twice", device.id), "remove one".to_owned()));
+            }
+            let names = [device.id.as_str(), device.known_as.as_str()];
+            let own = if names[0] == names[1] { &names[..1] } else { &names[..] };
+            for name in own.iter().filter(|name| !name.is_empty()) {
+                if let Some(other) = called.insert((device.sensor_type.as_str(), *name), device.id.as_str())
+                    && other != device.id
+                {
+                    let problem = format!("`{other}` of the same type is called `{name}`, too");
+                    problems.push((format!("device.{index}.known_as"), problem, "give one another name".to_owned()));
+                }
             }
             if !seen.contains_key(device.place.as_str()) {
                 problems.push((

@@ -2,7 +2,9 @@
 
 use jiff::SignedDuration;
 use jiff::tz::Offset;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -57,6 +59,16 @@ impl Serialize for Span {
     }
 }
 
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "A length of time: \"90s\", \"10m\", \"1h30m\"." })
+    }
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -93,6 +105,16 @@ impl UtcOffset {
         (at + shift).div_euclid(86_400_000) * 86_400_000 - shift
     }
 
+    /// The moment of a local date and time; `None` beyond all years.
+    pub(crate) fn time_ms(self, local: jiff::civil::DateTime) -> Option<TimeMs> {
+        Some(self.0.to_timestamp(local).ok()?.as_millisecond())
+    }
+
+    /// Reads `+08:00`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        parse_offset(text).map(Self)
+    }
+
     /// `+08:00`
     fn text(self) -> String {
         let minutes = self.0.seconds() / 60;
@@ -121,8 +143,7 @@ impl Serialize for UtcOffset {
 impl<'de> Deserialize<'de> for UtcOffset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse_offset(&text)
-            .map(Self)
+        Self::parse(&text)
             .ok_or_else(|| de::Error::custom(format!("`{text}` is not an offset from UTC; write it like \"+08:00\"")))
     }
 }

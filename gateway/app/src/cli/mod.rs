@@ -6,6 +6,8 @@ pub(crate) mod journal;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod sensor;
+mod table;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     Journal(journal::JournalArgs),
     /// 打印未被采纳的消息及原因 · Print messages that could not be taken, and why
     Quarantine(journal::JournalArgs),
+    /// 设备类型：检查、列出、查看 · Sensor types: check, list, show
+    Sensor(sensor::SensorArgs),
     /// 管理场所 · Manage places
     Place(registry::PlaceArgs),
     /// 管理设备 · Manage devices

@@ -14,10 +14,10 @@ use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 use std::io::Write;
 use std::path::PathBuf;
-use unicode_width::UnicodeWidthStr;
 
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind};
 
+use super::table;
 use crate::lang::Lang;
 use crate::registry_file::{self, Secret};
 
@@ -97,6 +97,9 @@ enum DeviceCommand {
         /// Where in the place, as people say it
         #[arg(long, default_value = "", hide_default_value = true)]
         spot: String,
+        /// What its own system calls it, where that is not its id: a name, a MAC address
+        #[arg(long, default_value = "", hide_default_value = true)]
+        known_as: String,
         /// Whom it cares for: elder, elder_alone, disabled, child, patient or other
         #[arg(long, value_name = "CATEGORY", value_parser = from_word::<PersonCategory>)]
         person: Option<PersonCategory>,
@@ -113,7 +116,7 @@ enum DeviceCommand {
         /// Its id
         id: String,
     },
-    /// Add and change devices by a CSV file with the columns id,type,place,spot,person
+    /// Add and change devices by a CSV file with the columns id,type,place,spot,person,known_as
     Import {
         /// The CSV file
         file: PathBuf,
@@ -157,7 +160,7 @@ fn place_to(args: PlaceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result
                 Lang::En => ["ID", "NAME", "KIND", "GRID", "ADDRESS"],
             };
             let places = registry_file::load(dir)?.places;
-            table(
+            table::print(
                 out,
                 header,
                 places.into_iter().map(|place| [place.id, place.name, to_word(&place.kind), place.grid, place.address]),
@@ -187,7 +190,7 @@ fn place_to(args: PlaceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result
 fn device_to(args: DeviceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result<()> {
     let dir = &args.data.data_dir;
     match args.command {
-        DeviceCommand::Add { id, sensor_type, place, spot, person } => {
+        DeviceCommand::Add { id, sensor_type, place, spot, known_as, person } => {
             let secret = Secret::generate()?;
             let stored = secret.stored()?;
             registry_file::update(dir, |registry| {
@@ -196,17 +199,17 @@ fn device_to(args: DeviceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Resu
                         "there is a device `{id}` already; `ninewatch device import` changes it, `renew` gives it a new secret"
                     );
                 }
-                registry.devices.push(Device { id, sensor_type, place, spot, person, secret: stored });
+                registry.devices.push(Device { id, sensor_type, place, spot, known_as, person, secret: stored });
                 Ok(())
             })?;
             tell(out, &secret, lang)
         }
         DeviceCommand::List => {
             let header = match lang {
-                Lang::Zh => ["编号", "类型", "场所", "位置", "照护对象"],
-                Lang::En => ["ID", "TYPE", "PLACE", "SPOT", "PERSON"],
+                Lang::Zh => ["编号", "类型", "场所", "位置", "照护对象", "又名"],
+                Lang::En => ["ID", "TYPE", "PLACE", "SPOT", "PERSON", "KNOWN AS"],
             };
-            table(out, header, registry_file::load(dir)?.devices.into_iter().map(cells))
+            table::print(out, header, registry_file::load(dir)?.devices.into_iter().map(cells))
         }
         DeviceCommand::Remove { id } => registry_file::update(dir, |registry| {
             remove(&mut registry.devices, |device| device.id == id).with_context(|| no_device(&id))
@@ -224,7 +227,7 @@ fn device_to(args: DeviceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Resu
         DeviceCommand::Import { file, secrets } => import::devices(dir, &file, secrets.as_deref(), lang),
         DeviceCommand::Export => {
             let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(["id", "type", "place", "spot", "person"])?;
+            csv.write_record(["id", "type", "place", "spot", "person", "known_as"])?;
             for device in registry_file::load(dir)?.devices {
                 csv.write_record(cells(device))?;
             }
@@ -243,39 +246,15 @@ fn no_device(id: &str) -> String {
 }
 
 /// What is shown of a device, everywhere.
-fn cells(device: Device) -> [String; 5] {
+fn cells(device: Device) -> [String; 6] {
     let person = device.person.map(|person| to_word(&person)).unwrap_or_default();
-    [device.id, device.sensor_type, device.place, device.spot, person]
+    [device.id, device.sensor_type, device.place, device.spot, person, device.known_as]
 }
 
 fn remove<T>(list: &mut Vec<T>, is_it: impl Fn(&T) -> bool) -> Option<()> {
     let index = list.iter().position(is_it)?;
     list.remove(index);
     Some(())
-}
-
-/// Prints rows under a header, aligned; a Chinese character is two columns wide.
-fn table<const N: usize>(
-    out: &mut impl Write,
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> anyhow::Result<()> {
-    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
-    let mut widths = [0; N];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
-        }
-    }
-    for row in &rows {
-        let mut line = String::new();
-        for (width, cell) in widths.iter().zip(row) {
-            line.push_str(cell);
-            line.push_str(&" ".repeat(width + 2 - cell.width()));
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
 }
 
 /// What a word in a command or a file stands for.

@@ -162,6 +162,7 @@ fn enrol(places: &[PlayedPlace], data_dir: &Path) -> anyhow::Result<BTreeMap<Str
                 sensor_type: community::sensor_type(device.class),
                 place: place.place.id.clone(),
                 spot: device.spot.to_owned(),
+                known_as: String::new(),
                 person: device.person,
                 secret: secret.stored()?,
             });

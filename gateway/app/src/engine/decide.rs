@@ -143,11 +143,14 @@ impl Decide {
         self.record(&Recorded::Tick)
     }
 
-    fn message(&mut self, inbound: Inbound) -> Result<(), Halt> {
+    fn message(&mut self, mut inbound: Inbound) -> Result<(), Halt> {
         let now = self.clock.now_ms();
+        // What must not be stored is gone before anybody decides by it: a replay gets no more.
+        if let Some(rest) = self.pipeline.site().without_discarded(as_message(&inbound)) {
+            inbound.payload = rest;
+        }
         let device = inbound.device.as_deref();
-        let message =
-            Message { device, topic: &inbound.topic, payload: &inbound.payload, redelivered: inbound.redelivered };
+        let message = as_message(&inbound);
         let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
         self.count(&effects);
         let intake = effects.intake.take();
@@ -254,6 +257,15 @@ impl Decide {
         }
         self.segment_used += batch.intake.len();
         self.batches.send(batch).map_err(|_| Halt)
+    }
+}
+
+fn as_message(inbound: &Inbound) -> Message<'_> {
+    Message {
+        device: inbound.device.as_deref(),
+        topic: &inbound.topic,
+        payload: &inbound.payload,
+        redelivered: inbound.redelivered,
     }
 }
 

@@ -32,6 +32,7 @@ fn settings() -> Settings {
         sensor_type: "ninewatch-sos".into(),
         place: "home".into(),
         spot: String::new(),
+        known_as: String::new(),
         person: None,
         secret: String::new(),
     };

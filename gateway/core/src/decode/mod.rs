@@ -1,11 +1,33 @@
 //! From bytes to readings, by the device's sensor type.
+//!
+//! A sensor type file ([`file`]) becomes kinds of messages ([`message`]). A message's [`topic`] gives
+//! captures, its payload a tree ([`node`]) of which packed parts are opened ([`unpack`], [`binary`]);
+//! a [`source`] says where in it a value stands, [`convert`] makes a field's value of it, and
+//! [`stamp`] its time. What a file's examples say is checked whenever it is read ([`example`]).
 
+mod binary;
+mod command;
+mod convert;
+mod example;
+mod field;
 mod file;
+mod message;
+mod native;
+mod node;
 mod senml;
 mod sensor_type;
+mod source;
+mod stamp;
+mod topic;
 mod units;
+mod unpack;
 
-pub use sensor_type::{BurstShape, Channel, Decoded, Field, FieldKind, SensorType, SensorTypes};
+pub use command::{Accepts, Argument, Command, CommandError, Parameter, Rendered};
+pub use field::{BurstShape, Channel, Field, FieldKind};
+pub use file::schema;
+pub use message::{Said, Speaker};
+pub use sensor_type::{Decoded, Hears, SensorType, SensorTypes};
+pub use stamp::Arrival;
 
 use thiserror::Error;
 

@@ -4,6 +4,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use std::borrow::Cow;
 use std::fmt;
 
+use super::node::Str;
 use crate::decode::DecodeError;
 use crate::time::TimeMs;
 
@@ -228,33 +229,6 @@ impl<'a> Visitor<'a> for RecordSeed<'_, 'a> {
             }
         }
         Ok(raw)
-    }
-}
-
-/// A string that borrows from the payload unless it is escaped.
-struct Str<'a>(Cow<'a, str>);
-
-impl<'a> serde::Deserialize<'a> for Str<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(StrVisitor)
-    }
-}
-
-struct StrVisitor;
-
-impl<'a> Visitor<'a> for StrVisitor {
-    type Value = Str<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Str<'a>, E> {
-        Ok(Str(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Str<'a>, E> {
-        Ok(Str(Cow::Owned(text.to_owned())))
     }
 }
 

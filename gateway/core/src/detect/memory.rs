@@ -206,7 +206,10 @@ impl Memory {
         scorer: &mut dyn Scorer,
         out: &mut Out<'_>,
     ) -> Placement {
-        self.heard(now, out.signals);
+        // What others say of a device that is gone is no sign of life.
+        if !spot.sensor_type.says_offline(reading) {
+            self.heard(now, out.signals);
+        }
         let told = reading.event_ms.filter(|event| skew::is_set(*event));
         if self.recent.knows(told, reading, redelivered) {
             return Placement::Duplicate;
@@ -232,7 +235,8 @@ impl Memory {
         if late { Placement::Late } else { Placement::Newest }
     }
 
-    fn heard(&mut self, now: TimeMs, signals: &mut Vec<Signal>) {
+    /// It gave a sign of life.
+    pub(super) fn heard(&mut self, now: TimeMs, signals: &mut Vec<Signal>) {
         self.seen_ms = Some(now);
         if std::mem::take(&mut self.silent) {
             let silent = |bound: &&Bound| matches!(bound.condition, Condition::Silent);

@@ -152,6 +152,13 @@ impl Detector {
         placement
     }
 
+    /// The device `site.registry.devices[device]` gave a sign of life and no reading.
+    pub fn heard(&mut self, site: &Site, device: usize, now: TimeMs, signals: &mut Vec<Signal>) {
+        let (Some(spot), Some(memory)) = (Spot::find(site, device), self.devices.get_mut(device)) else { return };
+        memory.heard(now, signals);
+        self.set_timer(spot, device, TimeMs::MIN);
+    }
+
     /// When time alone next means something: a device falls silent, a duration is full. May be too
     /// early, never too late.
     pub fn next_due(&self) -> Option<TimeMs> {

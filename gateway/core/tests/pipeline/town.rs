@@ -72,6 +72,7 @@ pub(crate) fn settings() -> Settings {
                 place: (*place).into(),
                 spot: String::new(),
                 person: (*kind == PlaceKind::Home).then_some(PersonCategory::ElderAlone),
+                known_as: String::new(),
                 secret: String::new(),
             });
         }

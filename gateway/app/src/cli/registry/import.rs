@@ -33,7 +33,7 @@ pub(super) fn places(dir: &Path, file: &Path, lang: Lang) -> anyhow::Result<()> 
 
 /// Adds the sheet's devices and changes those that are there; writes the new ones' secrets.
 pub(super) fn devices(dir: &Path, file: &Path, secrets: Option<&Path>, lang: Lang) -> anyhow::Result<()> {
-    let sheet = Sheet::read(file, &["id", "type", "place"], &["spot", "person"])?;
+    let sheet = Sheet::read(file, &["id", "type", "place"], &["spot", "person", "known_as"])?;
     let mut total = 0;
     let mut written = None;
     let added = registry_file::update(dir, |registry| {
@@ -48,7 +48,8 @@ pub(super) fn devices(dir: &Path, file: &Path, secrets: Option<&Path>, lang: Lan
             }
             let person = if row.text("person").is_empty() { None } else { Some(row.word("person")?) };
             let (id, sensor_type, spot) = (row.text("id"), row.text("type"), row.text("spot"));
-            Ok(Device { id, sensor_type, place, spot, person, secret: String::new() })
+            let known_as = row.text("known_as");
+            Ok(Device { id, sensor_type, place, spot, known_as, person, secret: String::new() })
         })?;
         total = devices.len();
         let new = take_in(registry, devices)?;

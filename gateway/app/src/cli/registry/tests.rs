@@ -86,8 +86,8 @@ fn lists_are_aligned_and_exports_hold_no_secret() {
         "ID    NAME        KIND  GRID  ADDRESS\nshop  苗岭便利店  shop  g1\ny     y           home  g2\n"
     );
     desk.say("device add gas-1 --type gas --place shop").unwrap();
-    assert_eq!(desk.say("device export").unwrap(), "id,type,place,spot,person\ngas-1,gas,shop,,\n");
-    assert_eq!(desk.say("device list").unwrap(), "ID     TYPE  PLACE  SPOT  PERSON\ngas-1  gas   shop\n");
+    assert_eq!(desk.say("device export").unwrap(), "id,type,place,spot,person,known_as\ngas-1,gas,shop,,,\n");
+    assert_eq!(desk.say("device list").unwrap(), "ID     TYPE  PLACE  SPOT  PERSON  KNOWN AS\ngas-1  gas   shop\n");
 }
 
 #[test]

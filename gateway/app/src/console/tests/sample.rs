@@ -74,6 +74,7 @@ pub(super) fn registry() -> Registry {
             sensor_type: format!("ninewatch-{class}"),
             place: (*id).into(),
             spot: (*spot).into(),
+            known_as: String::new(),
             person: *person,
             secret: String::new(),
         }));

@@ -1,11 +1,14 @@
+use base64::Engine as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::reading::{Reading, Value};
+use crate::time::UtcOffset;
 
 const GAS: &str = include_str!("../../../../sensors/ninewatch-gas.toml");
 const BRACELET: &str = include_str!("../../../../sensors/ninewatch-bracelet.toml");
 const CAMERA: &str = include_str!("../../../../sensors/ninewatch-face-camera.toml");
-const ARRIVAL: TimeMs = 1_795_467_300_000;
+const ARRIVAL: Arrival = Arrival { at_ms: 1_795_467_300_000, utc_offset: UtcOffset::CHINA };
 
 fn source(text: &str) -> SourceFile {
     SourceFile { name: "type.toml".into(), text: text.into() }
@@ -17,20 +20,23 @@ fn native(text: &str) -> SensorType {
     types.iter().next().unwrap().clone()
 }
 
-fn decode(sensor_type: &str, payload: &str) -> Result<Decoded, DecodeError> {
-    native(sensor_type).decode("d-1", payload.as_bytes(), ARRIVAL)
+/// What a native device d-1 said.
+fn decode(text: &str, payload: &str) -> Result<(Vec<Reading>, Vec<DecodeError>), DecodeError> {
+    let decoded = native(text).decode("ninewatch/d-1/readings", payload.as_bytes(), ARRIVAL)?;
+    let reading = |said: &Said<'_>| said.reading.clone();
+    Ok((decoded.said.iter().filter_map(reading).collect(), decoded.refused.clone()))
 }
 
 #[test]
 fn a_reading_has_a_slot_for_each_field_in_the_types_unit() {
-    let decoded = decode(
+    let (readings, refused) = decode(
         GAS,
         r#"[{"bn":"d-1/","bt":1795467299.5,"n":"co_ppm","u":"ppm","v":62},{"n":"gas_alarm","vb":true},
             {"n":"temperature_c","u":"K","v":300.15},{"n":"firmware","vs":"1.2"}]"#,
     )
     .unwrap();
-    assert_eq!(decoded.refused, []);
-    let [reading] = decoded.readings.as_slice() else { panic!("{decoded:?}") };
+    assert_eq!(refused, []);
+    let [reading] = readings.as_slice() else { panic!("{readings:?}") };
     assert_eq!(reading.event_ms, Some(1_795_467_299_500));
     assert_eq!(reading.number(0), Some(62.0));
     assert_eq!(reading.number(1), None);
@@ -40,20 +46,20 @@ fn a_reading_has_a_slot_for_each_field_in_the_types_unit() {
 
 #[test]
 fn a_pack_with_several_times_is_several_readings() {
-    let decoded =
+    let (readings, _) =
         decode(GAS, r#"[{"bt":1795467200,"n":"co_ppm","v":1},{"n":"co_ppm","t":60,"v":2},{"n":"lel_percent","v":3}]"#)
             .unwrap();
-    let times: Vec<_> = decoded.readings.iter().map(|reading| reading.event_ms.unwrap()).collect();
+    let times: Vec<_> = readings.iter().map(|reading| reading.event_ms.unwrap()).collect();
     assert_eq!(times, [1_795_467_200_000, 1_795_467_260_000]);
-    assert_eq!(decoded.readings[0].number(1), Some(3.0));
+    assert_eq!(readings[0].number(1), Some(3.0));
 }
 
 #[test]
 fn a_wild_value_does_not_take_the_alarm_beside_it_away() {
-    let decoded = decode(GAS, r#"[{"n":"gas_alarm","vb":true},{"n":"co_ppm","u":"ppm","v":-40}]"#).unwrap();
-    assert_eq!(decoded.readings[0].number(2), Some(1.0));
-    assert_eq!(decoded.readings[0].number(0), None);
-    assert_eq!(decoded.refused[0].to_string(), "out_of_range: `co_ppm` -40 ppm is not from 0 to 2000");
+    let (readings, refused) = decode(GAS, r#"[{"n":"gas_alarm","vb":true},{"n":"co_ppm","u":"ppm","v":-40}]"#).unwrap();
+    assert_eq!(readings[0].number(2), Some(1.0));
+    assert_eq!(readings[0].number(0), None);
+    assert_eq!(refused[0].to_string(), "out_of_range: `co_ppm` -40 ppm is not from 0 to 2000");
 }
 
 #[test]
@@ -80,8 +86,8 @@ fn a_burst_is_int16_samples_in_the_channels_units() {
     let counts = [981_i16, 0, -1, 500, 0, 0, 981, 0, -1, 500, 0, 0];
     let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
     let data = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&bytes);
-    let decoded = decode(BRACELET, &format!(r#"[{{"n":"motion","vd":"{data}"}}]"#)).unwrap();
-    let Some(Value::Burst(burst)) = &decoded.readings[0].values[6] else { panic!("{decoded:?}") };
+    let (readings, _) = decode(BRACELET, &format!(r#"[{{"n":"motion","vd":"{data}"}}]"#)).unwrap();
+    let Some(Value::Burst(burst)) = &readings[0].values[6] else { panic!("{readings:?}") };
     assert_eq!((burst.channels, burst.samples.len()), (6, 12));
     assert!((burst.samples[0] - 9.81).abs() < 1e-4 && (burst.samples[3] - 1.0).abs() < 1e-4);
 
@@ -89,18 +95,6 @@ fn a_burst_is_int16_samples_in_the_channels_units() {
     assert_eq!(decode(BRACELET, &format!(r#"[{{"n":"motion","vd":"{cut}"}}]"#)).unwrap_err().code, "wrong_type");
     let long = "A".repeat(100_000);
     assert_eq!(decode(BRACELET, &format!(r#"[{{"n":"motion","vd":"{long}"}}]"#)).unwrap_err().code, "out_of_range");
-}
-
-#[test]
-fn a_topic_says_where_the_device_stands() {
-    let topic = Topic::parse("ninewatch/{device}/readings").unwrap();
-    assert_eq!(topic.device("ninewatch/gas-7/readings"), Some("gas-7"));
-    assert_eq!(topic.device("ninewatch/gas/7/readings"), None);
-    assert_eq!(topic.device("ninewatch//readings"), None);
-    assert_eq!(topic.device("other/gas-7/readings"), None);
-    for wrong in ["ninewatch/readings", "ninewatch/x{device}/readings", "ninewatch/+/{device}", "{device}/{device}"] {
-        assert_eq!(Topic::parse(wrong), None, "{wrong}");
-    }
 }
 
 #[test]
@@ -122,14 +116,14 @@ fn a_broken_file_names_line_key_and_mend_and_the_others_stand() {
         ]
     );
     let (_, faults) = SensorTypes::compile(&[source(&GAS.replace("cadence", "cadense"))]);
-    assert!(faults[0].to_string().starts_with("type.toml:7: `cadense`: unknown field"), "{}", faults[0]);
+    assert!(faults[0].to_string().starts_with("type.toml:5: `cadense`: unknown field"), "{}", faults[0]);
 }
 
 proptest! {
     /// Whatever bytes come, decoding says yes or no and never falls over.
     #[test]
     fn any_bytes_are_taken_or_refused(payload in proptest::collection::vec(any::<u8>(), 0..512)) {
-        let _ = native(BRACELET).decode("d-1", &payload, ARRIVAL);
+        let _ = native(BRACELET).decode("ninewatch/d-1/readings", &payload, ARRIVAL);
     }
 
     /// The same for what is nearly right.
@@ -141,8 +135,8 @@ proptest! {
             *slot = byte;
         }
         payload.truncate(payload.len() - cut.min(payload.len()));
-        if let Ok(decoded) = native(BRACELET).decode("d-1", &payload, ARRIVAL) {
-            for reading in decoded.readings {
+        if let Ok(decoded) = native(BRACELET).decode("ninewatch/d-1/readings", &payload, ARRIVAL) {
+            for reading in decoded.said.into_iter().filter_map(|said| said.reading) {
                 prop_assert_eq!(reading.values.len(), 7);
                 prop_assert!(reading.number(0).is_none_or(|bpm| (20.0..=260.0).contains(&bpm)));
             }

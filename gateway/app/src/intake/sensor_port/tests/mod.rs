@@ -128,6 +128,7 @@ fn device(id: &str, secret: String) -> Device {
         sensor_type: "gas".to_owned(),
         place: "shop".to_owned(),
         spot: String::new(),
+        known_as: String::new(),
         person: None,
         secret,
     }

@@ -1,0 +1,484 @@
+//! From what a payload has to a value of a field.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::field::{BurstShape, Field, FieldKind, SentAs};
+use super::node::Node;
+use super::source::{Scope, Source};
+use super::units::{self, Unit};
+use super::unpack::{base64_bytes, hex_bytes};
+use crate::decode::DecodeError;
+use crate::reading::{Burst, Value};
+
+/// How a value is made out of what the payload has, in the order of these fields.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Conversion {
+    /// Where the payload is asked for it, first to last.
+    pub(super) from: Vec<Source>,
+    /// What a SenML record may call it besides its own name.
+    pub(super) senml_names: Vec<String>,
+    /// What it is where the payload has none.
+    pub(super) missing: Option<Value>,
+    /// Of an integer, so many bits from this one on.
+    pub(super) bits: Option<(u32, u32)>,
+    /// By the text that was sent.
+    pub(super) map: Vec<(String, Value)>,
+    /// What any other value means.
+    pub(super) otherwise: Option<Value>,
+    /// What means on, and what off.
+    pub(super) on: Vec<Literal>,
+    pub(super) off: Vec<Literal>,
+    /// On where one of these is in it.
+    pub(super) has: Vec<Literal>,
+    /// On from this number.
+    pub(super) at_least: Option<f64>,
+    pub(super) scale: Option<f64>,
+    pub(super) offset: Option<f64>,
+    /// Straight lines between these points.
+    pub(super) curve: Vec<(f64, f64)>,
+    pub(super) sent_unit: Option<Unit>,
+    pub(super) sent_unit_from: Option<Source>,
+}
+
+/// A value as a file writes it down.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Literal {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl Literal {
+    /// Whether `node` is this very value.
+    #[allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "what a file names is meant exactly")]
+    pub(super) fn is(&self, node: &Node<'_>) -> bool {
+        match (self, node) {
+            (Self::Bool(wanted), Node::Bool(given)) => wanted == given,
+            (Self::Int(wanted), Node::Int(given)) => wanted == given,
+            (Self::Int(wanted), Node::Float(given)) => *wanted as f64 == *given,
+            (Self::Float(wanted), Node::Float(given)) => wanted == given,
+            (Self::Float(wanted), Node::Int(given)) => *wanted == *given as f64,
+            (Self::Text(wanted), Node::Text(given)) => wanted == given,
+            _ => false,
+        }
+    }
+
+    /// Whether `node` has it: a list as an element, a text as a part.
+    pub(super) fn is_in(&self, node: &Node<'_>) -> bool {
+        match (self, node) {
+            (wanted, Node::List(items)) => items.iter().any(|item| wanted.is(item)),
+            (Self::Text(part), Node::Text(text)) => text.contains(part.as_str()),
+            (Self::Text(name), Node::Map(_)) => node.member(name).is_some(),
+            (wanted, node) => wanted.is(node),
+        }
+    }
+}
+
+/// A number with the unit that stands behind it in a text.
+struct Sent {
+    number: f64,
+    unit: Option<Unit>,
+}
+
+impl Field {
+    /// Whether messages are asked for it where they do not say otherwise.
+    pub(super) fn is_asked_for(&self) -> bool {
+        let columns = matches!(&self.kind, FieldKind::Burst(shape) if !shape.columns.is_empty());
+        columns || !self.conversion.from.is_empty()
+    }
+
+    /// The value that the payload has for it, looked up at `from`, or where the field itself says;
+    /// `None` where the payload has none.
+    ///
+    /// # Errors
+    /// What is wrong with what it has.
+    pub(super) fn find(&self, from: Option<&[Source]>, scope: &Scope<'_>) -> Result<Option<Value>, DecodeError> {
+        let from = from.unwrap_or(&self.conversion.from);
+        if let FieldKind::Burst(shape) = &self.kind {
+            return self.find_burst(shape, from, scope);
+        }
+        match from.iter().find_map(|source| source.find(scope)) {
+            Some(node) => self.value(&node, self.sent_unit(scope)?).map(Some),
+            None => Ok(self.conversion.missing.clone()),
+        }
+    }
+
+    /// The value of `node`, which is in `unit` where that is known.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn value(&self, node: &Node<'_>, unit: Option<Unit>) -> Result<Value, DecodeError> {
+        let node = &*self.bits(node)?;
+        match &self.kind {
+            FieldKind::Measure { unit: own, min, max, .. } => {
+                let sent = match self.mapped(node) {
+                    Some(Value::Number(number)) => Sent { number, unit: None },
+                    Some(other) => return Ok(other),
+                    None if !self.conversion.map.is_empty() => return self.other(node),
+                    None => match self.number(node) {
+                        Err(error) => return self.conversion.otherwise.clone().ok_or(error),
+                        Ok(sent) => sent,
+                    },
+                };
+                self.measure(&sent, unit, *own, *min, *max)
+            }
+            FieldKind::State => self.state(node),
+            FieldKind::Word { words } => self.word(node, words),
+            FieldKind::Burst(shape) => self.burst(shape, node, shape.rate_hz),
+        }
+    }
+
+    fn sent_unit(&self, scope: &Scope<'_>) -> Result<Option<Unit>, DecodeError> {
+        let Some(source) = &self.conversion.sent_unit_from else { return Ok(self.conversion.sent_unit) };
+        let Some(symbol) = source.find_text(scope) else { return Ok(self.conversion.sent_unit) };
+        self.unit_named(symbol.trim()).map(Some)
+    }
+
+    /// The unit with this symbol.
+    ///
+    /// # Errors
+    /// `unknown_unit`
+    pub(super) fn unit_named(&self, symbol: &str) -> Result<Unit, DecodeError> {
+        units::find(symbol).ok_or_else(|| self.refuse("unknown_unit", &format!("the unit `{symbol}` is not known")))
+    }
+
+    fn bits<'n>(&self, node: &'n Node<'n>) -> Result<Cow<'n, Node<'n>>, DecodeError> {
+        let Some((first, count)) = self.conversion.bits else { return Ok(Cow::Borrowed(node)) };
+        let number = match node {
+            Node::Int(number) => Some(*number),
+            Node::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| self.wrong_type("an integer, for its bits", node))?;
+        let mask = if count >= 63 { i64::MAX } else { (1 << count) - 1 };
+        Ok(Cow::Owned(Node::Int((number >> first.min(63)) & mask)))
+    }
+
+    fn mapped(&self, node: &Node<'_>) -> Option<Value> {
+        let map = &self.conversion.map;
+        if map.is_empty() {
+            return None;
+        }
+        let sent = node.text()?;
+        map.iter().find(|(text, _)| *text == sent).map(|(_, value)| value.clone())
+    }
+
+    /// A value that stands in no list of the file.
+    fn other(&self, node: &Node<'_>) -> Result<Value, DecodeError> {
+        self.conversion.otherwise.clone().ok_or_else(|| {
+            let sent = node.text().unwrap_or(Cow::Borrowed(node.kind()));
+            self.refuse("unknown_word", &format!("`{sent}` is not in its `map`"))
+        })
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "no sensor counts past 2^53")]
+    fn number(&self, node: &Node<'_>) -> Result<Sent, DecodeError> {
+        match node {
+            Node::Int(number) => Ok(Sent { number: *number as f64, unit: None }),
+            Node::Float(number) => Ok(Sent { number: *number, unit: None }),
+            Node::Text(text) => {
+                let (digits, symbol) = split_number(text.trim());
+                let number = digits.parse().map_err(|_| self.wrong_type("a number", node))?;
+                let unit = if symbol.is_empty() { None } else { Some(self.unit_named(symbol)?) };
+                Ok(Sent { number, unit })
+            }
+            _ => Err(self.wrong_type("a number", node)),
+        }
+    }
+
+    fn measure(&self, sent: &Sent, given: Option<Unit>, own: Unit, min: f64, max: f64) -> Result<Value, DecodeError> {
+        let Conversion { scale, offset, curve, .. } = &self.conversion;
+        let mut value = sent.number * scale.unwrap_or(1.0) + offset.unwrap_or(0.0);
+        if !curve.is_empty() {
+            value = along(curve, value);
+        }
+        if let Some(unit) = given.or(sent.unit) {
+            let wrong = || self.refuse("wrong_unit", &format!("`{}` does not convert to `{}`", unit.shown, own.shown));
+            value = unit.convert(value, own).ok_or_else(wrong)?;
+        }
+        if (min..=max).contains(&value) {
+            return Ok(Value::Number(value));
+        }
+        Err(self.refuse("out_of_range", &format!("{value} {} is not from {min} to {max}", own.shown)))
+    }
+
+    fn state(&self, node: &Node<'_>) -> Result<Value, DecodeError> {
+        let Conversion { on, off, has, at_least, otherwise, .. } = &self.conversion;
+        let switch = |on: bool| Ok(Value::Number(f64::from(u8::from(on))));
+        if !has.is_empty() {
+            return switch(has.iter().any(|wanted| wanted.is_in(node)));
+        }
+        if let Some(limit) = at_least {
+            return match self.number(node) {
+                Ok(sent) => switch(sent.number >= *limit),
+                Err(error) => otherwise.clone().ok_or(error),
+            };
+        }
+        if on.iter().any(|wanted| wanted.is(node)) {
+            return switch(true);
+        }
+        if off.iter().any(|wanted| wanted.is(node)) {
+            return switch(false);
+        }
+        if on.is_empty()
+            && off.is_empty()
+            && let Some(on) = plain_switch(node)
+        {
+            return switch(on);
+        }
+        otherwise.clone().ok_or_else(|| match (node.text(), on.is_empty() && off.is_empty()) {
+            (Some(sent), false) => self.refuse("unknown_word", &format!("`{sent}` is neither in `on` nor in `off`")),
+            _ => self.wrong_type("true or false", node),
+        })
+    }
+
+    fn word(&self, node: &Node<'_>, words: &[Arc<str>]) -> Result<Value, DecodeError> {
+        const LONGEST: usize = 128;
+        if let Some(word) = self.mapped(node) {
+            return Ok(word);
+        }
+        if !self.conversion.map.is_empty() {
+            return self.other(node);
+        }
+        let Some(sent) = node.text() else {
+            return self.conversion.otherwise.clone().ok_or_else(|| self.wrong_type("a word", node));
+        };
+        match words.iter().find(|word| ***word == *sent) {
+            Some(word) => Ok(Value::Text(word.clone())),
+            None if words.is_empty() && sent.len() <= LONGEST => Ok(Value::Text(sent.as_ref().into())),
+            None if words.is_empty() => Err(self.refuse("out_of_range", &format!("is longer than {LONGEST} bytes"))),
+            None => self
+                .conversion
+                .otherwise
+                .clone()
+                .ok_or_else(|| self.refuse("unknown_word", &format!("`{sent}` is none of {}", words.join(", ")))),
+        }
+    }
+
+    fn find_burst(&self, shape: &BurstShape, from: &[Source], scope: &Scope<'_>) -> Result<Option<Value>, DecodeError> {
+        let rate_hz = match shape.rate_from.as_ref().and_then(|source| source.find(scope)) {
+            Some(node) => {
+                #[allow(clippy::cast_possible_truncation, reason = "a rate has few digits")]
+                let rate = self.number(&node)?.number as f32;
+                let wrong = || self.refuse("out_of_range", &format!("{rate} samples per second"));
+                if rate.is_finite() && rate > 0.0 { rate } else { return Err(wrong()) }
+            }
+            None => shape.rate_hz,
+        };
+        if shape.columns.is_empty() {
+            let Some(node) = from.iter().find_map(|source| source.find(scope)) else { return Ok(None) };
+            return self.burst(shape, &node, rate_hz).map(Some);
+        }
+        let columns: Vec<_> = shape.columns.iter().filter_map(|source| source.find(scope)).collect();
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let columns: Option<Vec<&[Node<'_>]>> = columns.iter().map(|column| items(column)).collect();
+        let columns = columns.filter(|columns| columns.len() == shape.channels.len());
+        let columns = columns.ok_or_else(|| self.refuse("wrong_type", "has to be a list for each channel"))?;
+        let count = columns.first().map_or(0, |column| column.len());
+        if columns.iter().any(|column| column.len() != count) {
+            return Err(self.refuse("wrong_type", "has channels of different lengths"));
+        }
+        let flat = (0..count).flat_map(|sample| columns.iter().filter_map(move |column| column.get(sample)));
+        self.samples(shape, flat, rate_hz).map(Some)
+    }
+
+    fn burst(&self, shape: &BurstShape, node: &Node<'_>, rate_hz: f32) -> Result<Value, DecodeError> {
+        let channels = shape.channels.len();
+        match (shape.sent_as, node) {
+            (SentAs::Base64 { big_endian }, Node::Text(text)) => {
+                // Four signs are three bytes; no more is decoded than is taken.
+                self.check_samples(shape, text.len() / 4 * 3 / 2)?;
+                let bytes = base64_bytes(text).map_err(|error| self.refuse("not_base64", &error.to_string()))?;
+                self.int16(shape, &bytes, big_endian, rate_hz)
+            }
+            (SentAs::Hex { big_endian }, Node::Text(text)) => {
+                let bytes = hex_bytes(text).map_err(|problem| self.refuse("not_hex", &problem))?;
+                self.int16(shape, &bytes, big_endian, rate_hz)
+            }
+            (SentAs::Base64 { big_endian } | SentAs::Hex { big_endian }, Node::Bytes(bytes)) => {
+                self.int16(shape, bytes, big_endian, rate_hz)
+            }
+            (SentAs::List, Node::List(list)) => match list.first() {
+                Some(Node::List(_)) => {
+                    let rows: Option<Vec<&[Node<'_>]>> = list.iter().map(items).collect();
+                    let rows = rows.filter(|rows| rows.iter().all(|row| row.len() == channels));
+                    let rows = rows.ok_or_else(|| {
+                        self.refuse("wrong_type", &format!("has samples that are no lists of {channels} numbers"))
+                    })?;
+                    self.samples(shape, rows.into_iter().flatten(), rate_hz)
+                }
+                Some(Node::Map(_)) => {
+                    let member = |row: &'_ Node<'_>, channel: usize| -> Option<f64> {
+                        let name = &shape.channels.get(channel)?.name;
+                        self.number(row.member(name)?).ok().map(|sent| sent.number)
+                    };
+                    let mut flat = Vec::with_capacity(list.len().saturating_mul(channels));
+                    for row in list {
+                        for channel in 0..channels {
+                            let number = member(row, channel)
+                                .ok_or_else(|| self.refuse("wrong_type", "has a sample that lacks a channel"))?;
+                            flat.push(Node::Float(number));
+                        }
+                    }
+                    self.samples(shape, flat.iter(), rate_hz)
+                }
+                _ => self.samples(shape, list.iter(), rate_hz),
+            },
+            (SentAs::List, other) => Err(self.wrong_type("a list of samples", other)),
+            (_, other) => Err(self.wrong_type("base64 or hex data", other)),
+        }
+    }
+
+    fn check_samples(&self, shape: &BurstShape, numbers: usize) -> Result<(), DecodeError> {
+        // Base64 may be padded by up to two numbers' worth.
+        if numbers <= shape.max_samples.saturating_mul(shape.channels.len()).saturating_add(1) {
+            return Ok(());
+        }
+        Err(self.refuse("out_of_range", &format!("has more than {} samples", shape.max_samples)))
+    }
+
+    fn int16(&self, shape: &BurstShape, bytes: &[u8], big_endian: bool, rate_hz: f32) -> Result<Value, DecodeError> {
+        let channels = shape.channels.len();
+        self.check_samples(shape, bytes.len() / 2)?;
+        if bytes.is_empty() || !bytes.len().is_multiple_of(2 * channels) {
+            let what = format!("{} bytes are no whole samples of {channels} int16", bytes.len());
+            return Err(self.refuse("wrong_type", &what));
+        }
+        let (counts, _) = bytes.as_chunks::<2>();
+        let int16 = |count: [u8; 2]| if big_endian { i16::from_be_bytes(count) } else { i16::from_le_bytes(count) };
+        let per_count = shape.channels.iter().map(|channel| channel.per_count).cycle();
+        let samples = counts.iter().zip(per_count).map(|(count, unit)| f32::from(int16(*count)) * unit).collect();
+        Ok(Value::Burst(Arc::new(Burst { rate_hz, channels, samples })))
+    }
+
+    /// A burst of numbers as they are interleaved.
+    fn samples<'n>(
+        &self,
+        shape: &BurstShape,
+        flat: impl Iterator<Item = &'n Node<'n>>,
+        rate_hz: f32,
+    ) -> Result<Value, DecodeError> {
+        let channels = shape.channels.len();
+        let mut samples = Vec::new();
+        for (node, channel) in flat.zip(shape.channels.iter().cycle()) {
+            #[allow(clippy::cast_possible_truncation, reason = "a sample has few digits")]
+            let sample = self.number(node)?.number as f32 * channel.per_count;
+            samples.push(sample);
+        }
+        self.check_samples(shape, samples.len())?;
+        if samples.is_empty() || !samples.len().is_multiple_of(channels) || samples.iter().any(|s| !s.is_finite()) {
+            let what = format!("{} numbers are no whole samples of {channels} channels", samples.len());
+            return Err(self.refuse("wrong_type", &what));
+        }
+        Ok(Value::Burst(Arc::new(Burst { rate_hz, channels, samples })))
+    }
+
+    fn wrong_type(&self, wanted: &str, given: &Node<'_>) -> DecodeError {
+        let shown = match given {
+            Node::Text(text) => format!("`{}`", text.chars().take(40).collect::<String>()),
+            other => other.kind().to_owned(),
+        };
+        self.refuse("wrong_type", &format!("has to be {wanted}, not {shown}"))
+    }
+}
+
+fn items<'n, 's>(node: &'s Node<'n>) -> Option<&'s [Node<'n>]> {
+    match node {
+        Node::List(items) => Some(items),
+        _ => None,
+    }
+}
+
+/// What a switch means where the file says nothing of it.
+fn plain_switch(node: &Node<'_>) -> Option<bool> {
+    match node {
+        Node::Bool(on) => Some(*on),
+        Node::Int(1) => Some(true),
+        Node::Int(0) => Some(false),
+        #[allow(clippy::float_cmp, reason = "1.0 and 0.0 are exact")]
+        Node::Float(number) if *number == 1.0 || *number == 0.0 => Some(*number == 1.0),
+        Node::Text(text) => match text.as_ref() {
+            "1" => Some(true),
+            "0" => Some(false),
+            text if text.eq_ignore_ascii_case("on") || text.eq_ignore_ascii_case("true") => Some(true),
+            text if text.eq_ignore_ascii_case("off") || text.eq_ignore_ascii_case("false") => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A text into the number it begins with and the unit behind it.
+fn split_number(text: &str) -> (&str, &str) {
+    let mut end = 0;
+    let mut before = ' ';
+    for (at, sign) in text.char_indices() {
+        let numeric = sign.is_ascii_digit()
+            || sign == '.'
+            || (matches!(sign, '+' | '-') && (at == 0 || matches!(before, 'e' | 'E')));
+        // `2e3` is a number, `2 eV` is not.
+        let exponent = matches!(sign, 'e' | 'E')
+            && before.is_ascii_digit()
+            && text[at + 1..].starts_with(|next: char| next.is_ascii_digit() || matches!(next, '+' | '-'));
+        if !numeric && !exponent {
+            break;
+        }
+        before = sign;
+        end = at + sign.len_utf8();
+    }
+    let (digits, symbol) = text.split_at(end);
+    (digits, symbol.trim())
+}
+
+/// The height at `x` of straight lines between `points`, flat beyond them.
+fn along(points: &[(f64, f64)], x: f64) -> f64 {
+    let after = points.partition_point(|(at, _)| *at < x);
+    match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
+        (Some((x0, y0)), Some((x1, y1))) => y0 + (y1 - y0) * (x - x0) / (x1 - x0),
+        (Some((_, y)), None) | (None, Some((_, y))) => *y,
+        (None, None) => x,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_may_have_their_unit_behind_them() {
+        for (text, split) in [
+            ("21.5", ("21.5", "")),
+            ("-3e-2", ("-3e-2", "")),
+            ("21.5 °C", ("21.5", "°C")),
+            ("40%", ("40", "%")),
+            ("2 eV", ("2", "eV")),
+            ("nan", ("", "nan")),
+            ("é", ("", "é")),
+        ] {
+            assert_eq!(split_number(text), split, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_curve_is_straight_between_its_points_and_flat_beyond() {
+        let points = [(2.7, 0.0), (3.0, 60.0), (3.3, 100.0)];
+        for (x, y) in [(2.0, 0.0), (2.7, 0.0), (2.85, 30.0), (3.0, 60.0), (3.15, 80.0), (4.0, 100.0)] {
+            assert!((along(&points, x) - y).abs() < 1e-9, "{x}");
+        }
+    }
+
+    #[test]
+    fn literals_are_what_was_sent_and_nothing_like_it() {
+        let text = |text: &str| Node::Text(Cow::Owned(text.to_owned()));
+        assert!(Literal::Int(1).is(&Node::Int(1)) && Literal::Int(1).is(&Node::Float(1.0)));
+        assert!(!Literal::Int(1).is(&text("1")) && !Literal::Text("1".into()).is(&Node::Int(1)));
+        assert!(!Literal::Bool(true).is(&Node::Int(1)));
+        assert!(Literal::Text("smoke".into()).is_in(&Node::List(vec![text("heat"), text("smoke")])));
+        assert!(Literal::Text("smoke".into()).is_in(&text("smoke,heat")));
+        assert!(!Literal::Text("smoke".into()).is_in(&Node::List(vec![text("smoke test")])));
+    }
+}

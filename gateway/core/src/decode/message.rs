@@ -1,0 +1,303 @@
+//! One kind of message: where it comes, who speaks in it, and which readings it holds.
+
+use std::borrow::Cow;
+
+use super::convert::Literal;
+use super::field::Field;
+use super::node::Node;
+use super::source::{Element, Pointer, Scope, Source};
+use super::stamp::{Arrival, Stamp};
+use super::topic::{Captured, Topic};
+use super::unpack::Unpack;
+use crate::decode::DecodeError;
+use crate::reading::{Reading, Value};
+
+/// One kind of message of a sensor type.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct MessageKind {
+    pub(super) topics: Vec<Topic>,
+    pub(super) payload: PayloadForm,
+    pub(super) speaker: SpeakerFrom,
+    pub(super) time: Option<Stamp>,
+    pub(super) each: Option<Pointer>,
+    pub(super) when: Vec<Test>,
+    pub(super) ignore: Vec<Test>,
+    pub(super) unpack: Vec<Unpack>,
+    /// By the field's index, where this kind has it; `None`: where the field says.
+    pub(super) fields: Vec<(usize, Option<Vec<Source>>)>,
+    /// By the field's index, what a message of this kind means by itself.
+    pub(super) set: Vec<(usize, Value)>,
+    /// What is removed before anything is stored.
+    pub(super) discard: Vec<Pointer>,
+}
+
+/// How a payload is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PayloadForm {
+    Json,
+    Text,
+    Bytes,
+    Senml,
+}
+
+/// Where it stands who speaks.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum SpeakerFrom {
+    Source(Source),
+    /// In the records' base names.
+    Senml,
+    /// It is about all devices of the type.
+    All,
+}
+
+/// Who speaks in a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Speaker<'a> {
+    /// The device that is called so in its own system.
+    Device(Cow<'a, str>),
+    /// Nobody in particular: it is about all devices of the type.
+    All,
+}
+
+/// A question to a message.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Test {
+    pub(super) at: Source,
+    pub(super) asks: Asks,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Asks {
+    Is(Vec<Literal>),
+    Not(Vec<Literal>),
+    Exists(bool),
+    Has(Vec<Literal>),
+    AtLeast(f64),
+    Below(f64),
+}
+
+/// A payload, read as each form at most once.
+pub(super) struct Payload<'a> {
+    bytes: &'a [u8],
+    json: Option<Result<Node<'a>, DecodeError>>,
+}
+
+/// What a speaker said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said<'a> {
+    /// Who.
+    pub speaker: Speaker<'a>,
+    /// `None`: nothing but a sign of life.
+    pub reading: Option<Reading>,
+}
+
+/// Whether a message is of a kind, and what it says then.
+pub(super) enum Taken<'a> {
+    /// It is of another kind, perhaps for this reason.
+    NotThisKind(Option<DecodeError>),
+    Said(Vec<Said<'a>>),
+}
+
+impl<'a> Payload<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, json: None }
+    }
+
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    fn take(&mut self, form: PayloadForm) -> Result<Node<'a>, DecodeError> {
+        match form {
+            PayloadForm::Text => Node::from_text(self.bytes),
+            PayloadForm::Bytes | PayloadForm::Senml => Ok(Node::Bytes(Cow::Borrowed(self.bytes))),
+            PayloadForm::Json => self.json.take().unwrap_or_else(|| Node::from_json(self.bytes)),
+        }
+    }
+
+    /// Takes back what was not changed, for the next kind.
+    fn give_back(&mut self, form: PayloadForm, root: Node<'a>) {
+        if form == PayloadForm::Json {
+            self.json = Some(Ok(root));
+        }
+    }
+}
+
+impl Test {
+    pub(super) fn holds(&self, scope: &Scope<'_>) -> bool {
+        let node = self.at.find(scope);
+        match (&self.asks, node.as_deref()) {
+            (Asks::Exists(wanted), node) => node.is_some() == *wanted,
+            (Asks::Not(values), Some(node)) => !values.iter().any(|value| value.is(node)),
+            (Asks::Not(_), None) => true,
+            (_, None) => false,
+            (Asks::Is(values), Some(node)) => values.iter().any(|value| value.is(node)),
+            (Asks::Has(values), Some(node)) => values.iter().any(|value| value.is_in(node)),
+            (Asks::AtLeast(limit), Some(node)) => number(node).is_some_and(|number| number >= *limit),
+            (Asks::Below(limit), Some(node)) => number(node).is_some_and(|number| number < *limit),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "limits in files are small")]
+fn number(node: &Node<'_>) -> Option<f64> {
+    match node {
+        Node::Int(number) => Some(*number as f64),
+        Node::Float(number) => Some(*number),
+        Node::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+impl MessageKind {
+    /// The captures of `topic`, if this kind comes there.
+    pub(super) fn captures_of<'t>(&self, topic: &'t str) -> Option<Captured<'t>> {
+        self.topics.iter().find_map(|known| known.captures(topic))
+    }
+
+    /// Who speaks on `topic`, where the topic alone tells.
+    pub(super) fn speaker_of<'t>(&self, captured: &Captured<'t>) -> Option<Cow<'t, str>> {
+        let SpeakerFrom::Source(source) = &self.speaker else { return None };
+        source.is_of_topic().then(|| spoken(source, captured)).flatten()
+    }
+
+    /// Takes a message that came on a topic with these captures. What cannot be believed is added
+    /// to `refused`.
+    ///
+    /// # Errors
+    /// Where it is of this kind and nothing in it counts.
+    pub(super) fn take<'a>(
+        &self,
+        types_fields: &[Field],
+        captured: &Captured<'a>,
+        payload: &mut Payload<'a>,
+        arrival: Arrival,
+        refused: &mut Vec<DecodeError>,
+    ) -> Result<Taken<'a>, DecodeError> {
+        let mut root = match payload.take(self.payload) {
+            Ok(root) => root,
+            Err(error) => return Ok(Taken::NotThisKind(Some(error))),
+        };
+        if !self.may_be(&root, captured) {
+            payload.give_back(self.payload, root);
+            return Ok(Taken::NotThisKind(None));
+        }
+        let told = refused.len();
+        for step in &self.unpack {
+            if let Err(error) = step.open(&mut root, refused) {
+                refused.truncate(told);
+                return Ok(Taken::NotThisKind(Some(error)));
+            }
+        }
+        let elements = match &self.each {
+            None => vec![Element { path: vec![&root], index: 0, key: None }],
+            Some(each) => match each.elements(&root) {
+                Some(elements) => elements,
+                None => {
+                    let detail = "what `each` names is not there, or is no list and no object".to_owned();
+                    return Ok(Taken::NotThisKind(Some(DecodeError { code: "no_elements", detail })));
+                }
+            },
+        };
+        let mut said = Vec::new();
+        let mut of_this_kind = elements.is_empty();
+        for element in &elements {
+            let called = self.each.is_some().then_some((element.index, element.key));
+            let scope = Scope { path: &element.path, captured, element: called };
+            if !self.when.iter().all(|test| test.holds(&scope)) {
+                continue;
+            }
+            of_this_kind = true;
+            let speaker = match self.speaker(&scope, captured) {
+                Ok(speaker) => speaker,
+                Err(error) if self.each.is_some() => {
+                    refused.push(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if self.ignore.iter().any(|test| test.holds(&scope)) {
+                said.push(Said { speaker, reading: None });
+                continue;
+            }
+            let values = self.values(types_fields, &scope, refused);
+            if values.iter().all(Option::is_none) {
+                continue;
+            }
+            let event_ms = match &self.time {
+                None => None,
+                Some(stamp) => stamp.time(&scope, elements.len(), arrival).unwrap_or_else(|error| {
+                    refused.push(error);
+                    None
+                }),
+            };
+            said.push(Said { speaker, reading: Some(Reading { event_ms, values }) });
+        }
+        if !of_this_kind {
+            refused.truncate(told);
+            return Ok(Taken::NotThisKind(None));
+        }
+        if elements.is_empty()
+            && let Some(device) = self.speaker_of(captured)
+        {
+            // An empty list is a sign of life.
+            said.push(Said { speaker: Speaker::Device(device), reading: None });
+        }
+        Ok(Taken::Said(said))
+    }
+
+    /// Whether the tests that can be asked before anything is opened hold.
+    fn may_be(&self, root: &Node<'_>, captured: &Captured<'_>) -> bool {
+        let path = [root];
+        let scope = Scope { path: &path, captured, element: None };
+        self.when.iter().filter(|test| self.is_early(test)).all(|test| test.holds(&scope))
+    }
+
+    fn is_early(&self, test: &Test) -> bool {
+        self.each.is_none()
+            && match test.at.pointer() {
+                Some(pointer) => pointer.is_plain() && !self.unpack.iter().any(|step| step.at.holds(pointer)),
+                None => test.at.is_of_topic(),
+            }
+    }
+
+    fn speaker<'a>(&self, scope: &Scope<'_>, captured: &Captured<'a>) -> Result<Speaker<'a>, DecodeError> {
+        let SpeakerFrom::Source(source) = &self.speaker else { return Ok(Speaker::All) };
+        if source.is_of_topic()
+            && let Some(device) = spoken(source, captured)
+        {
+            return Ok(Speaker::Device(device));
+        }
+        let device = source.find_text(scope).map(|device| Speaker::Device(Cow::Owned(device.trim().to_owned())));
+        device.ok_or_else(|| DecodeError {
+            code: "no_device",
+            detail: "the message does not say which device it is of".to_owned(),
+        })
+    }
+
+    fn values(&self, fields: &[Field], scope: &Scope<'_>, refused: &mut Vec<DecodeError>) -> Vec<Option<Value>> {
+        let mut values = vec![None; fields.len()];
+        for (index, from) in &self.fields {
+            let (Some(field), Some(slot)) = (fields.get(*index), values.get_mut(*index)) else { continue };
+            match field.find(from.as_deref(), scope) {
+                Ok(value) => *slot = value,
+                Err(error) => refused.push(error),
+            }
+        }
+        for (index, value) in &self.set {
+            if let Some(slot) = values.get_mut(*index) {
+                *slot = Some(value.clone());
+            }
+        }
+        values
+    }
+}
+
+/// A source of the topic alone.
+fn spoken<'t>(source: &Source, captured: &Captured<'t>) -> Option<Cow<'t, str>> {
+    if let Some(index) = source.only_capture() {
+        return captured.get(index).copied().flatten().map(Cow::Borrowed);
+    }
+    let scope = Scope { path: &[], captured, element: None };
+    source.find_text(&scope).map(|text| Cow::Owned(text.into_owned()))
+}

@@ -1,0 +1,543 @@
+//! Where a value stands: JSON Pointers with a few additions, captures, and texts made of both.
+
+use std::borrow::Cow;
+
+use super::node::Node;
+use super::topic::{Captured, is_capture_name};
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Source {
+    Pointer(Pointer),
+    /// A text of pieces.
+    Text(Vec<Piece>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Piece {
+    Literal(String),
+    Capture(Capture),
+    Pointer(Pointer),
+}
+
+/// A capture of the topic, or what an element of `each` is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Capture {
+    Topic(usize),
+    Index,
+    Key,
+}
+
+/// A JSON Pointer (RFC 6901), from somewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pointer {
+    from: From,
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// The element of `each`, or the payload.
+    Here,
+    /// The payload.
+    Root,
+    /// So many levels above the element.
+    Above(usize),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Segment {
+    /// Of an object the name, of a list the index.
+    Name(String, Option<usize>),
+    /// `-1` is the last.
+    FromEnd(usize),
+    /// The first element whose member is so.
+    Where(String, String),
+    Capture(Capture),
+    /// Every element.
+    Each,
+}
+
+/// What sources are looked up in.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s> {
+    /// From the payload down to the element.
+    pub(super) path: &'s [&'s Node<'s>],
+    pub(super) captured: &'s Captured<'s>,
+    /// What the element is called: an index, or a name and an index.
+    pub(super) element: Option<(usize, Option<&'s str>)>,
+}
+
+impl<'s> Scope<'s> {
+    pub(super) fn capture(&self, capture: Capture) -> Option<Cow<'s, str>> {
+        match capture {
+            Capture::Topic(index) => self.captured.get(index).copied().flatten().map(Cow::Borrowed),
+            Capture::Index => self.element.map(|(index, _)| Cow::Owned(index.to_string())),
+            Capture::Key => self.element.and_then(|(_, key)| key).map(Cow::Borrowed),
+        }
+    }
+}
+
+impl Source {
+    /// Reads a source; captures are those of `names`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &str, names: &[String]) -> Result<Self, String> {
+        if text.is_empty() || text.starts_with(['/', '$']) || text == ".." || text.starts_with("../") {
+            return Pointer::parse(text, names).map(Self::Pointer);
+        }
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((literal, behind)) = rest.split_once('{') {
+            let (inner, behind) = behind.split_once('}').ok_or_else(|| format!("`{text}` lacks a `}}`"))?;
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(literal.to_owned()));
+            }
+            pieces.push(match capture(inner, names) {
+                Some(capture) => Piece::Capture(capture),
+                None if inner.starts_with(['/', '$']) || inner.starts_with("..") => {
+                    Piece::Pointer(Pointer::parse(inner, names)?)
+                }
+                None => return Err(format!("`{{{inner}}}` is no capture of the topic and no pointer")),
+            });
+            rest = behind;
+        }
+        if pieces.is_empty() {
+            return Err(format!("`{text}` is no source: a pointer begins with `/`, a capture stands in braces"));
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Literal(rest.to_owned()));
+        }
+        Ok(Self::Text(pieces))
+    }
+
+    /// What stands there; `None` where nothing does, or null.
+    pub(super) fn find<'s>(&self, scope: &Scope<'s>) -> Option<Cow<'s, Node<'s>>> {
+        match self {
+            Self::Pointer(pointer) => pointer.find(scope).filter(|node| **node != Node::Null).map(Cow::Borrowed),
+            Self::Text(pieces) => compose(pieces, scope).map(|text| Cow::Owned(Node::Text(text))),
+        }
+    }
+
+    /// The same as a text; `None` where it is none, or empty.
+    pub(super) fn find_text<'s>(&self, scope: &Scope<'s>) -> Option<Cow<'s, str>> {
+        let text = match self.find(scope)? {
+            Cow::Borrowed(node) => node.text()?,
+            Cow::Owned(Node::Text(text)) => text,
+            Cow::Owned(_) => return None,
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Whether it depends on the topic alone.
+    pub(super) fn is_of_topic(&self) -> bool {
+        match self {
+            Self::Pointer(_) => false,
+            Self::Text(pieces) => {
+                pieces.iter().all(|piece| matches!(piece, Piece::Literal(_) | Piece::Capture(Capture::Topic(_))))
+            }
+        }
+    }
+
+    /// The capture of the topic that it is, if it is one and nothing else.
+    pub(super) fn only_capture(&self) -> Option<usize> {
+        match self {
+            Self::Text(pieces) => match pieces.as_slice() {
+                [Piece::Capture(Capture::Topic(index))] => Some(*index),
+                _ => None,
+            },
+            Self::Pointer(_) => None,
+        }
+    }
+
+    /// The pointer that it is, if it is one.
+    pub(super) fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Self::Pointer(pointer) => Some(pointer),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+/// The text of `pieces`; `None` where one of them is not there.
+fn compose<'s>(pieces: &[Piece], scope: &Scope<'s>) -> Option<Cow<'s, str>> {
+    if let [Piece::Capture(only)] = pieces {
+        return scope.capture(*only);
+    }
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => text.push_str(literal),
+            Piece::Capture(capture) => text.push_str(&scope.capture(*capture)?),
+            Piece::Pointer(pointer) => text.push_str(&pointer.find(scope)?.text()?),
+        }
+    }
+    Some(Cow::Owned(text))
+}
+
+/// The capture that is called so.
+fn capture(name: &str, names: &[String]) -> Option<Capture> {
+    match name {
+        "index" => Some(Capture::Index),
+        "key" => Some(Capture::Key),
+        _ => names.iter().position(|there| there == name).map(Capture::Topic),
+    }
+}
+
+impl Pointer {
+    /// Reads a pointer.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &str, names: &[String]) -> Result<Self, String> {
+        let (from, rest) = match text.strip_prefix('$') {
+            Some(rest) => (From::Root, rest),
+            None => {
+                let mut up = 0;
+                let mut rest = text;
+                while let Some(behind) = rest.strip_prefix("..") {
+                    up += 1;
+                    rest = match behind.strip_prefix('/') {
+                        Some(next) if next.starts_with("..") => next,
+                        _ => behind,
+                    };
+                }
+                (if up == 0 { From::Here } else { From::Above(up) }, rest)
+            }
+        };
+        if rest.is_empty() {
+            return Ok(Self { from, segments: Vec::new() });
+        }
+        let rest = rest.strip_prefix('/').ok_or_else(|| format!("`{text}`: a pointer's segments begin with `/`"))?;
+        let segments = segments(rest, names).map_err(|problem| format!("`{text}`: {problem}"))?;
+        Ok(Self { from, segments })
+    }
+
+    /// The node there.
+    fn find<'s>(&self, scope: &Scope<'s>) -> Option<&'s Node<'s>> {
+        let node: &'s Node<'s> = match self.from {
+            From::Here => scope.path.last()?,
+            From::Root => scope.path.first()?,
+            From::Above(up) => scope.path.get(scope.path.len().checked_sub(up + 1)?)?,
+        };
+        self.segments.iter().try_fold(node, |node, segment| match segment {
+            Segment::Capture(capture) => {
+                let name = scope.capture(*capture)?;
+                match node {
+                    Node::List(items) => items.get(name.parse::<usize>().ok()?),
+                    node => node.member(&name),
+                }
+            }
+            segment => segment.find(node),
+        })
+    }
+
+    /// Whether it stands still: it has no capture and begins at the payload, as far as one can tell
+    /// without `each`.
+    pub(super) fn is_plain(&self) -> bool {
+        !matches!(self.from, From::Above(_))
+            && !self.segments.iter().any(|segment| matches!(segment, Segment::Capture(_)))
+    }
+
+    /// Whether it has a `*`.
+    pub(super) fn has_each(&self) -> bool {
+        self.segments.contains(&Segment::Each)
+    }
+
+    /// Whether `inner` may lie within what this names.
+    pub(super) fn holds(&self, inner: &Self) -> bool {
+        inner.segments.starts_with(&self.segments) || self.has_each() || self.segments.starts_with(&inner.segments)
+    }
+
+    /// Calls `with` on every node there, of the payload `root`.
+    ///
+    /// # Errors
+    /// The first of `with`.
+    pub(super) fn for_each<'n, E>(
+        &self,
+        root: &mut Node<'n>,
+        with: &mut impl FnMut(&mut Node<'n>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        visit(root, &self.segments, with)
+    }
+
+    /// Every element there, each with the way to it and what it is called.
+    pub(super) fn elements<'s>(&self, root: &'s Node<'s>) -> Option<Vec<Element<'s>>> {
+        let mut found = Vec::new();
+        let mut path = vec![root];
+        let there = gather(&mut path, &self.segments, &mut found);
+        there.then_some(found)
+    }
+
+    /// Removes what it names from the payload `root`; says whether there was anything.
+    pub(super) fn remove(&self, root: &mut Node<'_>) -> bool {
+        let Some((last, way)) = self.segments.split_last() else {
+            return std::mem::replace(root, Node::Null) != Node::Null;
+        };
+        let mut removed = false;
+        let mut take = |holder: &mut Node<'_>| -> Result<(), std::convert::Infallible> {
+            removed |= match (holder, last) {
+                (Node::Map(members), Segment::Name(name, _)) => {
+                    let before = members.len();
+                    members.retain(|(there, _)| there != name);
+                    members.len() < before
+                }
+                (Node::Map(members), Segment::Each) => !std::mem::take(members).is_empty(),
+                (Node::List(items), Segment::Each) => !std::mem::take(items).is_empty(),
+                (Node::List(items), segment) => match segment.index(items) {
+                    // The others keep their places.
+                    Some(index) => {
+                        items.get_mut(index).is_some_and(|item| std::mem::replace(item, Node::Null) != Node::Null)
+                    }
+                    None => false,
+                },
+                _ => false,
+            };
+            Ok(())
+        };
+        let Ok(()) = visit(root, way, &mut take);
+        removed
+    }
+}
+
+/// An element of `each`.
+pub(super) struct Element<'s> {
+    /// From the payload down to it.
+    pub(super) path: Vec<&'s Node<'s>>,
+    pub(super) index: usize,
+    /// Its name, where it is an object's member.
+    pub(super) key: Option<&'s str>,
+}
+
+fn segments(text: &str, names: &[String]) -> Result<Vec<Segment>, String> {
+    // A filter's text may hold a `/`.
+    let mut parts: Vec<String> = Vec::new();
+    for part in text.split('/') {
+        match parts.last_mut() {
+            Some(open) if open.starts_with('[') && open.contains('=') && !open.ends_with(']') => {
+                open.push('/');
+                open.push_str(part);
+            }
+            _ => parts.push(part.to_owned()),
+        }
+    }
+    parts.iter().map(|part| Segment::parse(part, names)).collect()
+}
+
+impl Segment {
+    fn parse(text: &str, names: &[String]) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::Each);
+        }
+        if let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'))
+            && is_capture_name(inner)
+        {
+            return capture(inner, names)
+                .map(Self::Capture)
+                .ok_or_else(|| format!("`{{{inner}}}` is no capture of the topic"));
+        }
+        if let Some(inner) = text.strip_prefix('[')
+            && let Some((key, value)) = inner.split_once('=')
+        {
+            let value = value.strip_suffix(']').ok_or_else(|| format!("`{text}` lacks a `]`"))?;
+            return Ok(Self::Where(unescape(key)?, unescape(value)?));
+        }
+        if let Some(back) = text.strip_prefix('-').and_then(|back| back.parse::<usize>().ok()).filter(|back| *back > 0)
+        {
+            return Ok(Self::FromEnd(back));
+        }
+        Ok(Self::Name(unescape(text)?, text.parse().ok()))
+    }
+
+    fn find<'s, 'n>(&self, node: &'s Node<'n>) -> Option<&'s Node<'n>> {
+        match (self, node) {
+            (Self::Name(name, _), Node::Map(_)) => node.member(name),
+            // Some objects have such a name, too.
+            (Self::FromEnd(back), Node::Map(_)) => node.member(&format!("-{back}")),
+            (_, Node::List(items)) => items.get(self.index(items)?),
+            _ => None,
+        }
+    }
+
+    /// Which element of a list it names.
+    fn index(&self, items: &[Node<'_>]) -> Option<usize> {
+        match self {
+            Self::Name(_, index) => *index,
+            Self::FromEnd(back) => items.len().checked_sub(*back),
+            Self::Where(key, text) => items
+                .iter()
+                .position(|item| item.member(key).and_then(Node::text).is_some_and(|there| there == text.as_str())),
+            Self::Capture(_) | Self::Each => None,
+        }
+    }
+}
+
+/// RFC 6901, section 4.
+fn unescape(text: &str) -> Result<String, String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut signs = text.chars();
+    while let Some(sign) = signs.next() {
+        plain.push(match sign {
+            '~' => match signs.next() {
+                Some('0') => '~',
+                Some('1') => '/',
+                _ => return Err("`~` stands before 0 (for `~`) or 1 (for `/`)".to_owned()),
+            },
+            sign => sign,
+        });
+    }
+    Ok(plain)
+}
+
+fn visit<'n, E>(
+    node: &mut Node<'n>,
+    way: &[Segment],
+    with: &mut impl FnMut(&mut Node<'n>) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some((segment, rest)) = way.split_first() else { return with(node) };
+    match (segment, node) {
+        (Segment::Each, Node::List(items)) => items.iter_mut().try_for_each(|item| visit(item, rest, with)),
+        (Segment::Each, Node::Map(members)) => members.iter_mut().try_for_each(|(_, item)| visit(item, rest, with)),
+        (Segment::Name(name, _), Node::Map(members)) => {
+            match members.iter_mut().rev().find(|(there, _)| there == name) {
+                Some((_, item)) => visit(item, rest, with),
+                None => Ok(()),
+            }
+        }
+        (segment, Node::List(items)) => match segment.index(items).and_then(|index| items.get_mut(index)) {
+            Some(item) => visit(item, rest, with),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Puts down every element that `way` leads to from the end of `path`; says whether there is a list
+/// or an object at its end.
+fn gather<'s>(path: &mut Vec<&'s Node<'s>>, way: &[Segment], found: &mut Vec<Element<'s>>) -> bool {
+    let Some(node) = path.last().copied() else { return false };
+    let mut element = |path: &mut Vec<&'s Node<'s>>, node: &'s Node<'s>, index, key, rest: &[Segment], last| {
+        path.push(node);
+        let there = if last {
+            found.push(Element { path: path.clone(), index, key });
+            true
+        } else {
+            gather(path, rest, found)
+        };
+        path.pop();
+        there
+    };
+    match (way.split_first(), node) {
+        (None, Node::List(items)) => {
+            items.iter().enumerate().for_each(|(index, item)| _ = element(path, item, index, None, &[], true));
+            true
+        }
+        (None, Node::Map(members)) => {
+            for (index, (key, item)) in members.iter().enumerate() {
+                element(path, item, index, Some(key.as_ref()), &[], true);
+            }
+            true
+        }
+        (Some((Segment::Each, rest)), Node::List(items)) => items
+            .iter()
+            .enumerate()
+            .fold(false, |there, (index, item)| element(path, item, index, None, rest, false) || there),
+        (Some((Segment::Each, rest)), Node::Map(members)) => {
+            members.iter().enumerate().fold(false, |there, (index, (key, item))| {
+                element(path, item, index, Some(key.as_ref()), rest, false) || there
+            })
+        }
+        (Some((segment, rest)), node) => {
+            segment.find(node).is_some_and(|item| element(path, item, 0, None, rest, false))
+        }
+        (None, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAYLOAD: &str = r#"{"a":{"b/c":1,"~":2},"list":[{"name":"t","v":21},{"name":"h","v":40}],
+        "groups":[{"id":"g1","items":[{"v":1},{"v":2}]},{"id":"g2","items":[{"v":3}]}],"nil":null,"twice":1,"twice":2}"#;
+
+    fn find(source: &str, names: &[&str], captured: &Captured<'_>) -> Option<String> {
+        let root = Node::from_json(PAYLOAD.as_bytes()).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let source = Source::parse(source, &names).unwrap();
+        let path = [&root];
+        source.find_text(&Scope { path: &path, captured, element: None }).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn pointers_filters_and_captures_find_values() {
+        let mut captured = Captured::default();
+        captured[0] = Some("h");
+        captured[1] = Some("list");
+        for (source, found) in [
+            ("/a/b~1c", Some("1")),
+            ("/a/~0", Some("2")),
+            ("$/list/0/v", Some("21")),
+            ("/list/-1/v", Some("40")),
+            ("/list/[name=h]/v", Some("40")),
+            ("/list/[name=x]/v", None),
+            ("/{where}/0/name", Some("t")),
+            ("{which}", Some("h")),
+            ("{where}-{/list/0/v}", Some("list-21")),
+            ("{where}-{/gone}", None),
+            ("/nil", None),
+            ("/twice", Some("2")),
+            ("/list", None),
+        ] {
+            assert_eq!(find(source, &["which", "where"], &captured).as_deref(), found, "{source}");
+        }
+    }
+
+    #[test]
+    fn each_goes_over_lists_within_lists_and_back_up() {
+        let root = Node::from_json(PAYLOAD.as_bytes()).unwrap();
+        let each = Pointer::parse("/groups/*/items", &[]).unwrap();
+        let elements = each.elements(&root).unwrap();
+        let captured = Captured::default();
+        let id = Source::parse("../../id", &[]).unwrap();
+        let found: Vec<String> = elements
+            .iter()
+            .map(|element| {
+                let scope = Scope { path: &element.path, captured: &captured, element: Some((element.index, None)) };
+                let value = Source::parse("{index}:{/v}", &[]).unwrap().find_text(&scope).unwrap().into_owned();
+                format!("{} {value}", id.find_text(&scope).unwrap())
+            })
+            .collect();
+        assert_eq!(found, ["g1 0:1", "g1 1:2", "g2 0:3"]);
+        assert!(Pointer::parse("/gone", &[]).unwrap().elements(&root).is_none());
+        assert!(Pointer::parse("/twice", &[]).unwrap().elements(&root).is_none());
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_the_rest_stands() {
+        let mut root = Node::from_json(PAYLOAD.as_bytes()).unwrap();
+        assert!(Pointer::parse("/groups/*/items/*/v", &[]).unwrap().remove(&mut root));
+        assert!(Pointer::parse("/a", &[]).unwrap().remove(&mut root));
+        assert!(!Pointer::parse("/gone", &[]).unwrap().remove(&mut root));
+        assert_eq!(root.member("a"), None);
+        assert!(root.member("list").is_some());
+        let left = Pointer::parse("/groups/*/items", &[]).unwrap().elements(&root).unwrap();
+        assert!(left.iter().all(|element| **element.path.last().unwrap() == Node::Map(Vec::new())));
+    }
+
+    #[test]
+    fn what_is_no_source_says_why() {
+        for (source, part) in [
+            ("temp", "begins with `/`"),
+            ("{gone}", "no capture"),
+            ("/a/{gone}", "no capture"),
+            ("/a~2", "`~`"),
+            ("/[name=x", "lacks"),
+            ("{a", "lacks"),
+        ] {
+            let problem = Source::parse(source, &[]).unwrap_err();
+            assert!(problem.contains(part), "{source}: {problem}");
+        }
+    }
+}
