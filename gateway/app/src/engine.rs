@@ -66,8 +66,17 @@ pub(crate) struct Acked {
 pub(crate) enum Command {
     Messages(Vec<Inbound>),
     Act(StaffAction, oneshot::Sender<Result<bool, ActionError>>),
-    Configure(Box<Settings>, oneshot::Sender<Vec<Fault>>),
+    Configure(Box<Settings>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
+}
+
+/// What is in force of the settings that were given.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    /// Of files with a fault the former version, where there was one.
+    pub(crate) settings: Settings,
+    /// Every fault in what was given.
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// How many commands may wait for the engine before those who ask must wait too.
@@ -102,6 +111,7 @@ pub(crate) struct Ground<'a> {
 /// The engine's threads, at work until the last [`Engine`] is gone.
 pub(crate) struct Running {
     pub(crate) index: Index,
+    pub(crate) in_force: InForce,
     decide: JoinHandle<()>,
     write: JoinHandle<anyhow::Result<()>>,
 }
@@ -134,7 +144,9 @@ impl Engine {
         let journal_dir = ground.data_dir.join("journal");
         let (mut journal, opened) = Journal::open(&journal_dir, ground.journal)
             .with_context(|| format!("the journal in {} cannot be opened", journal_dir.display()))?;
-        let pipeline = recover::recover(&journal_dir, &mut journal, &opened, ground.settings, ground.clock.now_ms())?;
+        let (pipeline, faults) =
+            recover::recover(&journal_dir, &mut journal, &opened, ground.settings, ground.clock.now_ms())?;
+        let in_force = InForce { settings: pipeline.settings().clone(), faults };
         let (index, index_opened) = Index::open(&ground.data_dir.join("index"), &journal_dir)?;
         if index_opened.rebuilt {
             tracing::warn!(why = index_opened.why, "the index was rebuilt from the journal");
@@ -161,7 +173,7 @@ impl Engine {
             }
             result
         })?;
-        Ok((Self { commands, changes }, Running { index, decide, write }))
+        Ok((Self { commands, changes }, Running { index, in_force, decide, write }))
     }
 
     /// Hands in messages, in order; waits while the engine is behind. Acks come when durable.
@@ -175,8 +187,8 @@ impl Engine {
         self.ask(|reply| Command::Act(action, reply)).await
     }
 
-    /// Puts a changed site in force and says what of it was set aside.
-    pub(crate) async fn configure(&self, settings: Settings) -> Result<Vec<Fault>, Stopped> {
+    /// Puts a changed site in force, as far as it is without fault.
+    pub(crate) async fn configure(&self, settings: Settings) -> Result<InForce, Stopped> {
         self.ask(|reply| Command::Configure(Box::new(settings), reply)).await
     }
 

@@ -7,8 +7,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use ninewatch_core::pipeline::Site;
-
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::{Accounts, Console, ConsoleState, FirstPassword, Part};
@@ -62,15 +60,13 @@ impl Gateway {
         let loaded = tokio::task::spawn_blocking(move || scorer::load(models.as_deref(), library.as_deref())).await?;
         let files = SiteFiles::new(config.clone(), loaded.cards);
         let (settings, registry) = files.read()?;
-        let set_aside = SetAside::default();
-        set_aside.tell(Site::compile(&settings).1);
         let (accounts, first_password) = Accounts::open(&data_dir)?;
 
         let counters = Arc::new(Counters::default());
         let (stopped, engine_stopped) = watch::channel(false);
         let journal = config.journal.clone();
         let (engine, running) = tokio::task::spawn_blocking({
-            let (data_dir, settings, counters) = (data_dir.clone(), settings.clone(), counters.clone());
+            let (data_dir, counters) = (data_dir.clone(), counters.clone());
             move || {
                 let ground =
                     Ground { data_dir: &data_dir, journal: &journal, settings, scorer: loaded.scorer, clock, counters };
@@ -78,6 +74,9 @@ impl Gateway {
             }
         })
         .await??;
+        let set_aside = SetAside::default();
+        set_aside.tell(running.in_force.faults.clone());
+        let settings = running.in_force.settings.clone();
 
         let mut tasks = JoinSet::new();
         let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(loaded.status), Arc::new(set_aside.clone())];

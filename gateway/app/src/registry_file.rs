@@ -52,7 +52,14 @@ pub(crate) fn update<T>(data_dir: &Path, change: impl FnOnce(&mut Registry) -> a
     let faults: Vec<Fault> = registry
         .problems()
         .into_iter()
-        .map(|(key, problem, mend)| Fault { file: path.display().to_string(), line: None, key, problem, mend })
+        .map(|(key, problem, mend)| Fault {
+            file: path.display().to_string(),
+            line: None,
+            key,
+            problem,
+            mend,
+            former_goes_on: false,
+        })
         .collect();
     if !faults.is_empty() {
         return Err(Faults(faults).into());

@@ -120,12 +120,11 @@ impl SiteFiles {
             seen = now;
             match self.read() {
                 Ok((new, with_secrets)) => {
-                    if new != **settings.borrow() {
-                        let Ok(faults) = engine.configure(new.clone()).await else { return };
-                        tracing::info!(devices = new.registry.devices.len(), set_aside = faults.len(), "site changed");
-                        set_aside.tell(faults);
-                        settings.send_replace(Arc::new(new));
-                    }
+                    let Ok(in_force) = engine.configure(new).await else { return };
+                    let (devices, faults) = (in_force.settings.registry.devices.len(), in_force.faults.len());
+                    tracing::info!(devices, faults, "the site's files changed");
+                    set_aside.tell(in_force.faults);
+                    settings.send_replace(Arc::new(in_force.settings));
                     registry.send_replace(Arc::new(with_secrets));
                 }
                 Err(error) => tracing::error!("the changed site is not in force, the former one is: {error:#}"),

@@ -40,6 +40,8 @@ pub struct Fault {
     pub problem: String,
     /// What to do about it; empty where `problem` already says it.
     pub mend: String,
+    /// Whether the file's former version is in force until then.
+    pub former_goes_on: bool,
 }
 
 impl Fault {
@@ -51,6 +53,7 @@ impl Fault {
             key: key.to_owned(),
             problem: problem.into(),
             mend: mend.into(),
+            former_goes_on: false,
         }
     }
 
@@ -63,6 +66,7 @@ impl Fault {
             key: at.map(|at| key_at(source, at)).unwrap_or_default(),
             problem: error.message().to_owned(),
             mend: String::new(),
+            former_goes_on: false,
         }
     }
 }
@@ -98,6 +102,9 @@ impl fmt::Display for Fault {
         write!(f, ": {}", self.problem)?;
         if !self.mend.is_empty() {
             write!(f, "; {}", self.mend)?;
+        }
+        if self.former_goes_on {
+            f.write_str(" (the former version goes on)")?;
         }
         Ok(())
     }

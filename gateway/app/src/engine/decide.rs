@@ -9,12 +9,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::model::Scorer;
-use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Effects, Event, Intake, Message, Pipeline, Settings};
 use ninewatch_core::replay::Recorded;
 
 use super::quarantine::Samples;
-use super::{Ack, Acked, Command, Inbound};
+use super::{Ack, Acked, Command, InForce, Inbound};
 use crate::clock::Clock;
 use crate::journal;
 use crate::metrics::Counters;
@@ -109,8 +108,8 @@ impl Decide {
             Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.message(message)),
             Command::Act(action, reply) => self.act(action, reply),
             Command::Configure(settings, reply) => {
-                let faults = self.configure(&settings)?;
-                self.reply(move || _ = reply.send(faults));
+                let in_force = self.configure(*settings)?;
+                self.reply(move || _ = reply.send(in_force));
                 Ok(())
             }
             Command::Devices(reply) => {
@@ -227,12 +226,15 @@ impl Decide {
         Ok(())
     }
 
-    fn configure(&mut self, settings: &Settings) -> Result<Vec<Fault>, Halt> {
-        let effects = self.pipeline.step(Event::Configure(settings), self.clock.now_ms(), &mut *self.scorer);
-        let json = serde_json::to_string(settings).map_err(|error| halt(&error))?;
-        self.record(&Recorded::Configure(Cow::Owned(json)))?;
-        self.batch.changes.extend(effects.changes);
-        Ok(effects.faults)
+    fn configure(&mut self, given: Settings) -> Result<InForce, Halt> {
+        let (settings, faults) = given.or_former(self.pipeline.settings());
+        if settings != *self.pipeline.settings() {
+            let effects = self.pipeline.step(Event::Configure(&settings), self.clock.now_ms(), &mut *self.scorer);
+            let json = serde_json::to_string(&settings).map_err(|error| halt(&error))?;
+            self.record(&Recorded::Configure(Cow::Owned(json)))?;
+            self.batch.changes.extend(effects.changes);
+        }
+        Ok(InForce { settings, faults })
     }
 
     fn record(&mut self, recorded: &Recorded<'_>) -> Result<(), Halt> {

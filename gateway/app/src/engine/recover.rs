@@ -6,14 +6,15 @@ use std::path::Path;
 
 use ninewatch_core::alert::AlertChange;
 use ninewatch_core::detect::model::{ScoreError, Scorer};
+use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Event, Pipeline, Settings};
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
 use crate::journal::{self, Journal, Opened, SegmentInfo};
 
-/// Brings the pipeline to where it was, completes the alert log, puts `settings` in force and
-/// begins a segment.
+/// Brings the pipeline to where it was, completes the alert log, puts `settings` in force as far as
+/// they are without fault, and begins a segment. Tells the faults.
 ///
 /// The pipeline is deterministic, so the inputs behind the last checkpoint give again the alert
 /// changes that a crash may have kept from the log: those get written now.
@@ -23,7 +24,7 @@ pub(super) fn recover(
     opened: &Opened,
     settings: Settings,
     now: TimeMs,
-) -> anyhow::Result<Pipeline> {
+) -> anyhow::Result<(Pipeline, Vec<Fault>)> {
     let segments = journal::intake_segments(journal_dir)?;
     let mut regained = Vec::new();
     let from = segments.iter().enumerate().rev().find_map(|(index, segment)| Some((index, restore(segment)?)));
@@ -50,6 +51,7 @@ pub(super) fn recover(
             Err(damage) => tracing::warn!(%damage, "the alert log is damaged"),
         }
     }
+    let (settings, faults) = settings.or_former(pipeline.settings());
     let changed = pipeline.settings() != &settings;
     let mut first = Vec::new();
     let state = pipeline.checkpoint()?;
@@ -68,7 +70,7 @@ pub(super) fn recover(
     journal.begin_segment().context("the journal cannot begin a segment")?;
     journal.append_intake(&first);
     journal.commit().context("the journal cannot be written")?;
-    Ok(pipeline)
+    Ok((pipeline, faults))
 }
 
 /// The state that a segment begins with, if it is whole.

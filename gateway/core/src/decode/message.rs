@@ -27,7 +27,7 @@ pub(super) struct MessageKind {
     pub(super) fields: Vec<(usize, Option<Vec<Source>>)>,
     /// By the field's index, what a message of this kind means by itself.
     pub(super) set: Vec<(usize, Value)>,
-    /// What is removed before anything is stored.
+    /// What is masked before anything is stored.
     pub(super) discard: Vec<Pointer>,
 }
 

@@ -8,13 +8,14 @@ use super::file;
 use super::message::{MessageKind, Payload, PayloadForm, Said, Taken};
 use super::native;
 use super::node::Node;
+use super::source::Pointer;
 use super::stamp::Arrival;
 use super::topic::Captured;
 use crate::alert::Text;
 use crate::decode::DecodeError;
 use crate::fault::{Fault, SourceFile};
 use crate::reading::{Reading, SensorClass};
-use crate::time::Span;
+use crate::time::{Span, UtcOffset};
 
 /// How one make and model reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,22 +155,33 @@ impl SensorType {
         self.kinds.iter().any(|kind| !kind.discard.is_empty())
     }
 
-    /// The payload without what must not be stored; `None` where all of it may be.
+    /// The payload without what must not be stored; `None` where all of it may be. It is masked by
+    /// what the kind that takes it says, or by what all kinds on its topic say where none does.
     pub fn without_discarded(&self, topic: &str, payload: &[u8]) -> Option<Vec<u8>> {
         let here = || self.kinds.iter().filter(|kind| kind.captures_of(topic).is_some());
         if here().all(|kind| kind.discard.is_empty()) {
             return None;
         }
-        match Node::from_json(payload) {
-            Ok(mut root) => {
-                let pointers = here().flat_map(|kind| &kind.discard);
-                let removed = pointers.filter(|pointer| pointer.remove(&mut root)).count();
-                (removed > 0).then(|| serde_json::to_vec(&root).unwrap_or_default())
-            }
+        let Ok(mut root) = Node::from_json(payload) else {
             // What cannot be looked into may hold it.
-            Err(_) if here().all(|kind| kind.payload == PayloadForm::Json) => Some(Vec::new()),
-            Err(_) => None,
-        }
+            return here().all(|kind| kind.payload == PayloadForm::Json).then(Vec::new);
+        };
+        let masked = match self.taker(topic, payload) {
+            Some(kind) => mask(&kind.discard, &mut root),
+            None => here().fold(false, |masked, kind| mask(&kind.discard, &mut root) || masked),
+        };
+        masked.then(|| serde_json::to_vec(&root).unwrap_or_default())
+    }
+
+    /// The kind that takes a message. When it came does not matter for that.
+    fn taker(&self, topic: &str, payload: &[u8]) -> Option<&MessageKind> {
+        let mut payload = Payload::new(payload);
+        let arrival = Arrival { at_ms: 0, utc_offset: UtcOffset::CHINA };
+        self.kinds.iter().filter(|kind| kind.payload != PayloadForm::Senml).find(|kind| {
+            let Some(captured) = kind.captures_of(topic) else { return false };
+            let taken = kind.take(&self.fields, &captured, &mut payload, arrival, &mut Vec::new());
+            !matches!(taken, Ok(Taken::NotThisKind(_)))
+        })
     }
 
     /// Whether a reading says that the device cannot be reached.
@@ -197,6 +209,11 @@ impl SensorType {
         let captured: Captured<'t> = self.kinds.iter().find_map(|kind| kind.captures_of(topic)).unwrap_or_default();
         self.captures.iter().map(String::as_str).zip(captured).filter_map(|(name, value)| Some((name, value?)))
     }
+}
+
+/// Masks what is there; says whether anything was.
+fn mask(pointers: &[Pointer], root: &mut Node<'_>) -> bool {
+    pointers.iter().fold(false, |masked, pointer| pointer.mask(root) || masked)
 }
 
 #[cfg(test)]

@@ -270,36 +270,31 @@ impl Pointer {
         there.then_some(found)
     }
 
-    /// Removes what it names from the payload `root`; says whether there was anything.
-    pub(super) fn remove(&self, root: &mut Node<'_>) -> bool {
-        let Some((last, way)) = self.segments.split_last() else {
-            return std::mem::replace(root, Node::Null) != Node::Null;
-        };
-        let mut removed = false;
-        let mut take = |holder: &mut Node<'_>| -> Result<(), std::convert::Infallible> {
-            removed |= match (holder, last) {
-                (Node::Map(members), Segment::Name(name, _)) => {
-                    let before = members.len();
-                    members.retain(|(there, _)| there != name);
-                    members.len() < before
-                }
-                (Node::Map(members), Segment::Each) => !std::mem::take(members).is_empty(),
-                (Node::List(items), Segment::Each) => !std::mem::take(items).is_empty(),
-                (Node::List(items), segment) => match segment.index(items) {
-                    // The others keep their places.
-                    Some(index) => {
-                        items.get_mut(index).is_some_and(|item| std::mem::replace(item, Node::Null) != Node::Null)
-                    }
-                    None => false,
-                },
-                _ => false,
+    /// Leaves of what it names in the payload `root` only that something is there; says whether
+    /// anything was.
+    pub(super) fn mask(&self, root: &mut Node<'_>) -> bool {
+        let mut masked = false;
+        let mut hide = |node: &mut Node<'_>| -> Result<(), std::convert::Infallible> {
+            let empty = match node {
+                Node::Null => true,
+                Node::Text(text) => text.is_empty() || text == MASK,
+                Node::List(items) => items.is_empty(),
+                Node::Map(members) => members.is_empty(),
+                Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Bytes(_) => false,
             };
+            if !empty {
+                *node = Node::Text(Cow::Borrowed(MASK));
+                masked = true;
+            }
             Ok(())
         };
-        let Ok(()) = visit(root, way, &mut take);
-        removed
+        let Ok(()) = self.for_each(root, &mut hide);
+        masked
     }
 }
+
+/// What stands for something that must not be stored.
+const MASK: &str = "*";
 
 /// An element of `each`.
 pub(super) struct Element<'s> {
@@ -515,15 +510,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_removed_is_gone_and_the_rest_stands() {
+    fn of_what_is_masked_only_that_it_is_there_is_left() {
         let mut root = Node::from_json(PAYLOAD.as_bytes()).unwrap();
-        assert!(Pointer::parse("/groups/*/items/*/v", &[]).unwrap().remove(&mut root));
-        assert!(Pointer::parse("/a", &[]).unwrap().remove(&mut root));
-        assert!(!Pointer::parse("/gone", &[]).unwrap().remove(&mut root));
-        assert_eq!(root.member("a"), None);
-        assert!(root.member("list").is_some());
-        let left = Pointer::parse("/groups/*/items", &[]).unwrap().elements(&root).unwrap();
-        assert!(left.iter().all(|element| **element.path.last().unwrap() == Node::Map(Vec::new())));
+        assert!(Pointer::parse("/groups/*/items/*/v", &[]).unwrap().mask(&mut root));
+        assert!(Pointer::parse("/a", &[]).unwrap().mask(&mut root));
+        assert!(!Pointer::parse("/gone", &[]).unwrap().mask(&mut root));
+        assert!(!Pointer::parse("/nil", &[]).unwrap().mask(&mut root), "nothing was there");
+        let text = serde_json::to_string(&root).unwrap();
+        let expected = r#"{"a":"*","list":[{"name":"t","v":21},{"name":"h","v":40}],"groups":[{"id":"g1","items":[{"v":"*"},{"v":"*"}]},{"id":"g2","items":[{"v":"*"}]}],"nil":null,"twice":1,"twice":2}"#;
+        assert_eq!(text, expected);
     }
 
     #[test]

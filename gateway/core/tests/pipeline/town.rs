@@ -46,6 +46,7 @@ const PLACES: &[Row] = &[
 fn files(folder: &str) -> Vec<SourceFile> {
     let folder = format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"));
     let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
     paths.sort();
     let read = |path: std::path::PathBuf| SourceFile {
         name: path.file_name().unwrap().to_string_lossy().into_owned(),

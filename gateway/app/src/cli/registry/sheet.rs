@@ -150,5 +150,5 @@ fn columns(
 
 fn fault(file: &str, line: usize, column: &str, problem: impl Into<String>, mend: impl Into<String>) -> Fault {
     let (problem, mend) = (problem.into(), mend.into());
-    Fault { file: file.to_owned(), line: Some(line), key: column.to_owned(), problem, mend }
+    Fault { file: file.to_owned(), line: Some(line), key: column.to_owned(), problem, mend, former_goes_on: false }
 }

@@ -45,7 +45,7 @@ pub(super) struct MessageTable {
     /// What a message of this kind means by itself.
     #[serde(default)]
     set: BTreeMap<String, Literal>,
-    /// Pointers to what is removed before anything is stored.
+    /// Pointers to what is replaced by "*" before anything is stored or decided.
     #[serde(default)]
     discard: Vec<String>,
 }

@@ -1,0 +1,210 @@
+//! What decisions depend on besides readings: as a person wrote it, and made ready for use.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use super::Message;
+use crate::alert::AlertSettings;
+use crate::decode::{SensorType, SensorTypes};
+use crate::detect::Rules;
+use crate::detect::model::ModelCard;
+use crate::fault::{Fault, SourceFile};
+use crate::site::{Place, Registry};
+use crate::time::UtcOffset;
+
+/// All that decisions depend on besides readings. It is journaled, so that a replay needs nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// This gateway's id.
+    pub gateway: String,
+    /// Local time, for rules with hours.
+    pub utc_offset: UtcOffset,
+    /// How alerts fold, join and escalate.
+    pub alerts: AlertSettings,
+    /// Places and devices, without secrets.
+    pub registry: Registry,
+    /// Sensor type files.
+    pub sensor_types: Vec<SourceFile>,
+    /// Rule files.
+    pub rules: Vec<SourceFile>,
+    /// The models that can be scored.
+    pub models: Vec<ModelCard>,
+}
+
+impl Settings {
+    /// These settings, but for files that have come to have a fault: of those the former version goes
+    /// on. Tells every fault.
+    pub fn or_former(mut self, former: &Self) -> (Self, Vec<Fault>) {
+        let (_, mut faults) = Site::compile(&self);
+        let given = self.clone();
+        let mut restored = restore(&mut self.sensor_types, &former.sensor_types, &faults);
+        restored.extend(restore(&mut self.rules, &former.rules, &faults));
+        if restored.is_empty() {
+            return (self, faults);
+        }
+        // A former version that has a fault by now, too, is no better than the new one.
+        let (_, left) = Site::compile(&self);
+        let is_bad = |file: &SourceFile| left.iter().any(|fault| fault.file == file.name);
+        let keep_new = |files: &mut Vec<SourceFile>, given: &[SourceFile]| {
+            for (file, given) in files.iter_mut().zip(given).filter(|(file, _)| is_bad(file)) {
+                *file = given.clone();
+            }
+        };
+        keep_new(&mut self.sensor_types, &given.sensor_types);
+        keep_new(&mut self.rules, &given.rules);
+        let goes_on = |name: &str| {
+            restored.iter().any(|(new, former)| new == name && !left.iter().any(|fault| fault.file == *former))
+        };
+        for fault in faults.iter_mut().filter(|fault| goes_on(&fault.file)) {
+            fault.former_goes_on = true;
+        }
+        (self, faults)
+    }
+}
+
+/// Puts the former version in the place of each file that has a fault; gives the names of the two.
+fn restore(files: &mut [SourceFile], former: &[SourceFile], faults: &[Fault]) -> Vec<(String, String)> {
+    let mut restored = Vec::new();
+    for file in files.iter_mut().filter(|file| faults.iter().any(|fault| fault.file == file.name)) {
+        let before = former.iter().find(|before| same_file(before, file) && before.text != file.text);
+        if let Some(before) = before {
+            restored.push((file.name.clone(), before.name.clone()));
+            *file = before.clone();
+        }
+    }
+    restored
+}
+
+/// Whether one replaces the other: they are called the same, wherever they are.
+fn same_file(one: &SourceFile, other: &SourceFile) -> bool {
+    let bare = |file: &'_ SourceFile| {
+        let name = file.name.strip_prefix("built-in ").unwrap_or(&file.name).to_owned();
+        Path::new(&name).file_name().map(std::ffi::OsStr::to_owned)
+    };
+    bare(one) == bare(other)
+}
+
+/// [`Settings`] made ready for use.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// This gateway's id.
+    pub gateway: String,
+    /// Local time, for rules with hours.
+    pub utc_offset: UtcOffset,
+    /// How alerts fold, join and escalate.
+    pub alerts: AlertSettings,
+    /// Places and devices.
+    pub registry: Registry,
+    /// The sensor types without fault.
+    pub sensor_types: SensorTypes,
+    /// The rules without fault.
+    pub rules: Rules,
+    /// The models that can be scored.
+    pub models: Vec<ModelCard>,
+    device_index: HashMap<String, usize>,
+    /// Devices by their ids and by what their own systems call them.
+    called: HashMap<String, Vec<usize>>,
+    /// The sensor types that devices are of.
+    pub(super) types_in_use: Vec<String>,
+    /// Those of them that have something that must not be stored.
+    discarding: Vec<String>,
+    /// Where in the registry the place of each device is.
+    device_places: Vec<Option<usize>>,
+}
+
+impl Site {
+    /// Makes settings ready. What has a fault is set aside and told; the rest runs.
+    pub fn compile(settings: &Settings) -> (Self, Vec<Fault>) {
+        let (sensor_types, mut faults) = SensorTypes::compile(&settings.sensor_types);
+        let (rules, rule_faults) = Rules::compile(&settings.rules, &sensor_types, &settings.models);
+        faults.extend(rule_faults);
+        faults.extend(untyped(&settings.registry, &sensor_types));
+        let registry = settings.registry.clone();
+        let device_index =
+            registry.devices.iter().enumerate().map(|(index, device)| (device.id.clone(), index)).collect();
+        let mut called: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, device) in registry.devices.iter().enumerate() {
+            let known_as = (!device.known_as.is_empty() && device.known_as != device.id).then_some(&device.known_as);
+            for name in std::iter::once(&device.id).chain(known_as) {
+                called.entry(name.clone()).or_default().push(index);
+            }
+        }
+        let mut types_in_use: Vec<String> = registry.devices.iter().map(|device| device.sensor_type.clone()).collect();
+        types_in_use.sort_unstable();
+        types_in_use.dedup();
+        types_in_use.retain(|id| sensor_types.get(id).is_some());
+        let discards = |id: &&String| sensor_types.get(id).is_some_and(SensorType::discards);
+        let discarding = types_in_use.iter().filter(discards).cloned().collect();
+        let places: HashMap<&str, usize> =
+            registry.places.iter().enumerate().map(|(index, place)| (place.id.as_str(), index)).collect();
+        let device_places = registry.devices.iter().map(|device| places.get(device.place.as_str()).copied()).collect();
+        let site = Self {
+            gateway: settings.gateway.clone(),
+            utc_offset: settings.utc_offset,
+            alerts: settings.alerts.clone(),
+            registry,
+            sensor_types,
+            rules,
+            models: settings.models.clone(),
+            device_index,
+            called,
+            types_in_use,
+            discarding,
+            device_places,
+        };
+        (site, faults)
+    }
+
+    /// Where in the registry the device with this id is.
+    pub fn device_index(&self, id: &str) -> Option<usize> {
+        self.device_index.get(id).copied()
+    }
+
+    /// The place of the device `registry.devices[device]`.
+    pub(crate) fn place_of(&self, device: usize) -> Option<&Place> {
+        let place = *self.device_places.get(device)?;
+        self.registry.places.get(place?)
+    }
+
+    /// Where in the registry the device of this type is that its own system calls so.
+    pub(super) fn device_called(&self, sensor_type: &SensorType, name: &str) -> Option<usize> {
+        let is_of_type = |index: &&usize| {
+            self.registry.devices.get(**index).is_some_and(|device| device.sensor_type == sensor_type.id)
+        };
+        self.called.get(name)?.iter().find(is_of_type).copied()
+    }
+
+    /// The payload of a message without what must not be stored; `None` where all of it may be.
+    pub fn without_discarded(&self, message: Message<'_>) -> Option<Vec<u8>> {
+        if self.discarding.is_empty() {
+            return None;
+        }
+        let own = message.device.and_then(|id| self.registry.devices.get(self.device_index(id)?));
+        let types = self.discarding.iter().filter(|id| own.is_none_or(|device| device.sensor_type == **id));
+        types
+            .filter_map(|id| self.sensor_types.get(id))
+            .find_map(|sensor_type| sensor_type.without_discarded(message.topic, message.payload))
+    }
+}
+
+/// A fault for each sensor type that devices name and that is not in use.
+fn untyped(registry: &Registry, sensor_types: &SensorTypes) -> Vec<Fault> {
+    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for device in registry.devices.iter().filter(|device| sensor_types.get(&device.sensor_type).is_none()) {
+        missing.entry(&device.sensor_type).or_default().push(&device.id);
+    }
+    let fault = |(sensor_type, devices): (&str, Vec<&str>)| Fault {
+        file: "registry.toml".to_owned(),
+        line: None,
+        key: "device.type".to_owned(),
+        problem: format!(
+            "no sensor type `{sensor_type}` is in use, and nothing of {} devices is taken: {}",
+            devices.len(),
+            devices.join(", ")
+        ),
+        mend: "mend its file, or correct the devices' type".to_owned(),
+        former_goes_on: false,
+    };
+    missing.into_iter().map(fault).collect()
+}
