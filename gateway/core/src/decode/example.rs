@@ -6,7 +6,7 @@ use toml::Value as Toml;
 use super::field::{Field, FieldKind};
 use super::file::ExampleTable;
 use super::message::{Said, Speaker};
-use super::sensor_type::SensorType;
+use super::sensor_type::{Sample, SensorType};
 use super::stamp::Arrival;
 use super::unpack::hex_bytes;
 use crate::reading::{Reading, Value};
@@ -30,6 +30,12 @@ pub(super) fn check(sensor_type: &SensorType, table: &ExampleTable) -> Vec<Probl
         }
         Err(problem) => vec![problem],
     }
+}
+
+/// The captured message of an example.
+pub(super) fn sample(table: &ExampleTable) -> Option<Sample> {
+    let (payload, _) = prepare(table).ok()?;
+    Some(Sample { topic: table.topic.clone(), payload })
 }
 
 fn prepare(table: &ExampleTable) -> Result<(Vec<u8>, Arrival), Problem> {

@@ -146,7 +146,7 @@ pub(super) fn read(source: &SourceFile) -> Result<SensorType, Vec<Fault>> {
         id: file.id,
         class: file.class,
         label: file.label,
-        examples: file.examples.len() + file.commands.len(),
+        examples: file.examples.iter().filter_map(example::sample).collect(),
         captures: known.captures,
         online: fields.iter().position(|field| &*field.name == "online"),
         kinds,

@@ -26,7 +26,7 @@ pub use command::{Accepts, Argument, Command, CommandError, Parameter, Rendered}
 pub use field::{BurstShape, Channel, Field, FieldKind};
 pub use file::schema;
 pub use message::{Said, Speaker};
-pub use sensor_type::{Decoded, Hears, SensorType, SensorTypes};
+pub use sensor_type::{Decoded, Hears, Sample, SensorType, SensorTypes};
 pub use stamp::Arrival;
 
 use thiserror::Error;

@@ -34,13 +34,22 @@ pub struct SensorType {
     pub cadence: Span,
     /// After how long unheard it counts as silent, and what it said last as unknown.
     pub silent_after: Span,
-    /// How many examples its file has; all came out as they say.
-    pub examples: usize,
+    /// The captured messages of its file; all come out as they should.
+    pub examples: Vec<Sample>,
     /// The names of the topics' captures, as all parts of the type know them by index.
     pub(super) captures: Vec<String>,
     pub(super) kinds: Vec<MessageKind>,
     /// Which field says whether it is online.
     pub(super) online: Option<usize>,
+}
+
+/// A captured message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The topic on which it came.
+    pub topic: String,
+    /// What came.
+    pub payload: Vec<u8>,
 }
 
 /// Whether a topic is of a type, and who speaks there.

@@ -98,7 +98,7 @@ fn check(paths: &[PathBuf], lang: Lang, out: &mut impl Write) -> anyhow::Result<
         let (types, found) = SensorTypes::compile(std::slice::from_ref(file));
         faults.extend(found);
         for known in types.iter() {
-            let (messages, fields, examples) = (known.messages(), known.fields.len(), known.examples);
+            let (messages, fields, examples) = (known.messages(), known.fields.len(), known.examples.len());
             let (id, name) = (&known.id, &file.name);
             match lang {
                 Lang::Zh => writeln!(out, "✓ {name}：{id}，{messages} 种消息，{fields} 个字段，{examples} 个示例通过")?,
