@@ -68,6 +68,15 @@ pub(crate) enum Command {
     Act(StaffAction, oneshot::Sender<Result<bool, ActionError>>),
     Configure(Box<Settings>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
+    Heard(String, oneshot::Sender<Option<Heard>>),
+}
+
+/// Where a device was heard last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// See [`Inbound::door`].
+    pub(crate) door: Arc<str>,
+    pub(crate) topic: String,
 }
 
 /// What is in force of the settings that were given.
@@ -195,6 +204,11 @@ impl Engine {
     /// How each device is.
     pub(crate) async fn devices(&self) -> Result<Vec<DeviceStatus>, Stopped> {
         self.ask(Command::Devices).await
+    }
+
+    /// Where a device that can be told something was heard last, since the gateway started.
+    pub(crate) async fn heard(&self, device: &str) -> Result<Option<Heard>, Stopped> {
+        self.ask(|reply| Command::Heard(device.to_owned(), reply)).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {

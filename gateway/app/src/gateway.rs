@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::{Accounts, Console, ConsoleState, FirstPassword, Part};
+use crate::downlink::Downlinks;
 use crate::engine::{Engine, Ground, Running};
 use crate::forward::{self, UpstreamStatus};
 use crate::intake::broker;
@@ -84,14 +85,15 @@ impl Gateway {
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 
         let (sensor_port, sensor_port_tls) = port.as_ref().map_or((None, None), |port| (port.plain(), port.tls()));
-        let downlink = port.as_ref().map(SensorPort::downlink);
+        let mut downlinks = Downlinks { port: port.as_ref().map(SensorPort::downlink), brokers: Vec::new() };
         let port = port.map(|port| {
             parts.push(port.counters());
             tokio::spawn(port.serve(engine.clone(), registry))
         });
         for server in config.brokers {
             let (status, reading) = broker::start(server, &config.gateway.id, engine.clone())?;
-            parts.push(status);
+            parts.push(status.clone());
+            downlinks.brokers.push(status);
             tasks.spawn(reading);
         }
         if !config.wired.is_empty() {
@@ -118,7 +120,7 @@ impl Gateway {
                 accounts,
                 clock,
                 parts,
-                downlink,
+                downlinks,
             };
             tasks.spawn(console.serve(state));
             address

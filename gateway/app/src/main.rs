@@ -5,6 +5,7 @@ mod clock;
 mod config;
 mod console;
 mod demo;
+mod downlink;
 mod engine;
 mod forward;
 mod gateway;

@@ -30,6 +30,13 @@ pub(super) struct Sending {
     sent: bool,
 }
 
+impl Sending {
+    /// It was handed over.
+    pub(super) const fn done() -> Self {
+        Self { sent: true }
+    }
+}
+
 /// `POST /devices/{id}/downlink`
 pub(super) async fn send(
     State(shared): State<Arc<Shared>>,
@@ -49,7 +56,8 @@ pub(super) async fn send(
         Value::Null => return Err(Problem::bad("`payload` is missing", "say what the device is told")),
         json => json.to_string().into_bytes(),
     };
-    let sent = shared.state.downlink.as_ref().is_some_and(|downlink| downlink.send(&device, &message.to, &payload));
+    let sent =
+        shared.state.downlinks.port.as_ref().is_some_and(|downlink| downlink.send(&device, &message.to, &payload));
     if !sent {
         return Err(Problem::conflict(
             "not_listening",
@@ -58,5 +66,5 @@ pub(super) async fn send(
         ));
     }
     tracing::info!(account = who.account(), device, "sent a message down");
-    Ok(Json(Sending { sent }))
+    Ok(Json(Sending::done()))
 }

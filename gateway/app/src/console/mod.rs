@@ -4,7 +4,7 @@
 //! connection ─▶ gate (who are you, from where, in time?) ─▶ alerts   what there is, and what is done about it
 //!                                                            events   the live feed
 //!                                                            site     places and devices
-//!                                                            downlink messages down to a device
+//!                                                            commands, downlink messages down to a device
 //!                                                            health   is the gateway well? metrics
 //!                                                            log_in   sessions
 //!                                                            assets   the pages
@@ -15,6 +15,7 @@ mod accounts;
 mod alerts;
 mod assets;
 mod body;
+mod commands;
 mod credential;
 mod downlink;
 mod events;
@@ -54,9 +55,9 @@ use ninewatch_core::pipeline::Settings;
 
 use crate::clock::Clock;
 use crate::config::ConsoleConfig;
+use crate::downlink::Downlinks;
 use crate::engine::Engine;
 use crate::index::Index;
-use crate::intake::sensor_port::Downlink;
 use crate::metrics::Counters;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
@@ -94,8 +95,7 @@ pub(crate) struct ConsoleState {
     pub(crate) accounts: Accounts,
     pub(crate) clock: Clock,
     pub(crate) parts: Vec<Arc<dyn Part>>,
-    /// `None` where there is no sensor port.
-    pub(crate) downlink: Option<Downlink>,
+    pub(crate) downlinks: Downlinks,
 }
 
 /// The console's port, listening.
@@ -227,6 +227,8 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::POST, "/api/v1/alerts/{id}/{verb}", alerts::act);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);
+    routes.add(Method::GET, "/api/v1/devices/{id}/commands", commands::list);
+    routes.add(Method::POST, "/api/v1/devices/{id}/commands/{name}", commands::send);
     routes.add(Method::POST, "/api/v1/devices/{id}/downlink", downlink::send);
     routes.add(Method::GET, "/api/v1/places", site::places);
     routes.add(Method::GET, "/api/v1/health", health::health);

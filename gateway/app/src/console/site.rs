@@ -37,7 +37,7 @@ impl Sites {
 }
 
 impl Shared {
-    fn site(&self) -> Arc<Site> {
+    pub(super) fn site(&self) -> Arc<Site> {
         let settings = self.state.settings.borrow().clone();
         self.sites.of(settings)
     }

@@ -1,6 +1,7 @@
 //! The thread that decides: events in, in order, batches of their effects out.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
@@ -9,11 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::model::Scorer;
-use ninewatch_core::pipeline::{Effects, Event, Intake, Message, Pipeline, Settings};
+use ninewatch_core::pipeline::{Effects, Event, Intake, Message, Pipeline, Settings, Site};
 use ninewatch_core::replay::Recorded;
 
 use super::quarantine::Samples;
-use super::{Ack, Acked, Command, InForce, Inbound};
+use super::{Ack, Acked, Command, Heard, InForce, Inbound};
 use crate::clock::Clock;
 use crate::journal;
 use crate::metrics::Counters;
@@ -41,6 +42,8 @@ pub(super) struct Decide {
     /// Written to the segment so far.
     segment_used: usize,
     samples: Samples,
+    /// By id, the devices that can be told something.
+    heard: HashMap<String, Heard>,
     batch: Batch,
     batches: SyncSender<Batch>,
 }
@@ -71,6 +74,7 @@ impl Decide {
             segment_bytes,
             segment_used: 0,
             samples: Samples::default(),
+            heard: HashMap::new(),
             batch: Batch::default(),
             batches,
         }
@@ -117,6 +121,10 @@ impl Decide {
                 let _ = reply.send(self.pipeline.devices());
                 Ok(())
             }
+            Command::Heard(device, reply) => {
+                let _ = reply.send(self.heard.get(&device).cloned());
+                Ok(())
+            }
         }
     }
 
@@ -153,6 +161,9 @@ impl Decide {
         let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
         self.count(&effects);
         let intake = effects.intake.take();
+        if let Some(Ok(intake)) = &intake {
+            note_door(&mut self.heard, self.pipeline.site(), intake.device, &inbound);
+        }
         if let Some(ack) = inbound.ack {
             let acked = Acked { token: ack.token, rejected: matches!(intake, Some(Err(_))) };
             self.batch.acks.push((ack, acked));
@@ -259,6 +270,21 @@ impl Decide {
         }
         self.segment_used += batch.intake.len();
         self.batches.send(batch).map_err(|_| Halt)
+    }
+}
+
+/// Notes where a device was heard, if there is anything that it can be told.
+fn note_door(heard: &mut HashMap<String, Heard>, site: &Site, device: usize, inbound: &Inbound) {
+    let Some(device) = site.registry.devices.get(device) else { return };
+    if site.sensor_types.get(&device.sensor_type).is_none_or(|sensor_type| sensor_type.commands.is_empty()) {
+        return;
+    }
+    match heard.get_mut(&device.id) {
+        Some(heard) if heard.door == inbound.door && heard.topic == inbound.topic => {}
+        _ => {
+            let (door, topic) = (inbound.door.clone(), inbound.topic.clone());
+            heard.insert(device.id.clone(), Heard { door, topic });
+        }
     }
 }
 

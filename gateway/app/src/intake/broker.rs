@@ -17,7 +17,7 @@ use rumqttc::{
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::config::MqttServer;
 use crate::engine::{Ack, Acked, Engine, Inbound};
@@ -26,6 +26,8 @@ use crate::mqtt_client::{Access, KEEP_ALIVE, Link, link_metrics, metric, network
 /// Messages that may wait for the journal before no more are read. Brokers have a limit of their
 /// own, 20 in mosquitto.
 const WINDOW: usize = 256;
+/// Messages down that may wait for the connection.
+const DOWNWARD: usize = 16;
 /// No reading is longer. A longer message is passed over: kept, it would only come again.
 const LARGEST_PAYLOAD: usize = 256 << 10;
 /// The longest packet taken at all. It ends the connection, and an MQTT 3.1.1 broker sends it again
@@ -40,6 +42,27 @@ pub(crate) struct BrokerStatus {
     pub(crate) messages: AtomicU64,
     /// Messages too long to be a reading.
     pub(crate) oversize: AtomicU64,
+    downward: mpsc::Sender<Downward>,
+}
+
+/// What a device behind the broker is told.
+#[derive(Debug)]
+struct Downward {
+    topic: String,
+    payload: Vec<u8>,
+    /// Whether it was handed to the connection.
+    done: oneshot::Sender<bool>,
+}
+
+impl BrokerStatus {
+    /// Publishes to a device behind the broker, at QoS 1. Says whether there is a connection that
+    /// took it; it is not kept for later.
+    pub(crate) async fn publish(&self, topic: String, payload: Vec<u8>) -> bool {
+        let (done, handed) = oneshot::channel();
+        let connected = self.link.watch().borrow().since.is_some();
+        let downward = Downward { topic, payload, done };
+        connected && self.downward.try_send(downward).is_ok() && handed.await.unwrap_or(false)
+    }
 }
 
 /// Starts reading from a broker. The future ends when the gateway stops.
@@ -55,10 +78,12 @@ pub(crate) fn start(
     if let Some(filter) = server.subscribe.iter().find(|filter| !rumqttc::valid_filter(filter)) {
         bail!("`{}`: `{filter}` is no topic filter; `#` stands last, `+` alone in its level", server.name);
     }
+    let (downward, waiting) = mpsc::channel(DOWNWARD);
     let status = Arc::new(BrokerStatus {
         link: Link::new("broker", &server.name),
         messages: AtomicU64::new(0),
         oversize: AtomicU64::new(0),
+        downward,
     });
     let door = Door {
         name: format!("broker:{}", server.name).into(),
@@ -67,6 +92,7 @@ pub(crate) fn start(
         engine,
         status: status.clone(),
         subscribed: AtomicBool::new(false),
+        downward: Mutex::new(waiting),
     };
     let reading = async move {
         door.status.link.keep_up(|| door.connection()).await;
@@ -94,6 +120,8 @@ struct Door {
     status: Arc<BrokerStatus>,
     /// Whether the broker's session is known to hold the subscriptions of the present `site.toml`.
     subscribed: AtomicBool,
+    /// Taken by the one connection that there is at a time.
+    downward: Mutex<mpsc::Receiver<Downward>>,
 }
 
 impl Door {
@@ -104,16 +132,22 @@ impl Door {
     async fn connection(&self) -> anyhow::Result<()> {
         let mut options = Access::read(&self.server)?.v4(&self.client_id);
         options.set_clean_session(false).set_manual_acks(true).set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
-        let (client, mut events) = AsyncClient::new(options, 1);
+        let (client, mut events) = AsyncClient::new(options, 2 * DOWNWARD);
         events.set_network_options(network_options());
         let (ack_to, mut acked) = mpsc::unbounded_channel();
         let mut unacked = 0;
+        let mut downward = self.downward.lock().await;
         loop {
             // A poll that is left for an acknowledgement loses nothing: it has only been reading.
             let event = tokio::select! {
                 biased;
                 Some(first) = acked.recv() => {
                     unacked -= polled(KEEP_ALIVE, acknowledge(&mut events, first, &mut acked)).await?;
+                    continue;
+                }
+                Some(Downward { topic, payload, done }) = downward.recv() => {
+                    let handed = client.try_publish(topic, QoS::AtLeastOnce, false, payload).is_ok();
+                    let _ = done.send(handed);
                     continue;
                 }
                 event = polled(KEEP_ALIVE, events.poll()), if unacked < WINDOW => event?,

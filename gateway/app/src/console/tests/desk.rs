@@ -192,7 +192,7 @@ impl Desk {
             accounts: accounts.clone(),
             clock: Clock::System,
             parts,
-            downlink: None,
+            downlinks: crate::downlink::Downlinks::default(),
         };
         Self {
             client,
@@ -247,6 +247,7 @@ async fn play(mut inbox: mpsc::Receiver<Command>, played: Arc<Mutex<Played>>) {
         match command {
             Command::Act(action, reply) => _ = reply.send(played.act(&action, Clock::System.now_ms())),
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
+            Command::Heard(_, reply) => _ = reply.send(None),
             Command::Messages(_) | Command::Configure(..) => panic!("the console asks for no such thing"),
         }
     }

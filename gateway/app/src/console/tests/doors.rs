@@ -26,10 +26,12 @@ fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         accounts: desk.accounts.clone(),
         clock: crate::clock::Clock::System,
         parts: Vec::new(),
-        downlink: None,
+        downlinks: crate::downlink::Downlinks::default(),
     };
     let (_, list) = routes(Shared::new(state, 0));
-    let fill = |path: &str| path.replace("{id}", "01KAQW3E5S0000000000000000").replace("{verb}", "accept");
+    let fill = |path: &str| {
+        path.replace("{id}", "01KAQW3E5S0000000000000000").replace("{verb}", "accept").replace("{name}", "siren_on")
+    };
     list.into_iter().map(|(method, path)| (method, path, fill(path))).collect()
 }
 
