@@ -27,9 +27,10 @@ test: $(RUNTIME) $(PAHO) ## Format, lints, and every test
 	sh deploy/tests/install.sh
 	NINEWATCH_PYTHON=$(abspath target/py/bin/python) cargo test --locked --workspace
 
-bench: ## Compare with a bare subscriber on mosquitto; writes bench.json
+bench: ## Compare with a bare subscriber on mosquitto and plain JSON parsing; writes bench.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
-	target/release/bench --report bench.json
+	cargo run --release --locked -p ninewatch-core --example decoding > target/decoding.json
+	target/release/bench --report bench.json --decoding target/decoding.json
 
 torture: ## Kill the gateway under load; ARGS="--kills 400 --report torture.json"
 	cargo build --release --locked -p ninewatch -p ninewatch-tests

@@ -5,6 +5,8 @@
 //!   publishers send the same bytes to both, in turn; the ratio is taken pair by pair.
 //! * memory of the gateway with 1,000 devices connected and reporting.
 //! * from PUBLISH to the alert on the live feed at 500 readings/s.
+//!
+//! `--decoding FILE` takes in what the example `decoding` of `ninewatch-core` has measured.
 
 use anyhow::Context;
 use ninewatch_tests::device;
@@ -25,16 +27,21 @@ const RATE: u32 = 500;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let (mut report, mut decoding) = (None, Value::Null);
     let mut args = std::env::args().skip(1);
-    let report = match (args.next().as_deref(), args.next()) {
-        (None, _) => None,
-        (Some("--report"), Some(path)) => Some(PathBuf::from(path)),
-        _ => anyhow::bail!("there is --report FILE"),
-    };
+    while let Some(arg) = args.next() {
+        match (arg.as_str(), args.next()) {
+            ("--report", Some(path)) => report = Some(PathBuf::from(path)),
+            ("--decoding", Some(path)) => decoding = serde_json::from_str(&std::fs::read_to_string(path)?)?,
+            _ => anyhow::bail!("there are --report FILE and --decoding FILE"),
+        }
+    }
     let throughput = throughput().await?;
     let memory = memory().await?;
     let latency = latency().await?;
-    let table = json!({"throughput": throughput, "memory": memory, "publish_to_alert": latency});
+    let table = json!({
+        "throughput": throughput, "memory": memory, "publish_to_alert": latency, "decoding": decoding
+    });
     println!("{}", serde_json::to_string_pretty(&table)?);
     if let Some(report) = report {
         std::fs::write(&report, format!("{}\n", serde_json::to_string_pretty(&table)?))
