@@ -170,7 +170,11 @@ pub(crate) fn sources_at(path: &Path) -> anyhow::Result<Vec<SourceFile>> {
         paths.sort();
     }
     let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let text =
+            String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8; save it as UTF-8", path.display()))?;
+        // Some editors put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         Ok(SourceFile { name: path.display().to_string(), text })
     };
     paths.into_iter().map(read).collect()

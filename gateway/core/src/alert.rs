@@ -76,7 +76,7 @@ pub enum Verdict {
 
 /// A sentence for people, in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "both languages: { zh = \"…\", en = \"…\" }")]
 pub struct Text {
     /// 中文
     pub zh: String,

@@ -65,9 +65,20 @@ impl Fault {
             line: at.map(|at| line_at(source, at)),
             key: at.map(|at| key_at(source, at)).unwrap_or_default(),
             problem: error.message().to_owned(),
-            mend: String::new(),
+            mend: mend_of(error.message()).to_owned(),
             former_goes_on: false,
         }
+    }
+}
+
+/// What to do about what the TOML parser finds, where its words do not say it.
+fn mend_of(message: &str) -> &'static str {
+    if message.contains("invalid type: map, expected a sequence") {
+        "there may be several: write [[name]] for a table of its own, or name = [{ … }]"
+    } else if message.contains("expected a sequence") {
+        "write it as a list: [ … ]"
+    } else {
+        ""
     }
 }
 

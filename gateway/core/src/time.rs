@@ -71,7 +71,7 @@ impl JsonSchema for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = WrittenSpan::deserialize(deserializer)?.0;
         let duration: SignedDuration = text.parse().map_err(|_| {
             de::Error::custom(format!("`{text}` is not a length of time; write it like \"90s\", \"10m\" or \"1h30m\""))
         })?;
@@ -81,6 +81,27 @@ impl<'de> Deserialize<'de> for Span {
         i64::try_from(duration.as_millis())
             .map(Self::from_ms)
             .map_err(|_| de::Error::custom(format!("`{text}` is longer than any gateway lives")))
+    }
+}
+
+/// The text of a length of time; says how to write one where it is none.
+struct WrittenSpan(String);
+
+impl<'de> Deserialize<'de> for WrittenSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfText;
+        impl de::Visitor<'_> for OfText {
+            type Value = WrittenSpan;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a length of time such as \"90s\", \"10m\" or \"1h30m\"")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<WrittenSpan, E> {
+                Ok(WrittenSpan(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(OfText)
     }
 }
 

@@ -8,11 +8,14 @@ use crate::decode::DecodeError;
 /// What stands where.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Layout {
-    /// Nothing is said: they are bytes.
-    Opaque,
+    /// UTF-8.
+    Text,
     Table(Vec<Entry>),
-    /// Tag and value, again and again.
-    Tags(Vec<Tag>),
+    /// Tag and value, again and again; between them perhaps how long the value is, in so many bytes.
+    Tags {
+        tags: Vec<Tag>,
+        length_bytes: Option<usize>,
+    },
 }
 
 /// Which byte of a number comes first.
@@ -23,6 +26,10 @@ pub(super) enum Endian {
     Big,
     /// The lowest.
     Little,
+    /// Words of two bytes in reverse order, the highest byte of each first: CDAB.
+    BigSwapped,
+    /// Words in order, the lowest byte of each first: BADC.
+    LittleSwapped,
 }
 
 /// A value at its place.
@@ -44,6 +51,8 @@ pub(super) struct Tag {
     pub(super) name: Option<String>,
     pub(super) form: Form,
     pub(super) endian: Option<Endian>,
+    /// It may come several times: all of them are a list.
+    pub(super) list: bool,
 }
 
 /// How a value is written.
@@ -57,9 +66,9 @@ pub(super) enum Form {
     F64,
     /// Two decimal digits a byte.
     Bcd(usize),
-    /// UTF-8 up to a zero byte.
-    Text(usize),
-    Hex(usize),
+    /// UTF-8 up to a zero byte; of so many bytes, or to the end.
+    Text(Option<usize>),
+    Hex(Option<usize>),
     /// Values within so many bytes.
     Table(usize, Vec<Entry>),
     /// To the end, each of so many bytes.
@@ -78,9 +87,12 @@ impl Layout {
         refused: &mut Vec<DecodeError>,
     ) -> Result<Node<'static>, DecodeError> {
         match self {
-            Self::Opaque => Ok(Node::Bytes(Cow::Owned(bytes.to_vec()))),
+            Self::Text => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Node::Text(Cow::Owned(text.trim_end_matches('\0').to_owned()))),
+                Err(error) => Err(DecodeError { code: "not_packed", detail: format!("no text in it: {error}") }),
+            },
             Self::Table(entries) => read_table(entries, bytes, endian),
-            Self::Tags(tags) => read_tags(tags, bytes, endian, refused),
+            Self::Tags { tags, length_bytes } => read_tags(tags, *length_bytes, bytes, endian, refused),
         }
     }
 }
@@ -88,7 +100,7 @@ impl Layout {
 fn read_table(entries: &[Entry], bytes: &[u8], endian: Endian) -> Result<Node<'static>, DecodeError> {
     let mut members = Vec::with_capacity(entries.len());
     for entry in entries {
-        let endian = entry.endian.unwrap_or(endian);
+        let endian = entry.form.endian(entry.endian, endian);
         match entry.window(bytes) {
             Some(window) => members.push((Cow::Owned(entry.name.clone()), entry.form.read(window, endian)?)),
             None if entry.optional => {}
@@ -100,29 +112,47 @@ fn read_table(entries: &[Entry], bytes: &[u8], endian: Endian) -> Result<Node<'s
 
 fn read_tags(
     tags: &[Tag],
+    length_bytes: Option<usize>,
     bytes: &[u8],
     endian: Endian,
     refused: &mut Vec<DecodeError>,
 ) -> Result<Node<'static>, DecodeError> {
-    let mut members = Vec::new();
+    let tag_length = tags.first().map_or(0, |tag| tag.tag.len());
+    let mut members: Vec<(Cow<'static, str>, Node<'static>)> = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let Some((tag, behind)) = tags.iter().find_map(|tag| Some((tag, rest.strip_prefix(tag.tag.as_slice())?)))
-        else {
-            let detail = format!("{} at byte {} is no tag of the list", hex(rest, 2), bytes.len() - rest.len());
-            refused.push(DecodeError { code: "unknown_tag", detail });
-            break;
+        let at = bytes.len() - rest.len();
+        let short = |name: &str| too_short(name, isize::try_from(at).unwrap_or(0), bytes.len());
+        let (head, behind) = rest.split_at_checked(tag_length).ok_or_else(|| short("a tag"))?;
+        let tag = tags.iter().find(|tag| tag.tag == head);
+        let name = tag.and_then(|tag| tag.name.as_deref()).unwrap_or("passed over");
+        let (size, behind) = match (length_bytes, tag) {
+            (Some(length), _) => {
+                let (length, behind) = behind.split_at_checked(length).ok_or_else(|| short(name))?;
+                (usize::try_from(unsigned(length, endian)).unwrap_or(usize::MAX), behind)
+            }
+            (None, Some(tag)) => (tag.form.size().unwrap_or(behind.len()), behind),
+            (None, None) => {
+                let detail = format!("{} at byte {at} is no tag of the list", hex(head));
+                refused.push(DecodeError { code: "unknown_tag", detail });
+                break;
+            }
         };
-        let size = tag.form.size().unwrap_or(behind.len());
-        let name = tag.name.as_deref().unwrap_or("passed over");
-        let (value, behind) = behind
-            .split_at_checked(size)
-            .ok_or_else(|| too_short(name, isize::try_from(bytes.len() - behind.len()).unwrap_or(0), bytes.len()))?;
-        if let Some(name) = &tag.name {
-            let value = tag.form.read(value, tag.endian.unwrap_or(endian))?;
-            members.push((Cow::Owned(name.clone()), value));
-        }
+        let (value, behind) = behind.split_at_checked(size).ok_or_else(|| short(name))?;
         rest = behind;
+        let Some((tag, name)) = tag.and_then(|tag| Some((tag, tag.name.as_deref()?))) else { continue };
+        if tag.form.size().is_some_and(|size| size > value.len()) {
+            return Err(short(name));
+        }
+        let node = tag.form.read(value, tag.form.endian(tag.endian, endian))?;
+        match members.iter_mut().find(|(there, _)| there == name) {
+            Some((_, Node::List(items))) if tag.list => items.push(node),
+            Some((_, there)) => *there = node,
+            None => {
+                let node = if tag.list { Node::List(vec![node]) } else { node };
+                members.push((Cow::Owned(name.to_owned()), node));
+            }
+        }
     }
     Ok(Node::Map(members))
 }
@@ -149,9 +179,15 @@ impl Form {
             Self::Int { bytes, .. } => Some(*bytes),
             Self::F32 => Some(4),
             Self::F64 => Some(8),
-            Self::Bcd(size) | Self::Text(size) | Self::Hex(size) | Self::Table(size, _) => Some(*size),
+            Self::Bcd(size) | Self::Table(size, _) => Some(*size),
+            Self::Text(size) | Self::Hex(size) => *size,
             Self::Records(..) => None,
         }
+    }
+
+    /// The order of its bytes: its own, or the step's. Hex is shown as it was sent unless it says so itself.
+    fn endian(&self, own: Option<Endian>, of_step: Endian) -> Endian {
+        own.unwrap_or(if matches!(self, Self::Hex(_)) { Endian::Big } else { of_step })
     }
 
     fn read(&self, bytes: &[u8], endian: Endian) -> Result<Node<'static>, DecodeError> {
@@ -164,7 +200,7 @@ impl Form {
                 let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
                 Node::Text(Cow::Owned(String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()))
             }
-            Self::Hex(_) => Node::Text(Cow::Owned(hex(bytes, bytes.len()))),
+            Self::Hex(_) => Node::Text(Cow::Owned(hex(&ordered(bytes, endian)))),
             Self::Table(_, entries) => read_table(entries, bytes, endian)?,
             Self::Records(size, entries) => {
                 let records = bytes.chunks_exact(*size).map(|record| read_table(entries, record, endian));
@@ -174,41 +210,43 @@ impl Form {
     }
 }
 
-/// At most eight bytes as a number.
-fn unsigned(bytes: &[u8], endian: Endian) -> u64 {
-    let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+/// The bytes with the highest first.
+fn ordered(bytes: &[u8], endian: Endian) -> Vec<u8> {
     match endian {
-        Endian::Big => bytes.iter().fold(0, add),
-        Endian::Little => bytes.iter().rev().fold(0, add),
+        Endian::Big => bytes.to_vec(),
+        Endian::Little => bytes.iter().rev().copied().collect(),
+        Endian::BigSwapped => bytes.rchunks(2).flatten().copied().collect(),
+        Endian::LittleSwapped => bytes.chunks(2).flat_map(|word| word.iter().rev()).copied().collect(),
     }
 }
 
-#[allow(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "two's complement is meant")]
+/// At most eight bytes as a number.
+fn unsigned(bytes: &[u8], endian: Endian) -> u64 {
+    ordered(bytes, endian).iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[allow(clippy::cast_possible_wrap, reason = "two's complement is meant")]
 fn integer(bytes: &[u8], endian: Endian, signed: bool) -> Node<'static> {
     let number = unsigned(bytes, endian);
     if signed {
-        let unused = 64_usize.saturating_sub(8 * bytes.len());
+        let unused = 64 - 8 * bytes.len().clamp(1, 8);
         return Node::Int((number << unused) as i64 >> unused);
     }
-    i64::try_from(number).map_or(Node::Float(number as f64), Node::Int)
+    i64::try_from(number).map_or_else(|_| Node::Text(Cow::Owned(number.to_string())), Node::Int)
 }
 
+/// Decimal digits as a text: an address keeps its leading zeros, and a number may be sent as a text.
 fn bcd(bytes: &[u8], endian: Endian) -> Result<Node<'static>, DecodeError> {
-    let mut digits = String::with_capacity(2 * bytes.len());
-    let mut take = |byte: &u8| digits.push_str(&format!("{byte:02x}"));
-    match endian {
-        Endian::Big => bytes.iter().for_each(&mut take),
-        Endian::Little => bytes.iter().rev().for_each(&mut take),
+    let digits = hex(&ordered(bytes, endian));
+    if digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(Node::Text(Cow::Owned(digits)));
     }
-    digits
-        .parse()
-        .map(Node::Int)
-        .map_err(|_| DecodeError { code: "not_packed", detail: format!("`{digits}` are no decimal digits") })
+    Err(DecodeError { code: "not_packed", detail: format!("`{digits}` are no decimal digits") })
 }
 
-/// The first `most` bytes as lower-case hex.
-fn hex(bytes: &[u8], most: usize) -> String {
-    bytes.iter().take(most).map(|byte| format!("{byte:02x}")).collect()
+/// As lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn too_short(name: &str, offset: isize, length: usize) -> DecodeError {
@@ -244,10 +282,10 @@ mod tests {
             entry("u16", 0, int(2, false)),
             entry("i16", 2, int(2, true)),
             entry("i24", 1, int(3, true)),
-            entry("serial", 4, Form::Hex(2)),
+            entry("serial", 4, Form::Hex(Some(2))),
             entry("bcd", 4, Form::Bcd(2)),
             entry("f32", 6, Form::F32),
-            entry("text", 10, Form::Text(3)),
+            entry("text", 10, Form::Text(Some(3))),
             last,
             beyond,
         ];
@@ -258,7 +296,7 @@ mod tests {
         assert_eq!(number(&node, "u16"), Some(0x1234));
         assert_eq!(number(&node, "i16"), Some(-2));
         assert_eq!(number(&node, "i24"), Some(0x34_fffe));
-        assert_eq!(number(&node, "bcd"), Some(2026));
+        assert_eq!(node.member("bcd").unwrap().text().unwrap(), "2026");
         assert_eq!(node.member("serial").unwrap().text().unwrap(), "2026");
         assert_eq!(node.member("f32"), Some(&Node::Float(21.5)));
         assert_eq!(node.member("text").unwrap().text().unwrap(), "ok");
@@ -266,6 +304,18 @@ mod tests {
         assert_eq!(node.member("beyond"), None);
         let short = Layout::Table(table).read(&bytes[..3], Endian::Big, &mut Vec::new()).unwrap_err();
         assert_eq!(short.to_string(), "too_short: `i16` at byte 2 is not within 3 bytes");
+    }
+
+    #[test]
+    fn bytes_come_in_four_orders() {
+        for (endian, bytes) in [
+            (Endian::Big, [1, 2, 3, 4]),
+            (Endian::Little, [4, 3, 2, 1]),
+            (Endian::BigSwapped, [3, 4, 1, 2]),
+            (Endian::LittleSwapped, [2, 1, 4, 3]),
+        ] {
+            assert_eq!(unsigned(&bytes, endian), 0x0102_0304, "{endian:?}");
+        }
     }
 
     #[test]
@@ -283,17 +333,27 @@ mod tests {
             name: name.map(str::to_owned),
             form,
             endian: None,
+            list: false,
         };
-        let layout = Layout::Tags(vec![
-            tag(&[1, 0x75], Some("battery"), int(1, false)),
-            tag(&[3, 0x67], Some("temperature"), int(2, true)),
-            tag(&[0xff, 0x0b], None, int(1, false)),
-        ]);
+        let layout = |length_bytes, tags| Layout::Tags { tags, length_bytes };
+        let layout = layout(
+            None,
+            vec![
+                tag(&[1, 0x75], Some("battery"), int(1, false)),
+                tag(&[3, 0x67], Some("temperature"), int(2, true)),
+                tag(&[0xff, 0x0b], None, int(1, false)),
+            ],
+        );
         let mut refused = Vec::new();
         let bytes = [1, 0x75, 0x5c, 0xff, 0x0b, 0xff, 3, 0x67, 0x34, 0x01, 9, 9, 1];
         let node = layout.read(&bytes, Endian::Little, &mut refused).unwrap();
         assert_eq!((number(&node, "battery"), number(&node, "temperature")), (Some(92), Some(308)));
         assert_eq!(refused[0].to_string(), "unknown_tag: 0909 at byte 10 is no tag of the list");
+        let mut listed = tag(&[5], Some("v"), int(1, false));
+        listed.list = true;
+        let layout_with_lengths = Layout::Tags { tags: vec![listed], length_bytes: Some(1) };
+        let node = layout_with_lengths.read(&[5, 1, 7, 9, 2, 0, 0, 5, 1, 8], Endian::Big, &mut refused).unwrap();
+        assert_eq!(node.member("v"), Some(&Node::List(vec![Node::Int(7), Node::Int(8)])), "9 is passed over");
         let cut = layout.read(&bytes[..9], Endian::Little, &mut refused).unwrap_err();
         assert_eq!(cut.code, "too_short");
     }

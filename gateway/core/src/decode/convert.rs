@@ -20,8 +20,16 @@ pub(super) struct Conversion {
     pub(super) senml_names: Vec<String>,
     /// What it is where the payload has none.
     pub(super) missing: Option<Value>,
+    /// What is sent where there is no value.
+    pub(super) absent: Vec<Literal>,
+    /// Which of several sources counts.
+    pub(super) pick: Pick,
+    /// An integer of so many bits, in two's complement.
+    pub(super) signed: Option<u32>,
     /// Of an integer, so many bits from this one on.
     pub(super) bits: Option<(u32, u32)>,
+    /// Of an integer, these bits where they are.
+    pub(super) mask: Option<i64>,
     /// By the text that was sent.
     pub(super) map: Vec<(String, Value)>,
     /// What any other value means.
@@ -33,12 +41,30 @@ pub(super) struct Conversion {
     pub(super) has: Vec<Literal>,
     /// On from this number.
     pub(super) at_least: Option<f64>,
+    /// On below this number.
+    pub(super) below: Option<f64>,
     pub(super) scale: Option<f64>,
     pub(super) offset: Option<f64>,
     /// Straight lines between these points.
     pub(super) curve: Vec<(f64, f64)>,
     pub(super) sent_unit: Option<Unit>,
     pub(super) sent_unit_from: Option<Source>,
+    /// What the payload calls a unit that is called otherwise here.
+    pub(super) sent_unit_map: Vec<(String, Unit)>,
+}
+
+/// Which of several sources counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Pick {
+    /// The first that is there.
+    #[default]
+    First,
+    /// On where any is on.
+    Any,
+    /// The highest.
+    Max,
+    /// The lowest.
+    Min,
 }
 
 /// A value as a file writes it down.
@@ -90,19 +116,50 @@ impl Field {
     }
 
     /// The value that the payload has for it, looked up at `from`, or where the field itself says;
-    /// `None` where the payload has none.
-    ///
-    /// # Errors
-    /// What is wrong with what it has.
-    pub(super) fn find(&self, from: Option<&[Source]>, scope: &Scope<'_>) -> Result<Option<Value>, DecodeError> {
+    /// `None` where the payload has none. What is wrong with what it has is added to `refused`.
+    pub(super) fn find(
+        &self,
+        from: Option<&[Source]>,
+        scope: &Scope<'_>,
+        refused: &mut Vec<DecodeError>,
+    ) -> Option<Value> {
         let from = from.unwrap_or(&self.conversion.from);
+        let told = |result: Result<Option<Value>, DecodeError>, refused: &mut Vec<DecodeError>| {
+            result.unwrap_or_else(|error| {
+                refused.push(error);
+                None
+            })
+        };
         if let FieldKind::Burst(shape) = &self.kind {
-            return self.find_burst(shape, from, scope);
+            return told(self.find_burst(shape, from, scope), refused);
         }
-        match from.iter().find_map(|source| source.find(scope)) {
-            Some(node) => self.value(&node, self.sent_unit(scope)?).map(Some),
-            None => Ok(self.conversion.missing.clone()),
+        let mut nodes =
+            from.iter().filter_map(|source| source.find(scope)).filter(|node| !self.is_absent(node)).peekable();
+        if nodes.peek().is_none() {
+            return self.conversion.missing.clone();
         }
+        let unit = match self.sent_unit(scope) {
+            Ok(unit) => unit,
+            Err(error) => return told(Err(error), refused),
+        };
+        let mut values = nodes.map(|node| self.value(&node, unit).map(Some));
+        let number = |value: &Value| if let Value::Number(number) = value { *number } else { f64::NAN };
+        match self.conversion.pick {
+            Pick::First => values.next().and_then(|value| told(value, refused)),
+            // A wrong one among them is told and does not take the others away.
+            Pick::Any | Pick::Max => values
+                .filter_map(|value| told(value, refused))
+                .max_by(|one, other| number(one).total_cmp(&number(other))),
+            Pick::Min => values
+                .filter_map(|value| told(value, refused))
+                .min_by(|one, other| number(one).total_cmp(&number(other))),
+        }
+    }
+
+    fn is_absent(&self, node: &Node<'_>) -> bool {
+        let empty =
+            matches!((node, &self.kind), (Node::Text(text), FieldKind::Measure { .. }) if text.trim().is_empty());
+        empty || self.conversion.absent.iter().any(|absent| absent.is(node))
     }
 
     /// The value of `node`, which is in `unit` where that is known.
@@ -131,9 +188,13 @@ impl Field {
     }
 
     fn sent_unit(&self, scope: &Scope<'_>) -> Result<Option<Unit>, DecodeError> {
-        let Some(source) = &self.conversion.sent_unit_from else { return Ok(self.conversion.sent_unit) };
-        let Some(symbol) = source.find_text(scope) else { return Ok(self.conversion.sent_unit) };
-        self.unit_named(symbol.trim()).map(Some)
+        let Conversion { sent_unit, sent_unit_from, sent_unit_map, .. } = &self.conversion;
+        let symbol = sent_unit_from.as_ref().and_then(|source| source.find_text(scope));
+        let Some(symbol) = symbol else { return Ok(*sent_unit) };
+        match sent_unit_map.iter().find(|(called, _)| *called == symbol) {
+            Some((_, unit)) => Ok(Some(*unit)),
+            None => self.unit_named(symbol.trim()).map(Some),
+        }
     }
 
     /// The unit with this symbol.
@@ -144,16 +205,28 @@ impl Field {
         units::find(symbol).ok_or_else(|| self.refuse("unknown_unit", &format!("the unit `{symbol}` is not known")))
     }
 
+    /// What is left of an integer by `signed`, `bits` and `mask`; anything else as it is.
     fn bits<'n>(&self, node: &'n Node<'n>) -> Result<Cow<'n, Node<'n>>, DecodeError> {
-        let Some((first, count)) = self.conversion.bits else { return Ok(Cow::Borrowed(node)) };
-        let number = match node {
-            Node::Int(number) => Some(*number),
-            Node::Text(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        let number = number.ok_or_else(|| self.wrong_type("an integer, for its bits", node))?;
-        let mask = if count >= 63 { i64::MAX } else { (1 << count) - 1 };
-        Ok(Cow::Owned(Node::Int((number >> first.min(63)) & mask)))
+        let Conversion { signed, bits, mask, .. } = &self.conversion;
+        if signed.is_none() && bits.is_none() && mask.is_none() {
+            return Ok(Cow::Borrowed(node));
+        }
+        let mut number = integer(node).ok_or_else(|| self.wrong_type("an integer, for its bits", node))?;
+        if let Some(bits) = signed {
+            let unused = 64_u32.saturating_sub(*bits).min(63);
+            number = (number << unused) >> unused;
+        }
+        if let Some((first, count)) = bits {
+            let ones = if *count >= 63 { i64::MAX } else { (1 << count) - 1 };
+            number = (number >> first.min(&63)) & ones;
+        }
+        if let Some(mask) = mask {
+            number &= mask;
+            if self.kind == FieldKind::State {
+                number = i64::from(number != 0);
+            }
+        }
+        Ok(Cow::Owned(Node::Int(number)))
     }
 
     fn mapped(&self, node: &Node<'_>) -> Option<Value> {
@@ -181,7 +254,13 @@ impl Field {
             Node::Text(text) => {
                 let (digits, symbol) = split_number(text.trim());
                 let number = digits.parse().map_err(|_| self.wrong_type("a number", node))?;
-                let unit = if symbol.is_empty() { None } else { Some(self.unit_named(symbol)?) };
+                let like_unit =
+                    |symbol: &str| !symbol.starts_with(|sign: char| sign.is_ascii_punctuation() && sign != '%');
+                let unit = match symbol {
+                    "" => None,
+                    symbol if like_unit(symbol) => Some(self.unit_named(symbol)?),
+                    _ => return Err(self.wrong_type("a number", node)),
+                };
                 Ok(Sent { number, unit })
             }
             _ => Err(self.wrong_type("a number", node)),
@@ -205,14 +284,19 @@ impl Field {
     }
 
     fn state(&self, node: &Node<'_>) -> Result<Value, DecodeError> {
-        let Conversion { on, off, has, at_least, otherwise, .. } = &self.conversion;
+        let Conversion { on, off, has, at_least, below, otherwise, .. } = &self.conversion;
         let switch = |on: bool| Ok(Value::Number(f64::from(u8::from(on))));
         if !has.is_empty() {
+            if !matches!(node, Node::Text(_) | Node::List(_) | Node::Map(_)) {
+                return otherwise.clone().ok_or_else(|| self.wrong_type("a list, a text or an object", node));
+            }
             return switch(has.iter().any(|wanted| wanted.is_in(node)));
         }
-        if let Some(limit) = at_least {
+        if at_least.is_some() || below.is_some() {
             return match self.number(node) {
-                Ok(sent) => switch(sent.number >= *limit),
+                Ok(Sent { number, .. }) => {
+                    switch(at_least.is_some_and(|limit| number >= limit) || below.is_some_and(|limit| number < limit))
+                }
                 Err(error) => otherwise.clone().ok_or(error),
             };
         }
@@ -383,6 +467,17 @@ impl Field {
             other => other.kind().to_owned(),
         };
         self.refuse("wrong_type", &format!("has to be {wanted}, not {shown}"))
+    }
+}
+
+/// A number without a fraction.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "within 2^53 and whole")]
+fn integer(node: &Node<'_>) -> Option<i64> {
+    match node {
+        Node::Int(number) => Some(*number),
+        Node::Float(number) => (number.fract() == 0.0 && number.abs() < 9e15).then_some(*number as i64),
+        Node::Text(text) => text.trim().parse().ok(),
+        _ => None,
     }
 }
 

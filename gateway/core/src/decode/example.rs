@@ -110,8 +110,12 @@ fn differences(
             }
             "at" => {
                 let at = reading.event_ms.unwrap_or(arrival.at_ms);
-                (wanted.as_str().and_then(time) != Some(at))
-                    .then(|| format!("the time is \"{}\"", arrival.utc_offset.rfc3339(at)))
+                let shown = || arrival.utc_offset.rfc3339(at);
+                match wanted.as_str().and_then(time) {
+                    Some(wanted) if wanted == at => None,
+                    Some(_) => Some(format!("the time is \"{}\"", shown())),
+                    None => Some(format!("{wanted} is no time; write it as \"{}\"", shown())),
+                }
             }
             name => match sensor_type.fields.iter().position(|field| *field.name == *name) {
                 None => Some(format!("the type has no field `{name}`")),
@@ -119,8 +123,9 @@ fn differences(
                     None => Some(format!("there is no `{name}` in the reading")),
                     Some(value) if is(value, wanted) => None,
                     Some(value) => {
-                        let field = sensor_type.fields.get(index);
-                        Some(format!("`{name}` is {}", field.map_or_else(String::new, |field| written(field, value))))
+                        let there =
+                            sensor_type.fields.get(index).map_or_else(String::new, |field| written(field, value));
+                        Some(format!("`{name}` is {there}, not {wanted}"))
                     }
                 },
             },

@@ -95,7 +95,8 @@ pub struct Said<'a> {
 pub(super) enum Taken<'a> {
     /// It is of another kind, perhaps for this reason.
     NotThisKind(Option<DecodeError>),
-    Said(Vec<Said<'a>>),
+    /// By the index of the element that says it.
+    Said(Vec<(usize, Said<'a>)>),
 }
 
 impl<'a> Payload<'a> {
@@ -161,8 +162,8 @@ impl MessageKind {
         source.is_of_topic().then(|| spoken(source, captured)).flatten()
     }
 
-    /// Takes a message that came on a topic with these captures. What cannot be believed is added
-    /// to `refused`.
+    /// Takes a message that came on a topic with these captures, but for the elements that are `taken`
+    /// already; those that it takes are marked. What cannot be believed is added to `refused`.
     ///
     /// # Errors
     /// Where it is of this kind and nothing in it counts.
@@ -172,6 +173,7 @@ impl MessageKind {
         captured: &Captured<'a>,
         payload: &mut Payload<'a>,
         arrival: Arrival,
+        taken: &mut Vec<bool>,
         refused: &mut Vec<DecodeError>,
     ) -> Result<Taken<'a>, DecodeError> {
         let mut root = match payload.take(self.payload) {
@@ -190,7 +192,7 @@ impl MessageKind {
             }
         }
         let elements = match &self.each {
-            None => vec![Element { path: vec![&root], index: 0, key: None }],
+            None => vec![Element { path: vec![&root], called: Vec::new() }],
             Some(each) => match each.elements(&root) {
                 Some(elements) => elements,
                 None => {
@@ -199,15 +201,16 @@ impl MessageKind {
                 }
             },
         };
+        taken.resize(elements.len(), false);
         let mut said = Vec::new();
         let mut of_this_kind = elements.is_empty();
-        for element in &elements {
-            let called = self.each.is_some().then_some((element.index, element.key));
-            let scope = Scope { path: &element.path, captured, element: called };
-            if !self.when.iter().all(|test| test.holds(&scope)) {
+        for (index, (element, taken)) in elements.iter().zip(taken).enumerate() {
+            let scope = Scope { path: &element.path, captured, called: &element.called };
+            if *taken || !self.when.iter().all(|test| test.holds(&scope)) {
                 continue;
             }
             of_this_kind = true;
+            *taken = true;
             let speaker = match self.speaker(&scope, captured) {
                 Ok(speaker) => speaker,
                 Err(error) if self.each.is_some() => {
@@ -217,7 +220,7 @@ impl MessageKind {
                 Err(error) => return Err(error),
             };
             if self.ignore.iter().any(|test| test.holds(&scope)) {
-                said.push(Said { speaker, reading: None });
+                said.push((index, Said { speaker, reading: None }));
                 continue;
             }
             let values = self.values(types_fields, &scope, refused);
@@ -226,12 +229,12 @@ impl MessageKind {
             }
             let event_ms = match &self.time {
                 None => None,
-                Some(stamp) => stamp.time(&scope, elements.len(), arrival).unwrap_or_else(|error| {
+                Some(stamp) => stamp.time(&scope, element.siblings(), arrival).unwrap_or_else(|error| {
                     refused.push(error);
                     None
                 }),
             };
-            said.push(Said { speaker, reading: Some(Reading { event_ms, values }) });
+            said.push((index, Said { speaker, reading: Some(Reading { event_ms, values }) }));
         }
         if !of_this_kind {
             refused.truncate(told);
@@ -241,7 +244,7 @@ impl MessageKind {
             && let Some(device) = self.speaker_of(captured)
         {
             // An empty list is a sign of life.
-            said.push(Said { speaker: Speaker::Device(device), reading: None });
+            said.push((0, Said { speaker: Speaker::Device(device), reading: None }));
         }
         Ok(Taken::Said(said))
     }
@@ -249,7 +252,7 @@ impl MessageKind {
     /// Whether the tests that can be asked before anything is opened hold.
     fn may_be(&self, root: &Node<'_>, captured: &Captured<'_>) -> bool {
         let path = [root];
-        let scope = Scope { path: &path, captured, element: None };
+        let scope = Scope { path: &path, captured, called: &[] };
         self.when.iter().filter(|test| self.is_early(test)).all(|test| test.holds(&scope))
     }
 
@@ -279,10 +282,7 @@ impl MessageKind {
         let mut values = vec![None; fields.len()];
         for (index, from) in &self.fields {
             let (Some(field), Some(slot)) = (fields.get(*index), values.get_mut(*index)) else { continue };
-            match field.find(from.as_deref(), scope) {
-                Ok(value) => *slot = value,
-                Err(error) => refused.push(error),
-            }
+            *slot = field.find(from.as_deref(), scope, refused);
         }
         for (index, value) in &self.set {
             if let Some(slot) = values.get_mut(*index) {
@@ -298,6 +298,6 @@ fn spoken<'t>(source: &Source, captured: &Captured<'t>) -> Option<Cow<'t, str>> 
     if let Some(index) = source.only_capture() {
         return captured.get(index).copied().flatten().map(Cow::Borrowed);
     }
-    let scope = Scope { path: &[], captured, element: None };
+    let scope = Scope { path: &[], captured, called: &[] };
     source.find_text(&scope).map(|text| Cow::Owned(text.into_owned()))
 }

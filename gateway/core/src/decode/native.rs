@@ -51,7 +51,7 @@ pub(super) fn take<'a>(
             Err(error) => refused.push(error),
         }
     }
-    Ok(Taken::Said(said))
+    Ok(Taken::Said(said.into_iter().enumerate().collect()))
 }
 
 /// Whether the device part of a SenML name is `device`: itself, or at the end of a URN.

@@ -28,7 +28,8 @@ impl<'a> Node<'a> {
     /// # Errors
     /// `not_json`, with where.
     pub(super) fn from_json(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        serde_json::from_slice(payload).map_err(|error| DecodeError { code: "not_json", detail: error.to_string() })
+        serde_json::from_slice(bare(payload))
+            .map_err(|error| DecodeError { code: "not_json", detail: error.to_string() })
     }
 
     /// The payload as one text, without the white space around it.
@@ -36,7 +37,7 @@ impl<'a> Node<'a> {
     /// # Errors
     /// `not_text` where it is not UTF-8.
     pub(super) fn from_text(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        match std::str::from_utf8(payload) {
+        match std::str::from_utf8(bare(payload)) {
             Ok(text) => Ok(Self::Text(Cow::Borrowed(text.trim()))),
             Err(error) => Err(DecodeError { code: "not_text", detail: error.to_string() }),
         }
@@ -89,6 +90,13 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Without the byte order mark before it and the zero bytes behind it that some firmware sends.
+fn bare(payload: &[u8]) -> &[u8] {
+    let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+    let end = payload.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    payload.get(..end).unwrap_or(payload)
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Node<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
@@ -116,9 +124,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Int(number))
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "beyond 63 bits nobody counts by one")]
     fn visit_u64<E>(self, number: u64) -> Result<Node<'de>, E> {
-        Ok(i64::try_from(number).map_or(Node::Float(number as f64), Node::Int))
+        // Beyond 63 bits it is an identity, of which no digit may be lost; as a text it is a number all the same.
+        Ok(i64::try_from(number).map_or_else(|_| Node::Text(Cow::Owned(number.to_string())), Node::Int))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Node<'de>, E> {

@@ -133,30 +133,62 @@ impl SensorType {
     /// Names what is wrong and where, if nothing in the payload counts.
     pub fn decode<'a>(&self, topic: &'a str, payload: &'a [u8], arrival: Arrival) -> Result<Decoded<'a>, DecodeError> {
         let mut payload = Payload::new(payload);
-        let mut decoded = Decoded::default();
+        let mut refused = Vec::new();
         let mut first_problem = None;
+        // Kinds that go over the same elements share them.
+        let mut shared: Option<(&Pointer, Vec<bool>)> = None;
+        let mut said = Vec::new();
         for kind in &self.kinds {
-            let Some(captured) = kind.captures_of(topic) else { continue };
-            let taken = if kind.payload == PayloadForm::Senml {
-                native::take(self, kind, &captured, payload.bytes(), arrival.at_ms, &mut decoded.refused)
-            } else {
-                kind.take(&self.fields, &captured, &mut payload, arrival, &mut decoded.refused)
-            };
-            match taken? {
-                Taken::Said(said) if said.is_empty() => {
-                    return Err(decoded.refused.pop().unwrap_or_else(|| DecodeError {
-                        code: "no_known_field",
-                        detail: format!("nothing in it is a field of `{}`", self.id),
-                    }));
-                }
-                Taken::Said(said) => return Ok(Decoded { said, ..decoded }),
-                Taken::NotThisKind(problem) => first_problem = first_problem.or(problem),
+            if shared.as_ref().is_some_and(|(each, _)| kind.each.as_ref() != Some(*each)) {
+                continue;
             }
+            let Some(captured) = kind.captures_of(topic) else { continue };
+            let mut elements = shared.as_mut().map(|(_, taken)| std::mem::take(taken)).unwrap_or_default();
+            let taken = if kind.payload == PayloadForm::Senml {
+                native::take(self, kind, &captured, payload.bytes(), arrival.at_ms, &mut refused)
+            } else {
+                kind.take(&self.fields, &captured, &mut payload, arrival, &mut elements, &mut refused)
+            };
+            match (taken?, &kind.each) {
+                (Taken::Said(all), None) => return self.decoded(all, refused),
+                (Taken::Said(some), Some(each)) => {
+                    said.extend(some);
+                    let done = elements.iter().all(|taken| *taken);
+                    shared = Some((each, elements));
+                    if done {
+                        break;
+                    }
+                }
+                (Taken::NotThisKind(problem), _) => {
+                    first_problem = first_problem.or(problem);
+                    if let Some((_, taken)) = &mut shared {
+                        *taken = elements;
+                    }
+                }
+            }
+        }
+        if shared.is_some() {
+            return self.decoded(said, refused);
         }
         Err(first_problem.unwrap_or_else(|| DecodeError {
             code: "not_this_kind",
             detail: format!("no [[message]] of `{}` takes it", self.id),
         }))
+    }
+
+    fn decoded<'a>(
+        &self,
+        mut said: Vec<(usize, Said<'a>)>,
+        mut refused: Vec<DecodeError>,
+    ) -> Result<Decoded<'a>, DecodeError> {
+        if said.is_empty() {
+            return Err(refused.pop().unwrap_or_else(|| DecodeError {
+                code: "no_known_field",
+                detail: format!("nothing in it is a field of `{}`", self.id),
+            }));
+        }
+        said.sort_by_key(|(index, _)| *index);
+        Ok(Decoded { said: said.into_iter().map(|(_, said)| said).collect(), refused })
     }
 
     /// Whether its messages may have something that must not be stored.
@@ -188,7 +220,7 @@ impl SensorType {
         let arrival = Arrival { at_ms: 0, utc_offset: UtcOffset::CHINA };
         self.kinds.iter().filter(|kind| kind.payload != PayloadForm::Senml).find(|kind| {
             let Some(captured) = kind.captures_of(topic) else { return false };
-            let taken = kind.take(&self.fields, &captured, &mut payload, arrival, &mut Vec::new());
+            let taken = kind.take(&self.fields, &captured, &mut payload, arrival, &mut Vec::new(), &mut Vec::new());
             !matches!(taken, Ok(Taken::NotThisKind(_)))
         })
     }
@@ -201,6 +233,25 @@ impl SensorType {
     /// The topics on which it is heard, as they stand in its file.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         self.kinds.iter().flat_map(|kind| kind.topics.iter().map(super::topic::Topic::text))
+    }
+
+    /// What of the file no example shows: kinds of messages by their number from 1, and fields by name.
+    pub fn untested(&self) -> (Vec<usize>, Vec<&str>) {
+        let (mut kinds, mut fields) = (vec![false; self.kinds.len()], vec![false; self.fields.len()]);
+        let arrival = Arrival { at_ms: 0, utc_offset: UtcOffset::CHINA };
+        for sample in &self.examples {
+            for (kind, shown) in self.kinds.iter().zip(&mut kinds) {
+                *shown |= self.taker(&sample.topic, &sample.payload).is_some_and(|taker| std::ptr::eq(taker, kind));
+            }
+            let decoded = self.decode(&sample.topic, &sample.payload, arrival).unwrap_or_default();
+            for reading in decoded.said.iter().filter_map(|said| said.reading.as_ref()) {
+                fields.iter_mut().zip(&reading.values).for_each(|(shown, value)| *shown |= value.is_some());
+            }
+        }
+        let kinds = (1..).zip(kinds).filter(|(_, shown)| !shown).map(|(number, _)| number).collect();
+        let fields =
+            self.fields.iter().zip(fields).filter(|(_, shown)| !shown).map(|(field, _)| &*field.name).collect();
+        (kinds, fields)
     }
 
     /// How many kinds of messages it has.

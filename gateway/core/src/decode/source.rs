@@ -24,8 +24,9 @@ pub(super) enum Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Capture {
     Topic(usize),
-    Index,
-    Key,
+    /// Of the element, or of what holds it so many levels of `each` above.
+    Index(usize),
+    Key(usize),
 }
 
 /// A JSON Pointer (RFC 6901), from somewhere.
@@ -64,17 +65,29 @@ pub(super) struct Scope<'s> {
     /// From the payload down to the element.
     pub(super) path: &'s [&'s Node<'s>],
     pub(super) captured: &'s Captured<'s>,
-    /// What the element is called: an index, or a name and an index.
-    pub(super) element: Option<(usize, Option<&'s str>)>,
+    /// What the element is called at each level of `each`, the innermost last; empty without `each`.
+    pub(super) called: &'s [Called<'s>],
+}
+
+/// What an element of a list or an object is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Called<'s> {
+    pub(super) index: usize,
+    /// Its name, where it is an object's member.
+    pub(super) key: Option<&'s str>,
 }
 
 impl<'s> Scope<'s> {
     pub(super) fn capture(&self, capture: Capture) -> Option<Cow<'s, str>> {
         match capture {
             Capture::Topic(index) => self.captured.get(index).copied().flatten().map(Cow::Borrowed),
-            Capture::Index => self.element.map(|(index, _)| Cow::Owned(index.to_string())),
-            Capture::Key => self.element.and_then(|(_, key)| key).map(Cow::Borrowed),
+            Capture::Index(up) => self.called_above(up).map(|called| Cow::Owned(called.index.to_string())),
+            Capture::Key(up) => self.called_above(up).and_then(|called| called.key).map(Cow::Borrowed),
         }
+    }
+
+    fn called_above(&self, up: usize) -> Option<Called<'s>> {
+        self.called.get(self.called.len().checked_sub(up + 1)?).copied()
     }
 }
 
@@ -85,7 +98,7 @@ impl Source {
     /// What is wrong with it.
     pub(super) fn parse(text: &str, names: &[String]) -> Result<Self, String> {
         if text.is_empty() || text.starts_with(['/', '$']) || text == ".." || text.starts_with("../") {
-            return Pointer::parse(text, names).map(Self::Pointer);
+            return Pointer::parse_one(text, names).map(Self::Pointer);
         }
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -97,7 +110,7 @@ impl Source {
             pieces.push(match capture(inner, names) {
                 Some(capture) => Piece::Capture(capture),
                 None if inner.starts_with(['/', '$']) || inner.starts_with("..") => {
-                    Piece::Pointer(Pointer::parse(inner, names)?)
+                    Piece::Pointer(Pointer::parse_one(inner, names)?)
                 }
                 None => return Err(format!("`{{{inner}}}` is no capture of the topic and no pointer")),
             });
@@ -178,9 +191,12 @@ fn compose<'s>(pieces: &[Piece], scope: &Scope<'s>) -> Option<Cow<'s, str>> {
 
 /// The capture that is called so.
 fn capture(name: &str, names: &[String]) -> Option<Capture> {
-    match name {
-        "index" => Some(Capture::Index),
-        "key" => Some(Capture::Key),
+    let bare = name.trim_start_matches("../");
+    let up = (name.len() - bare.len()) / 3;
+    match bare {
+        "index" => Some(Capture::Index(up)),
+        "key" => Some(Capture::Key(up)),
+        _ if up > 0 => None,
         _ => names.iter().position(|there| there == name).map(Capture::Topic),
     }
 }
@@ -212,6 +228,18 @@ impl Pointer {
         let rest = rest.strip_prefix('/').ok_or_else(|| format!("`{text}`: a pointer's segments begin with `/`"))?;
         let segments = segments(rest, names).map_err(|problem| format!("`{text}`: {problem}"))?;
         Ok(Self { from, segments })
+    }
+
+    /// Reads a pointer to one node.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn parse_one(text: &str, names: &[String]) -> Result<Self, String> {
+        let pointer = Self::parse(text, names)?;
+        if pointer.has_each() {
+            return Err(format!("`{text}`: `*` stands in `each`, in the `at` of `unpack` and in `discard` only"));
+        }
+        Ok(pointer)
     }
 
     /// The node there.
@@ -265,9 +293,8 @@ impl Pointer {
     /// Every element there, each with the way to it and what it is called.
     pub(super) fn elements<'s>(&self, root: &'s Node<'s>) -> Option<Vec<Element<'s>>> {
         let mut found = Vec::new();
-        let mut path = vec![root];
-        let there = gather(&mut path, &self.segments, &mut found);
-        there.then_some(found)
+        let mut way = Element { path: vec![root], called: Vec::new() };
+        gather(&mut way, &self.segments, &mut found).then_some(found)
     }
 
     /// Leaves of what it names in the payload `root` only that something is there; says whether
@@ -300,9 +327,19 @@ const MASK: &str = "*";
 pub(super) struct Element<'s> {
     /// From the payload down to it.
     pub(super) path: Vec<&'s Node<'s>>,
-    pub(super) index: usize,
-    /// Its name, where it is an object's member.
-    pub(super) key: Option<&'s str>,
+    /// See [`Scope::called`].
+    pub(super) called: Vec<Called<'s>>,
+}
+
+impl Element<'_> {
+    /// How many there are in what holds it, itself included.
+    pub(super) fn siblings(&self) -> usize {
+        match self.path.len().checked_sub(2).and_then(|holder| self.path.get(holder)) {
+            Some(Node::List(items)) => items.len(),
+            Some(Node::Map(members)) => members.len(),
+            _ => 1,
+        }
+    }
 }
 
 fn segments(text: &str, names: &[String]) -> Result<Vec<Segment>, String> {
@@ -408,45 +445,50 @@ fn visit<'n, E>(
     }
 }
 
-/// Puts down every element that `way` leads to from the end of `path`; says whether there is a list
+/// Puts down every element that `way` leads to from the end of `from`; says whether there is a list
 /// or an object at its end.
-fn gather<'s>(path: &mut Vec<&'s Node<'s>>, way: &[Segment], found: &mut Vec<Element<'s>>) -> bool {
-    let Some(node) = path.last().copied() else { return false };
-    let mut element = |path: &mut Vec<&'s Node<'s>>, node: &'s Node<'s>, index, key, rest: &[Segment], last| {
-        path.push(node);
-        let there = if last {
-            found.push(Element { path: path.clone(), index, key });
-            true
-        } else {
-            gather(path, rest, found)
+fn gather<'s>(from: &mut Element<'s>, way: &[Segment], found: &mut Vec<Element<'s>>) -> bool {
+    let Some(node) = from.path.last().copied() else { return false };
+    let each = match way.split_first() {
+        None => None,
+        Some((Segment::Each, rest)) => Some(rest),
+        Some((segment, rest)) => {
+            let Some(item) = segment.find(node) else { return false };
+            from.path.push(item);
+            let there = gather(from, rest, found);
+            from.path.pop();
+            return there;
+        }
+    };
+    let mut visit = |called: Called<'s>, item: &'s Node<'s>| {
+        from.path.push(item);
+        from.called.push(called);
+        let there = match each {
+            Some(rest) => gather(from, rest, found),
+            None => {
+                found.push(Element { path: from.path.clone(), called: from.called.clone() });
+                true
+            }
         };
-        path.pop();
+        from.path.pop();
+        from.called.pop();
         there
     };
-    match (way.split_first(), node) {
-        (None, Node::List(items)) => {
-            items.iter().enumerate().for_each(|(index, item)| _ = element(path, item, index, None, &[], true));
-            true
+    match node {
+        Node::List(items) => {
+            let within = items
+                .iter()
+                .enumerate()
+                .fold(false, |there, (index, item)| visit(Called { index, key: None }, item) || there);
+            within || each.is_none()
         }
-        (None, Node::Map(members)) => {
-            for (index, (key, item)) in members.iter().enumerate() {
-                element(path, item, index, Some(key.as_ref()), &[], true);
-            }
-            true
+        Node::Map(members) => {
+            let within = members.iter().enumerate().fold(false, |there, (index, (key, item))| {
+                visit(Called { index, key: Some(key.as_ref()) }, item) || there
+            });
+            within || each.is_none()
         }
-        (Some((Segment::Each, rest)), Node::List(items)) => items
-            .iter()
-            .enumerate()
-            .fold(false, |there, (index, item)| element(path, item, index, None, rest, false) || there),
-        (Some((Segment::Each, rest)), Node::Map(members)) => {
-            members.iter().enumerate().fold(false, |there, (index, (key, item))| {
-                element(path, item, index, Some(key.as_ref()), rest, false) || there
-            })
-        }
-        (Some((segment, rest)), node) => {
-            segment.find(node).is_some_and(|item| element(path, item, 0, None, rest, false))
-        }
-        (None, _) => false,
+        _ => false,
     }
 }
 
@@ -462,7 +504,7 @@ mod tests {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let source = Source::parse(source, &names).unwrap();
         let path = [&root];
-        source.find_text(&Scope { path: &path, captured, element: None }).map(Cow::into_owned)
+        source.find_text(&Scope { path: &path, captured, called: &[] }).map(Cow::into_owned)
     }
 
     #[test]
@@ -499,12 +541,13 @@ mod tests {
         let found: Vec<String> = elements
             .iter()
             .map(|element| {
-                let scope = Scope { path: &element.path, captured: &captured, element: Some((element.index, None)) };
-                let value = Source::parse("{index}:{/v}", &[]).unwrap().find_text(&scope).unwrap().into_owned();
+                let scope = Scope { path: &element.path, captured: &captured, called: &element.called };
+                let value =
+                    Source::parse("{../index}.{index}:{/v}", &[]).unwrap().find_text(&scope).unwrap().into_owned();
                 format!("{} {value}", id.find_text(&scope).unwrap())
             })
             .collect();
-        assert_eq!(found, ["g1 0:1", "g1 1:2", "g2 0:3"]);
+        assert_eq!(found, ["g1 0.0:1", "g1 0.1:2", "g2 1.0:3"]);
         assert!(Pointer::parse("/gone", &[]).unwrap().elements(&root).is_none());
         assert!(Pointer::parse("/twice", &[]).unwrap().elements(&root).is_none());
     }
@@ -528,6 +571,7 @@ mod tests {
             ("{gone}", "no capture"),
             ("/a/{gone}", "no capture"),
             ("/a~2", "`~`"),
+            ("/*/a", "only"),
             ("/[name=x", "lacks"),
             ("{a", "lacks"),
         ] {

@@ -12,8 +12,11 @@ use crate::time::{TimeMs, UtcOffset};
 /// Where a kind of message has its time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stamp {
-    pub(super) from: Source,
+    /// Left out: of the arrival.
+    pub(super) from: Option<Source>,
     pub(super) format: Format,
+    /// What numbers count from, since 1970.
+    pub(super) epoch_ms: TimeMs,
     /// For a time without an offset; the site's where it is left out.
     pub(super) zone: Option<UtcOffset>,
     /// What is added, and how many milliseconds its unit has.
@@ -34,11 +37,19 @@ pub(super) enum Format {
 }
 
 /// Elements that are equally far apart, oldest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Step {
-    pub(super) ms: i64,
+    pub(super) ms: Interval,
     /// The time is that of the last element, not of the first.
     pub(super) of_last: bool,
+}
+
+/// How far apart elements are.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Interval {
+    Fixed(i64),
+    /// As the payload says; so many milliseconds each.
+    Sent(Source, f64),
 }
 
 /// When and where a message came in.
@@ -89,28 +100,38 @@ impl Stamp {
         count: usize,
         arrival: Arrival,
     ) -> Result<Option<TimeMs>, DecodeError> {
-        let Some(node) = self.from.find(scope) else { return Ok(None) };
-        if matches!(&*node, Node::Text(text) if text.trim().is_empty()) {
-            return Ok(None);
-        }
-        let mut at = self.read(&node, arrival)?;
+        let node = self.from.as_ref().and_then(|from| from.find(scope));
+        let told = node.filter(|node| !matches!(&**node, Node::Text(text) if text.trim().is_empty()));
+        let mut at = match (told, &self.step) {
+            (Some(node), _) => self.read(&node, arrival)?,
+            // Without a clock they are apart all the same.
+            (None, Some(_)) => arrival.at_ms,
+            (None, None) => return Ok(None),
+        };
         if let Some((source, unit_ms)) = &self.plus
             && let Some(node) = source.find(scope)
         {
             at = whole_ms(number(&node)? * unit_ms)?.saturating_add(at);
         }
-        if let (Some(step), Some((index, _))) = (self.step, scope.element) {
-            let steps = i64::try_from(index).unwrap_or(0);
+        if let (Some(step), Some(called)) = (&self.step, scope.called.last()) {
+            let apart = match &step.ms {
+                Interval::Fixed(ms) => *ms,
+                Interval::Sent(source, unit_ms) => match source.find(scope) {
+                    Some(node) => whole_ms(number(&node)? * unit_ms)?,
+                    None => 0,
+                },
+            };
+            let steps = i64::try_from(called.index).unwrap_or(0);
             let before_last = i64::try_from(count).unwrap_or(0).saturating_sub(1);
             let from_stamp = if step.of_last { steps - before_last } else { steps };
-            at = at.saturating_add(from_stamp.saturating_mul(step.ms));
+            at = at.saturating_add(from_stamp.saturating_mul(apart));
         }
         Ok(Some(at))
     }
 
     fn read(&self, node: &Node<'_>, arrival: Arrival) -> Result<TimeMs, DecodeError> {
         match &self.format {
-            Format::Epoch(unit_ms) => whole_ms(number(node)? * unit_ms),
+            Format::Epoch(unit_ms) => Ok(whole_ms(number(node)? * unit_ms)?.saturating_add(self.epoch_ms)),
             Format::Ago(unit_ms) => Ok(arrival.at_ms.saturating_sub(whole_ms(number(node)? * unit_ms)?)),
             Format::Rfc3339 => {
                 let text = text(node)?;
@@ -119,13 +140,16 @@ impl Stamp {
                     Ok(stamp) => Ok(stamp.as_millisecond()),
                     Err(_) => {
                         let local = text.parse::<DateTime>();
-                        self.local(local.map_err(|error| bad(&format!("`{text}`: {error}")))?, arrival)
+                        self.local(
+                            local.map_err(|_| bad(&format!("`{text}` is no date and time of RFC 3339")))?,
+                            arrival,
+                        )
                     }
                 }
             }
             Format::Pattern(pattern) => {
                 let text = text(node)?;
-                let wrong = |error: jiff::Error| bad(&format!("`{}` is not of the form `{pattern}`: {error}", text));
+                let wrong = |_| bad(&format!("`{text}` is not of the form `{pattern}`"));
                 let parts = strtime::parse(pattern, text.trim().as_bytes()).map_err(wrong)?;
                 if let Ok(stamp) = parts.to_timestamp() {
                     return Ok(stamp.as_millisecond());
@@ -185,6 +209,7 @@ fn bad(problem: &str) -> DecodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::source::Called;
     use crate::decode::topic::Captured;
 
     /// 2026-11-24T05:35:00.250+08:00
@@ -193,15 +218,17 @@ mod tests {
 
     fn read(format: &str, payload: &str) -> Result<Option<TimeMs>, String> {
         let stamp = Stamp {
-            from: Source::parse("/t", &[]).unwrap(),
+            from: Some(Source::parse("/t", &[]).unwrap()),
             format: Format::parse(format).unwrap(),
+            epoch_ms: 0,
             zone: None,
             plus: Some((Source::parse("/dt", &[]).unwrap(), 1.0)),
-            step: Some(Step { ms: 1_000, of_last: true }),
+            step: payload.contains("list").then(|| Step { ms: Interval::Fixed(1_000), of_last: true }),
         };
         let root = Node::from_json(payload.as_bytes()).unwrap();
         let path = [&root];
-        let scope = Scope { path: &path, captured: &Captured::default(), element: Some((2, None)) };
+        let called = [Called { index: 1, key: None }];
+        let scope = Scope { path: &path, captured: &Captured::default(), called: &called };
         stamp.time(&scope, 3, ARRIVAL).map_err(|error| error.to_string())
     }
 
@@ -222,6 +249,8 @@ mod tests {
             ("%Y-%m-%d %H:%M:%S%.f", r#"{"t":"2026-11-24 05:35:00.25"}"#),
             ("%Y%m%d%H%M%S", r#"{"t":20261124053500,"dt":250}"#),
             ("%Y%m%dT%H%M%SZ%z", r#"{"t":"20261123T213500Z+0000","dt":250}"#),
+            // The second of three, a second before the last.
+            ("ms", r#"{"t":1795469701250,"list":[1,2,3]}"#),
         ] {
             assert_eq!(read(format, payload), Ok(Some(AT)), "{format} {payload}");
         }
@@ -229,6 +258,7 @@ mod tests {
 
     #[test]
     fn no_time_is_of_the_arrival_and_a_bad_one_is_told() {
+        assert_eq!(read("s", r#"{"list":[1,2,3]}"#), Ok(Some(ARRIVAL.at_ms - 1_000)), "they are apart all the same");
         for payload in ["{}", r#"{"t":null}"#, r#"{"t":""}"#] {
             assert_eq!(read("s", payload), Ok(None), "{payload}");
         }

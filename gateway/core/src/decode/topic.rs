@@ -155,7 +155,10 @@ impl Level {
         if !rest.is_empty() || pieces.is_empty() {
             pieces.push(Piece::Text(rest.to_owned()));
         }
-        let wild = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(['+', '#', '}']));
+        if pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains('}'))) {
+            return Err(format!("`{level}` has a `}}` that closes nothing"));
+        }
+        let wild = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(['+', '#']));
         if pieces.iter().any(wild) {
             return Err(format!("`{level}`: `+` and `#` stand alone in their level"));
         }
@@ -235,6 +238,7 @@ mod tests {
             ("a/{device}{x}", "nothing between"),
             ("{a}/{a}", "twice"),
             ("a/b+/c", "alone"),
+            ("a/device}", "closes nothing"),
             ("#/a", "last"),
             ("{a...}/{b...}", "two parts"),
             ("{index}", "each"),

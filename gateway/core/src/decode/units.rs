@@ -25,6 +25,11 @@ enum Quantity {
     Flow,
     MassConcentration,
     Resistance,
+    Conductivity,
+    Charge,
+    Acidity,
+    Turbidity,
+    Mass,
     Sound,
     /// Radio power, on dBm's logarithmic scale.
     Signal,
@@ -35,6 +40,7 @@ enum Quantity {
     HumidityRatio,
     BatteryRatio,
     ExplosiveLimitRatio,
+    VolumeRatio,
     Obscuration,
 }
 
@@ -43,7 +49,10 @@ impl Quantity {
     fn takes(self, from: Self) -> bool {
         self == from
             || (from == Self::Ratio
-                && matches!(self, Self::HumidityRatio | Self::BatteryRatio | Self::ExplosiveLimitRatio))
+                && matches!(
+                    self,
+                    Self::HumidityRatio | Self::BatteryRatio | Self::ExplosiveLimitRatio | Self::VolumeRatio
+                ))
     }
 }
 
@@ -62,9 +71,10 @@ const fn unit(quantity: Quantity, scale: f64, shown: &'static str) -> Unit {
 }
 
 use Quantity::{
-    Acceleration, Age, Angle, AngularRate, BatteryRatio, Count, Current, Energy, ExplosiveLimitRatio, Flow, Frequency,
-    HumidityRatio, Illuminance, Length, MassConcentration, Obscuration, Power, Pressure, Ratio, Resistance, Signal,
-    Sound, Speed, Temperature, Time, Voltage, Volume,
+    Acceleration, Acidity, Age, Angle, AngularRate, BatteryRatio, Charge, Conductivity, Count, Current, Energy,
+    ExplosiveLimitRatio, Flow, Frequency, HumidityRatio, Illuminance, Length, Mass, MassConcentration, Obscuration,
+    Power, Pressure, Ratio, Resistance, Signal, Sound, Speed, Temperature, Time, Turbidity, Voltage, Volume,
+    VolumeRatio,
 };
 
 /// Standard gravity, m/s² (CGPM 1901).
@@ -73,6 +83,29 @@ const STANDARD_GRAVITY: f64 = 9.806_65;
 /// By symbol, as a payload or a sensor type file may write it.
 pub(super) fn find(symbol: &str) -> Option<Unit> {
     Some(match symbol {
+        // As people and firmware write them besides.
+        "\u{2103}" | "º C" | "ºC" | "° C" => unit(Temperature, 1.0, "°C"),
+        "\u{2109}" => return find("°F"),
+        "kpa" | "KPa" | "Kpa" | "KPA" => return find("kPa"),
+        "Mpa" | "MPA" => return find("MPa"),
+        "hpa" => return find("hPa"),
+        "kwh" | "KWh" | "KWH" | "kWH" => return find("kWh"),
+        "KW" | "Kw" => return find("kW"),
+        "lux" | "Lux" => return find("lx"),
+        "dbm" | "DBM" => return find("dBm"),
+        "PPM" => return find("ppm"),
+        "PPB" => return find("ppb"),
+        "L" => return find("l"),
+        "L/min" => return find("l/min"),
+        "L/s" => return find("l/s"),
+        "m³" => return find("m3"),
+        "m³/h" => return find("m3/h"),
+        "m³/s" => return find("m3/s"),
+        "Ω" | "ohm" => return find("Ohm"),
+        "kΩ" | "kohm" => return find("kOhm"),
+        "\u{ff05}" => return find("%"),
+        "\u{3bc}g/m³" | "\u{3bc}g/m3" | "\u{b5}g/m3" => return find("ug/m3"),
+        "BPM" => return find("bpm"),
         "Cel" | "°C" | "C" => unit(Temperature, 1.0, "°C"),
         "K" => Unit { offset: -273.15, ..unit(Temperature, 1.0, "K") },
         "°F" | "F" => Unit { offset: -32.0 / 1.8, ..unit(Temperature, 1.0 / 1.8, "°F") },
@@ -84,6 +117,7 @@ pub(super) fn find(symbol: &str) -> Option<Unit> {
         "psi" => unit(Pressure, 6_894.757_293_168, "psi"),
         "mmHg" => unit(Pressure, 133.322_387_415, "mmHg"),
         "A" => unit(Current, 1.0, "A"),
+        "uA" | "µA" => unit(Current, 1e-6, "µA"),
         "mA" => unit(Current, 1e-3, "mA"),
         "V" => unit(Voltage, 1.0, "V"),
         "mV" => unit(Voltage, 1e-3, "mV"),
@@ -97,6 +131,10 @@ pub(super) fn find(symbol: &str) -> Option<Unit> {
         "kWh" => unit(Energy, 3.6e6, "kWh"),
         "Ohm" => unit(Resistance, 1.0, "Ω"),
         "kOhm" => unit(Resistance, 1e3, "kΩ"),
+        "uS/cm" | "µS/cm" => unit(Conductivity, 1e-4, "µS/cm"),
+        "mS/cm" => unit(Conductivity, 0.1, "mS/cm"),
+        "Ah" => unit(Charge, 3600.0, "Ah"),
+        "mAh" => unit(Charge, 3.6, "mAh"),
         "Hz" => unit(Frequency, 1.0, "Hz"),
         "beat/min" | "bpm" | "1/min" => unit(Frequency, 1.0 / 60.0, "bpm"),
         "rpm" => unit(Frequency, 1.0 / 60.0, "rpm"),
@@ -140,6 +178,10 @@ pub(super) fn find(symbol: &str) -> Option<Unit> {
         "%EL" => unit(BatteryRatio, 1e-2, "%EL"),
         "%LEL" => unit(ExplosiveLimitRatio, 1e-2, "%LEL"),
         "%/m" => unit(Obscuration, 1e-2, "%/m"),
+        "pH" => unit(Acidity, 1.0, "pH"),
+        "NTU" => unit(Turbidity, 1.0, "NTU"),
+        "kg" => unit(Mass, 1.0, "kg"),
+        "%VOL" | "%vol" => unit(VolumeRatio, 1e-2, "%VOL"),
         "count" => unit(Count, 1.0, ""),
         _ => return None,
     })

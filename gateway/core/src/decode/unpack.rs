@@ -44,8 +44,10 @@ pub(super) enum Packed {
 pub(super) enum Encoding {
     Base64,
     Hex,
-    /// As it is.
+    /// As it is, or a list of numbers from 0 to 255.
     Bytes,
+    /// A list of numbers from 0 to 65535, each of two bytes, the highest first: Modbus registers.
+    Registers,
 }
 
 impl Unpack {
@@ -67,6 +69,8 @@ impl Unpack {
 impl Packed {
     fn open(&self, node: &Node<'_>, refused: &mut Vec<DecodeError>) -> Result<Node<'static>, DecodeError> {
         match self {
+            // Some bridges open it already.
+            Self::Json if !matches!(node, Node::Text(_)) => Ok(node.clone().into_owned()),
             Self::Json => {
                 let text = text(node)?;
                 let inner = Node::from_json(text.as_bytes());
@@ -113,7 +117,23 @@ impl Encoding {
         match self {
             Self::Bytes => match node {
                 Node::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+                Node::List(items) => {
+                    let bytes: Option<Vec<u8>> = items.iter().map(|item| number(item)?.try_into().ok()).collect();
+                    bytes
+                        .map(Cow::Owned)
+                        .ok_or_else(|| not_packed("a list of other than numbers from 0 to 255".to_owned()))
+                }
                 other => Err(not_packed(format!("{} where bytes are wanted", other.kind()))),
+            },
+            Self::Registers => match node {
+                Node::List(items) => {
+                    let word = |item| -> Option<u16> { number(item)?.try_into().ok() };
+                    let words: Option<Vec<u16>> = items.iter().map(word).collect();
+                    let words =
+                        words.ok_or_else(|| not_packed("a list of other than numbers from 0 to 65535".to_owned()))?;
+                    Ok(Cow::Owned(words.into_iter().flat_map(u16::to_be_bytes).collect()))
+                }
+                other => Err(not_packed(format!("{} where a list of registers is wanted", other.kind()))),
             },
             Self::Base64 => base64_bytes(text(node)?).map(Cow::Owned).map_err(|error| not_packed(error.to_string())),
             Self::Hex => hex_bytes(text(node)?).map(Cow::Owned).map_err(not_packed),
@@ -150,6 +170,15 @@ pub(super) fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
         }
     }
     if high.is_some() { Err("an odd number of hex digits".to_owned()) } else { Ok(bytes) }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "whole, and in range")]
+fn number(node: &Node<'_>) -> Option<i64> {
+    match node {
+        Node::Int(number) => Some(*number),
+        Node::Float(number) => (number.fract() == 0.0 && (0.0..65536.0).contains(number)).then_some(*number as i64),
+        _ => None,
+    }
 }
 
 fn text<'n>(node: &'n Node<'_>) -> Result<&'n str, DecodeError> {
@@ -190,9 +219,12 @@ mod tests {
         let list = opened("/p", Packed::List { between: ",".into() }, r#"{"p":"1, 2"}"#).unwrap();
         assert_eq!(list, r#"List([Text("1"), Text("2")])"#);
         assert!(opened("/gone", Packed::Json, r#"{"p":1}"#).is_ok(), "what is absent is not wrong");
-        for (packed, payload) in
-            [(Packed::Json, r#"{"p":"{"}"#), (Packed::Json, r#"{"p":1}"#), (pairs, r#"{"p":"nothing"}"#)]
-        {
+        assert_eq!(opened("/p", Packed::Json, r#"{"p":{"v":1}}"#).unwrap(), r#"Map([("v", Int(1))])"#, "open already");
+        let registers =
+            Packed::Binary { encoding: Encoding::Registers, layout: Layout::Text, endian: Endian::Big, length: None };
+        assert_eq!(opened("/p", registers.clone(), r#"{"p":[28523,8448]}"#).unwrap(), r#"Text("ok!")"#);
+        assert!(opened("/p", registers, r#"{"p":[70000]}"#).is_err());
+        for (packed, payload) in [(Packed::Json, r#"{"p":"{"}"#), (pairs, r#"{"p":"nothing"}"#)] {
             assert!(opened("/p", packed, payload).unwrap_err().starts_with("not_packed"), "{payload}");
         }
     }

@@ -109,10 +109,29 @@ fn check(paths: &[PathBuf], lang: Lang, out: &mut impl Write) -> anyhow::Result<
                     )?;
                 }
             }
+            tell_untested(known, lang, out)?;
         }
     }
     faults.extend(same_ids(&files)?);
     if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+}
+
+/// Tells what no example shows: a typing error there passes every test.
+fn tell_untested(known: &SensorType, lang: Lang, out: &mut impl Write) -> anyhow::Result<()> {
+    let (kinds, fields) = known.untested();
+    for kind in kinds {
+        match lang {
+            Lang::Zh => writeln!(out, "  ! 第 {kind} 个 [[message]] 没有示例")?,
+            Lang::En => writeln!(out, "  ! no example is of [[message]] number {kind}")?,
+        }
+    }
+    for field in fields {
+        match lang {
+            Lang::Zh => writeln!(out, "  ! 没有示例给出字段 `{field}`")?,
+            Lang::En => writeln!(out, "  ! no example gives the field `{field}`")?,
+        }
+    }
+    Ok(())
 }
 
 /// Faults of files that have the id of another, given or built in. One that has a built-in one's name

@@ -28,7 +28,7 @@ fn a_shown_file_passes_its_check_and_a_broken_one_names_line_and_mend() {
     let line = 1 + text.lines().position(|line| line.contains("co_ppm = 12")).unwrap();
     let fault = say(SensorCommand::Check { files: vec![path.clone()] }).unwrap_err().to_string();
     let wanted = format!(
-        "ninewatch-gas.toml:{line}: `example.0.readings.0.co_ppm`: `co_ppm` is 12; mend the type, or what the example expects"
+        "ninewatch-gas.toml:{line}: `example.0.readings.0.co_ppm`: `co_ppm` is 12, not 13; mend the type, or what the example expects"
     );
     assert!(fault.ends_with(&wanted), "{fault}");
 

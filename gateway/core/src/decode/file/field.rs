@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Faults, Known, Literals, SEE, Texts};
 use crate::alert::Text;
-use crate::decode::convert::{Conversion, Literal};
+use crate::decode::convert::{Conversion, Literal, Pick};
 use crate::decode::field::{BurstShape, Channel, Field, FieldKind, SentAs};
 use crate::decode::source::Source;
 use crate::decode::units;
@@ -38,9 +38,19 @@ pub(super) struct FieldTable {
     max_change_per_s: Option<f64>,
     /// The words that may come; leave out for a token.
     #[serde(default)]
-    words: Vec<String>,
+    words: Texts,
     /// What it is where a message has none.
     missing: Option<Literal>,
+    /// Which of several sources counts.
+    #[serde(default)]
+    pick: PickWord,
+    /// What is sent where there is no value: a value or several.
+    #[serde(default)]
+    absent: Literals,
+    /// An integer of so many bits that is sent without its sign.
+    signed: Option<u32>,
+    /// These bits of an integer, where they are; for a state: on where one of them is set.
+    mask: Option<i64>,
     /// One bit of an integer; 0 is the lowest.
     bit: Option<u32>,
     /// [first, count]: several bits of an integer, as a number.
@@ -62,6 +72,8 @@ pub(super) struct FieldTable {
     has: Literals,
     /// On from this number on.
     at_least: Option<f64>,
+    /// On below this number.
+    below: Option<f64>,
     /// What was sent is multiplied by this.
     scale: Option<f64>,
     /// This is added behind `scale`.
@@ -73,6 +85,9 @@ pub(super) struct FieldTable {
     sent_unit: Option<String>,
     /// A source of the payload's unit.
     sent_unit_from: Option<String>,
+    /// What that source calls which unit.
+    #[serde(default)]
+    sent_unit_map: BTreeMap<String, String>,
     /// Samples per second of a burst.
     rate_hz: Option<f32>,
     /// A source of the samples per second.
@@ -121,6 +136,20 @@ enum KindWord {
     Burst,
 }
 
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum PickWord {
+    /// The first that is there.
+    #[default]
+    First,
+    /// On where any is on.
+    Any,
+    /// The highest.
+    Max,
+    /// The lowest.
+    Min,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum SentAsWord {
@@ -139,6 +168,10 @@ pub(super) enum EndianWord {
     Big,
     /// The lowest byte first.
     Little,
+    /// Words of two bytes in reverse order, the highest byte of each first: CDAB, as many Modbus devices send numbers.
+    BigSwapped,
+    /// Words of two bytes in order, the lowest byte of each first: BADC.
+    LittleSwapped,
 }
 
 impl KindWord {
@@ -157,7 +190,7 @@ pub(super) fn compile(table: &FieldTable, index: usize, known: &Known, faults: &
     use KindWord::{Burst, Measure, State, Word};
     let before = faults.list.len();
     let key = |name: &str| format!("field.{index}.{name}");
-    let given: [(&str, bool, &[KindWord]); 25] = [
+    let given: [(&str, bool, &[KindWord]); 31] = [
         ("unit", !table.unit.is_empty(), &[Measure]),
         ("min", table.min.is_some(), &[Measure]),
         ("max", table.max.is_some(), &[Measure]),
@@ -167,7 +200,13 @@ pub(super) fn compile(table: &FieldTable, index: usize, known: &Known, faults: &
         ("curve", !table.curve.is_empty(), &[Measure]),
         ("sent_unit", table.sent_unit.is_some(), &[Measure]),
         ("sent_unit_from", table.sent_unit_from.is_some(), &[Measure]),
-        ("words", !table.words.is_empty(), &[Word]),
+        ("sent_unit_map", !table.sent_unit_map.is_empty(), &[Measure]),
+        ("absent", !table.absent.0.is_empty(), &[Measure, State, Word]),
+        ("signed", table.signed.is_some(), &[Measure]),
+        ("mask", table.mask.is_some(), &[Measure, State, Word]),
+        ("below", table.below.is_some(), &[State]),
+        ("pick", table.pick == PickWord::Any && table.kind != State, &[State]),
+        ("words", !table.words.0.is_empty(), &[Word]),
         ("map", !table.map.is_empty(), &[Measure, Word]),
         ("else", table.otherwise.is_some(), &[Measure, State, Word]),
         ("missing", table.missing.is_some(), &[Measure, State, Word]),
@@ -192,7 +231,7 @@ pub(super) fn compile(table: &FieldTable, index: usize, known: &Known, faults: &
     check_numbers(table, &key, faults);
     let kind = match table.kind {
         State => FieldKind::State,
-        Word => FieldKind::Word { words: table.words.iter().map(|word| word.as_str().into()).collect() },
+        Word => FieldKind::Word { words: table.words.0.iter().map(|word| word.as_str().into()).collect() },
         Measure => measure(table, &key, faults)?,
         Burst => FieldKind::Burst(burst(table, &key, known, faults)?),
     };
@@ -212,11 +251,23 @@ fn check_numbers(table: &FieldTable, key: &impl Fn(&str) -> String, faults: &mut
             faults.at(&key(name), "is no number to convert by", "give a finite one; a scale is not 0");
         }
     }
+    if matches!(table.pick, PickWord::Max | PickWord::Min) && table.kind != KindWord::Measure {
+        faults.at(&key("pick"), "picks among numbers, so it goes with a measure", "use `any` for a state");
+    }
+    if table.signed.is_some_and(|bits| !(2..=63).contains(&bits)) {
+        faults.at(&key("signed"), "is no number of bits from 2 to 63", "a 16-bit register has 16");
+    }
+    if let Some(both) = table.on.0.iter().find(|on| table.off.0.contains(on)) {
+        faults.at(&key("off"), format!("has {both:?}, which is in `on`, too"), "a value means one thing");
+    }
+    if !table.sent_unit_map.is_empty() && table.sent_unit_from.is_none() {
+        faults.at(&key("sent_unit_map"), "needs `sent_unit_from`", "say where the payload has its unit");
+    }
     if !table.curve.is_empty() && (table.curve.len() < 2 || !table.curve.is_sorted_by(|a, b| a.0 < b.0)) {
         faults.at(&key("curve"), "does not rise point by point", "give two points or more, ordered by what is sent");
     }
     if table.bit.is_some_and(|bit| bit > 62)
-        || table.bits.is_some_and(|(first, count)| count == 0 || first + count > 63)
+        || table.bits.is_some_and(|(first, count)| count == 0 || first.saturating_add(count) > 63)
     {
         let name = if table.bit.is_some() { "bit" } else { "bits" };
         faults.at(&key(name), "is beyond the 63 bits of an integer", "0 is the lowest bit");
@@ -227,11 +278,16 @@ fn check_numbers(table: &FieldTable, key: &impl Fn(&str) -> String, faults: &mut
     let ways = [
         ("has", !table.has.0.is_empty()),
         ("at_least", table.at_least.is_some()),
+        ("below", table.below.is_some()),
         ("on", !(table.on.0.is_empty() && table.off.0.is_empty())),
     ];
     let mut ways = ways.into_iter().filter(|(_, given)| *given);
     if let (Some(_), Some((second, _))) = (ways.next(), ways.next()) {
-        faults.at(&key(second), "is a second way to tell on from off", "give `on` and `off`, `has`, or `at_least`");
+        faults.at(
+            &key(second),
+            "is a second way to tell on from off",
+            "give `on` and `off`, `has`, `at_least`, or `below`",
+        );
     }
 }
 
@@ -275,6 +331,9 @@ fn burst(
     if columns != 0 && columns != table.channels.len() {
         faults.at(&key("channels"), "only some channels have a `from`", "give each its own, or none");
     }
+    if matches!(table.endian, Some(EndianWord::BigSwapped | EndianWord::LittleSwapped)) {
+        faults.at(&key("endian"), "is for numbers of more than two bytes", "int16 are big or little");
+    }
     let big_endian = table.endian == Some(EndianWord::Big);
     let sent_as = match table.sent_as.unwrap_or(SentAsWord::Base64) {
         SentAsWord::Base64 => SentAs::Base64 { big_endian },
@@ -311,6 +370,12 @@ fn conversion(
     let unit_from = table.sent_unit_from.as_ref();
     let sent_unit_from =
         unit_from.and_then(|text| faults.take(&key("sent_unit_from"), Source::parse(text, &known.captures)));
+    let mut sent_unit_map = Vec::new();
+    for (called, symbol) in &table.sent_unit_map {
+        let unit = units::find(symbol).ok_or_else(|| format!("the unit `{symbol}` is not known"));
+        sent_unit_map
+            .extend(faults.take(&key(&format!("sent_unit_map.{called}")), unit).map(|unit| (called.clone(), unit)));
+    }
     let mut meant = |name: &str, literal: &Literal| {
         let value = value(kind, literal);
         if let Err(problem) = &value {
@@ -322,6 +387,15 @@ fn conversion(
         from,
         senml_names: names.into_iter().cloned().collect(),
         missing: table.missing.as_ref().and_then(|literal| meant("missing", literal)),
+        absent: table.absent.0.clone(),
+        pick: match table.pick {
+            PickWord::First => Pick::First,
+            PickWord::Any => Pick::Any,
+            PickWord::Max => Pick::Max,
+            PickWord::Min => Pick::Min,
+        },
+        signed: table.signed,
+        mask: table.mask,
         bits: table.bits.or(table.bit.map(|bit| (bit, 1))),
         map: table
             .map
@@ -333,11 +407,13 @@ fn conversion(
         off: table.off.0.clone(),
         has: table.has.0.clone(),
         at_least: table.at_least,
+        below: table.below,
         scale: table.scale,
         offset: table.offset,
         curve: table.curve.clone(),
         sent_unit: table.sent_unit.as_deref().and_then(units::find),
         sent_unit_from,
+        sent_unit_map,
     }
 }
 

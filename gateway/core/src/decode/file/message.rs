@@ -1,5 +1,6 @@
 //! `[[message]]`: one kind of message.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use crate::decode::convert::Literal;
 use crate::decode::field::Field;
 use crate::decode::message::{Asks, MessageKind, PayloadForm, SpeakerFrom, Test};
 use crate::decode::source::{Pointer, Source};
-use crate::decode::stamp::{Format, Stamp, Step, unit_ms};
+use crate::decode::stamp::{Format, Interval, Stamp, Step, unit_ms};
 use crate::decode::topic::Topic;
 use crate::decode::unpack::{Encoding, Packed, Unpack, hex_bytes};
 use crate::time::{Span, UtcOffset};
@@ -69,24 +70,36 @@ enum PayloadWord {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TimeTable {
-    /// A source of the time.
-    from: String,
+    /// A source of the time; left out: the arrival, from which `step` goes.
+    from: Option<String>,
     /// `s` `ms` `us` `ns` `rfc3339` `ago_s` `ago_ms`, or a pattern of strftime.
-    format: String,
+    format: Option<String>,
+    /// What numbers count from, where it is not 1970 (RFC 3339).
+    epoch: Option<String>,
     /// For a time without an offset: "+08:00"; left out: the site's.
     zone: Option<String>,
     /// What is added to it.
-    plus: Option<PlusTable>,
-    /// How far apart the elements of `each` are.
-    step: Option<Span>,
+    plus: Option<LengthTable>,
+    /// How far apart the elements of `each` are: "10s", or where the payload says it.
+    step: Option<StepTable>,
     /// Whether the time is that of the first element or of the last.
     stamp: Option<StampWord>,
 }
 
-/// What is added to a time.
+/// How far apart elements are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a length of time as \"10s\", or { from = \"/interval\", unit = \"ms\" }")]
+enum StepTable {
+    /// Always so.
+    Fixed(Span),
+    /// As the payload says.
+    Sent(LengthTable),
+}
+
+/// A length of time that the payload tells.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PlusTable {
+struct LengthTable {
     /// A source of a number.
     from: String,
     /// Its unit: us, ms, s, min, h, d.
@@ -139,6 +152,8 @@ struct UnpackTable {
     endian: Option<EndianWord>,
     /// How many bytes it must have: a number, or [least, most].
     length: Option<Length>,
+    /// Between tag and value stands how long the value is, in so many bytes.
+    length_bytes: Option<usize>,
     /// What stands where.
     #[serde(default)]
     bytes: Vec<EntryTable>,
@@ -160,12 +175,14 @@ enum PackedWord {
     Base64,
     /// Binary in hex.
     Hex,
-    /// Binary as it is.
+    /// Binary as it is, or a list of numbers from 0 to 255.
     Bytes,
+    /// A list of numbers from 0 to 65535, each of two bytes, the highest first.
+    Registers,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a number of bytes, or [least, most]")]
 enum Length {
     /// So many.
     Exactly(usize),
@@ -215,6 +232,9 @@ struct TagTable {
     /// What stands where within it.
     #[serde(default)]
     bytes: Vec<EntryTable>,
+    /// It may come several times: all of them are a list.
+    #[serde(default)]
+    list: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -380,26 +400,54 @@ impl Compiler<'_, '_> {
     }
 
     fn time(&mut self, table: &TimeTable, has_each: bool) -> Option<Stamp> {
-        let from = self.source("time.from", &table.from);
-        let format = self.take("time.format", Format::parse(&table.format));
+        let from = table.from.as_ref().map(|from| self.source("time.from", from));
+        let format = match (&table.format, &table.from) {
+            (Some(format), Some(_)) => self.take("time.format", Format::parse(format)),
+            (None, None) if table.step.is_some() => Some(Format::Epoch(1.0)),
+            _ => self.lacks("time", "needs `from` and `format`, or a `step` without both"),
+        };
+        let epoch = table.epoch.as_deref().map(|text| {
+            let epoch = text.parse::<Timestamp>().map(Timestamp::as_millisecond);
+            let epoch = epoch.map_err(|_| format!("`{text}` is no time such as \"2000-01-01T00:00:00Z\""));
+            self.take("time.epoch", epoch)
+        });
         let zone = table.zone.as_deref().map(|text| {
             let zone =
                 UtcOffset::parse(text).ok_or_else(|| format!("`{text}` is no offset from UTC such as \"+08:00\""));
             self.take("time.zone", zone)
         });
-        let plus = table.plus.as_ref().map(|plus| {
-            let source = self.source("time.plus.from", &plus.from);
-            let unit = unit_ms(&plus.unit).ok_or_else(|| format!("`{}` is no unit of time", plus.unit));
-            Some((source?, self.take("time.plus.unit", unit)?))
-        });
+        let plus = table.plus.as_ref().map(|plus| self.length("time.plus", plus));
         if (table.step.is_some() || table.stamp.is_some()) && !has_each {
             self.fault("time.step", "needs `each`: it is how far apart the elements are", "add `each`, or remove it");
         }
         if table.stamp.is_some() && table.step.is_none() {
             self.fault("time.stamp", "needs `step`", "say how far apart the elements are");
         }
-        let step = table.step.map(|step| Step { ms: step.ms(), of_last: table.stamp == Some(StampWord::Last) });
-        Some(Stamp { from: from?, format: format?, zone: zone.flatten(), plus: plus.flatten(), step })
+        let step = table.step.as_ref().map(|step| {
+            let ms = match step {
+                StepTable::Fixed(span) => Interval::Fixed(span.ms()),
+                StepTable::Sent(length) => {
+                    let (source, unit_ms) = self.length("time.step", length)?;
+                    Interval::Sent(source, unit_ms)
+                }
+            };
+            Some(Step { ms, of_last: table.stamp == Some(StampWord::Last) })
+        });
+        Some(Stamp {
+            from: from.flatten(),
+            format: format?,
+            epoch_ms: epoch.flatten().unwrap_or(0),
+            zone: zone.flatten(),
+            plus: plus.flatten(),
+            step: step.flatten(),
+        })
+    }
+
+    /// Where a length of time stands, and how many milliseconds its unit has.
+    fn length(&mut self, key: &str, table: &LengthTable) -> Option<(Source, f64)> {
+        let source = self.source(&format!("{key}.from"), &table.from);
+        let unit = unit_ms(&table.unit).ok_or_else(|| format!("`{}` is no unit of time", table.unit));
+        Some((source?, self.take(&format!("{key}.unit"), unit)?))
     }
 
     fn tests(&mut self, key: &str, tables: &[TestTable]) -> Vec<Test> {
@@ -432,6 +480,7 @@ impl Compiler<'_, '_> {
             PackedWord::Base64 => Some(Encoding::Base64),
             PackedWord::Hex => Some(Encoding::Hex),
             PackedWord::Bytes => Some(Encoding::Bytes),
+            PackedWord::Registers => Some(Encoding::Registers),
             PackedWord::Json | PackedWord::Pairs | PackedWord::List => None,
         };
         let binary =
@@ -468,8 +517,11 @@ impl Compiler<'_, '_> {
     }
 
     fn layout(&mut self, prefix: &str, table: &UnpackTable) -> Option<Layout> {
+        if table.length_bytes.is_some_and(|length| table.tags.is_empty() || !(1..=4).contains(&length)) {
+            return self.lacks(&format!("{prefix}length_bytes"), "goes with `tags`, from 1 to 4 bytes");
+        }
         match (table.bytes.is_empty(), table.tags.is_empty()) {
-            (true, true) => Some(Layout::Opaque),
+            (true, true) => Some(Layout::Text),
             (false, true) => self.entries(&format!("{prefix}bytes"), &table.bytes).map(Layout::Table),
             (true, false) => {
                 let tags: Option<Vec<Tag>> = table
@@ -483,7 +535,7 @@ impl Compiler<'_, '_> {
                 if tags.iter().any(|tag| tag.tag.len() != length) {
                     return self.lacks(&format!("{prefix}tags"), "has tags of different lengths");
                 }
-                Some(Layout::Tags(tags))
+                Some(Layout::Tags { tags, length_bytes: table.length_bytes })
             }
             (false, false) => self.lacks(&format!("{prefix}tags"), "is there besides `bytes`"),
         }
@@ -510,7 +562,8 @@ impl Compiler<'_, '_> {
             return self.lacks(&format!("{key}.tag"), "is empty");
         }
         let form = self.form(key, table.form, table.size, &table.bytes);
-        Some(Tag { tag: tag?, name: table.name.clone(), form: form?, endian: table.endian.map(Endian::from) })
+        let endian = table.endian.map(Endian::from);
+        Some(Tag { tag: tag?, name: table.name.clone(), form: form?, endian, list: table.list })
     }
 
     fn form(&mut self, key: &str, word: Option<FormWord>, size: Option<usize>, bytes: &[EntryTable]) -> Option<Form> {
@@ -521,7 +574,8 @@ impl Compiler<'_, '_> {
             return Some(Form::Table(size, self.entries(&format!("{key}.bytes"), bytes)?));
         };
         let takes_size = matches!(word, FormWord::Bcd | FormWord::Text | FormWord::Hex | FormWord::Records);
-        if takes_size && sized.is_none() {
+        let to_the_end = size.is_none() && matches!(word, FormWord::Text | FormWord::Hex);
+        if takes_size && sized.is_none() && !to_the_end {
             return self.lacks(&format!("{key}.type"), "needs a `size` from 1 to 4096");
         }
         if !takes_size && size.is_some() {
@@ -546,8 +600,8 @@ impl Compiler<'_, '_> {
             FormWord::F64 => Some(Form::F64),
             FormWord::Bcd if size > 8 => self.lacks(&format!("{key}.size"), "has more than the 16 digits of a number"),
             FormWord::Bcd => Some(Form::Bcd(size)),
-            FormWord::Text => Some(Form::Text(size)),
-            FormWord::Hex => Some(Form::Hex(size)),
+            FormWord::Text => Some(Form::Text(sized)),
+            FormWord::Hex => Some(Form::Hex(sized)),
             FormWord::Records => Some(Form::Records(size, self.entries(&format!("{key}.bytes"), bytes)?)),
         }
     }
@@ -591,6 +645,8 @@ impl From<EndianWord> for Endian {
         match word {
             EndianWord::Big => Self::Big,
             EndianWord::Little => Self::Little,
+            EndianWord::BigSwapped => Self::BigSwapped,
+            EndianWord::LittleSwapped => Self::LittleSwapped,
         }
     }
 }
