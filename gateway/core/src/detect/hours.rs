@@ -62,12 +62,14 @@ impl<'de> Deserialize<'de> for Hours {
     }
 }
 
+/// The minute of the day that `text`, such as `23:00`, names.
+pub(super) fn minute(text: &str) -> Option<u32> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
 fn parse(text: &str) -> Option<Hours> {
-    let minute = |text: &str| {
-        let (hour, minute) = text.trim().split_once(':')?;
-        let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
-        (hour < 24 && minute < 60).then_some(hour * 60 + minute)
-    };
     let (from, to) = text.split_once('-')?;
     let hours = Hours { from_min: minute(from)?, to_min: minute(to)? };
     (hours.from_min != hours.to_min).then_some(hours)

@@ -1,6 +1,7 @@
 //! From readings to findings: windows, clock skew, rules and models, device by device.
 
 mod condition;
+mod example;
 pub mod features;
 mod fields;
 mod finding;
@@ -15,7 +16,8 @@ mod skew;
 mod stretch;
 mod window;
 
-pub use rule::{Rule, Rules};
+pub use example::ExampleCount;
+pub use rule::{CheckedRule, Rule, Rules};
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;

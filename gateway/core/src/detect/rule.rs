@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::example::{Bench, ExampleCount};
 use super::hours::Hours;
 use super::reason::Template;
 use super::rule_file;
@@ -18,9 +19,13 @@ use crate::site::{Device, PersonCategory, Place, PlaceKind};
 pub struct Rule {
     /// Unique: names the rule in evidence.
     pub id: Arc<str>,
-    pub(super) title: Text,
+    /// A few words on what it finds.
+    pub title: Text,
+    /// Where its limits come from.
+    pub source: String,
     pub(super) scene: Option<Scene>,
-    pub(super) severity: Severity,
+    /// How grave what it finds is, where no step of it says otherwise.
+    pub severity: Severity,
     /// What the finding is joined by; the scene's name where the file says nothing.
     pub(super) group: Option<Arc<str>>,
     pub(super) reason: Template,
@@ -104,25 +109,64 @@ pub struct Rules {
     rules: Vec<Arc<Rule>>,
 }
 
+/// What came of one `[[rule]]` of a file.
+#[derive(Debug, Clone)]
+pub struct CheckedRule {
+    /// The file's name.
+    pub file: String,
+    /// Which `[[rule]]` of the file, from 0.
+    pub index: usize,
+    /// The rule's id; empty where the file cannot be read at all.
+    pub id: String,
+    /// As far as it could be understood. With faults it is not in force all the same.
+    pub rule: Option<Arc<Rule>>,
+    /// How its examples came out.
+    pub examples: ExampleCount,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+}
+
+impl CheckedRule {
+    pub(super) fn unreadable(source: &SourceFile, fault: Fault) -> Self {
+        let file = source.name.clone();
+        Self { file, index: 0, id: String::new(), rule: None, examples: ExampleCount::default(), faults: vec![fault] }
+    }
+}
+
 impl Rules {
     /// Compiles rule files against the sensor types' fields and the models there are; a rule that
     /// has a fault is left out and told.
     pub fn compile(files: &[SourceFile], types: &SensorTypes, models: &[ModelCard]) -> (Self, Vec<Fault>) {
-        let mut rules: Vec<Arc<Rule>> = Vec::new();
-        let mut faults = Vec::new();
-        for source in files {
-            for read in rule_file::read(source, types, models) {
-                match read {
-                    Ok(new) if rules.iter().any(|there| there.id == new.id) => {
-                        let problem = format!("there is another rule `{}`", new.id);
-                        faults.push(source.fault("rule", problem, "give it another id"));
-                    }
-                    Ok(new) => rules.push(Arc::new(new)),
-                    Err(found) => faults.extend(found),
-                }
-            }
+        let (mut rules, mut faults) = (Vec::new(), Vec::new());
+        for checked in Self::check(files, types, models) {
+            rules.extend(checked.rule.filter(|_| checked.faults.is_empty()));
+            faults.extend(checked.faults);
         }
         (Self { rules }, faults)
+    }
+
+    /// The same for people: every rule of the files, with how its examples came out and what is
+    /// wrong with it.
+    pub fn check(files: &[SourceFile], types: &SensorTypes, models: &[ModelCard]) -> Vec<CheckedRule> {
+        let mut bench = Bench::new(types);
+        let mut all: Vec<CheckedRule> = Vec::new();
+        for source in files {
+            for mut checked in rule_file::read(source, types, models, &mut bench) {
+                let same = all.iter().find(|there| there.id == checked.id && there.faults.is_empty());
+                if let Some(there) = same.filter(|_| checked.faults.is_empty()) {
+                    let problem = format!("there is another rule `{}`, in {}", checked.id, there.file);
+                    let key = format!("rule.{}.id", checked.index);
+                    checked.faults.push(source.fault(&key, problem, "give it another id"));
+                }
+                all.push(checked);
+            }
+        }
+        all
+    }
+
+    /// One rule alone.
+    pub(super) fn only(rule: Arc<Rule>) -> Self {
+        Self { rules: vec![rule] }
     }
 
     /// All of them, by file and order in it.
@@ -140,6 +184,14 @@ impl Rules {
         let index = |name: &Arc<str>| sensor_type.fields.iter().position(|field| field.name == *name);
         let bind = |rule: &Arc<Rule>| Some(Bound { rule: rule.clone(), condition: rule.condition.bind(&index)? });
         self.rules.iter().filter(applies).filter_map(bind).collect()
+    }
+}
+
+impl Rule {
+    /// Whether the fields that it looks at are among those of `sensor_type`.
+    pub(super) fn is_about(&self, sensor_type: &SensorType) -> bool {
+        let index = |name: &Arc<str>| sensor_type.fields.iter().position(|field| field.name == *name);
+        self.condition.bind(&index).is_some()
     }
 }
 

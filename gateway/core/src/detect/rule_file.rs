@@ -1,171 +1,44 @@
 //! A rule file as a person writes it, and what can be wrong in it.
 
-use serde::Deserialize;
+mod tables;
+
 use std::sync::Arc;
 
-use super::hours::Hours;
+use super::example::ExampleTable;
+use super::example::{Bench, ExampleCount};
 use super::reason::Template;
-use super::rule::{Band, Clause, Condition, Is, Rule, Step, Test};
-use crate::alert::{Scene, Severity, Text};
+use super::rule::{Band, CheckedRule, Clause, Condition, Is, Rule, Step, Test};
+use crate::alert::Severity;
 use crate::decode::{Field, FieldKind, SensorTypes};
 use crate::detect::model::ModelCard;
 use crate::fault::Fault;
 use crate::fault::SourceFile;
-use crate::reading::SensorClass;
-use crate::site::{PersonCategory, PlaceKind, is_id};
+use crate::site::is_id;
 use crate::time::Span;
+use tables::{BandsTable, ClauseTable, LevelTable, RuleFile, RuleTable, SilentTable};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleFile {
-    #[serde(rename = "rule")]
-    rules: Vec<RuleTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleTable {
-    id: String,
-    title: Text,
-    scene: Option<Scene>,
-    severity: Severity,
-    group: Option<String>,
-    /// Where the limits come from: for whoever reads the file.
-    source: String,
-    reason: Text,
-    #[serde(default)]
-    classes: Vec<SensorClass>,
-    #[serde(default)]
-    places: Vec<PlaceKind>,
-    #[serde(default)]
-    persons: Vec<PersonCategory>,
-    hours: Option<Hours>,
-    #[serde(default)]
-    level: Vec<LevelTable>,
-    state: Option<StateTable>,
-    rise: Option<RiseTable>,
-    bands: Option<BandsTable>,
-    event: Option<EventTable>,
-    inactive: Option<InactiveTable>,
-    silent: Option<SilentTable>,
-    model: Option<ModelTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LevelTable {
-    field: String,
-    above: Option<f64>,
-    below: Option<f64>,
-    clear: Option<f64>,
-    #[serde(default, rename = "for")]
-    lasting: Span,
-    severity: Option<Severity>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StateTable {
-    field: String,
-    is: bool,
-    #[serde(default, rename = "for")]
-    lasting: Span,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RiseTable {
-    field: String,
-    by: f64,
-    within: Span,
-    #[serde(default)]
-    from: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BandsTable {
-    at_least: u32,
-    #[serde(default, rename = "for")]
-    lasting: Span,
-    #[serde(rename = "field")]
-    fields: Vec<BandsField>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BandsField {
-    name: String,
-    bands: Vec<BandTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BandTable {
-    to: Option<f64>,
-    points: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventTable {
-    #[serde(rename = "where")]
-    clauses: Vec<ClauseTable>,
-    #[serde(default = "once")]
-    times: usize,
-    #[serde(default)]
-    within: Span,
-}
-
-const fn once() -> usize {
-    1
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClauseTable {
-    field: String,
-    #[serde(default)]
-    words: Vec<String>,
-    becomes: Option<bool>,
-    above: Option<f64>,
-    below: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InactiveTable {
-    field: String,
-    is: bool,
-    between: Hours,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SilentTable {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelTable {
-    name: String,
-    field: String,
-}
-
-/// Reads a rule file: each rule, or what is wrong in it.
-pub(super) fn read(source: &SourceFile, types: &SensorTypes, models: &[ModelCard]) -> Vec<Result<Rule, Vec<Fault>>> {
+/// Reads a rule file: each rule with what is wrong in it, its examples tried on `bench`.
+pub(super) fn read(
+    source: &SourceFile,
+    types: &SensorTypes,
+    models: &[ModelCard],
+    bench: &mut Bench,
+) -> Vec<CheckedRule> {
     let file: RuleFile = match source.parse() {
         Ok(file) => file,
-        Err(fault) => return vec![Err(vec![fault])],
+        Err(fault) => return vec![CheckedRule::unreadable(source, fault)],
     };
-    let compile = |(index, table)| {
+    let mut checked = Vec::new();
+    for (index, mut table) in file.rules.into_iter().enumerate() {
+        let examples = std::mem::take(&mut table.examples);
+        let id = table.id.clone();
         let mut compiler = Compiler { source, types, models, index, faults: Vec::new() };
-        let rule = compiler.rule(table);
-        match rule {
-            Some(rule) if compiler.faults.is_empty() => Ok(rule),
-            _ => Err(compiler.faults),
-        }
-    };
-    file.rules.into_iter().enumerate().map(compile).collect()
+        let rule = compiler.rule(table).filter(|_| compiler.faults.is_empty()).map(Arc::new);
+        let count = rule.as_ref().map(|rule| compiler.examples(rule, &examples, bench)).unwrap_or_default();
+        let faults = compiler.faults;
+        checked.push(CheckedRule { file: source.name.clone(), index, id, rule, examples: count, faults });
+    }
+    checked
 }
 
 /// What a field must be for a condition.
@@ -218,6 +91,7 @@ impl Compiler<'_> {
         Some(Rule {
             id: table.id.into(),
             title: table.title,
+            source: table.source,
             scene: table.scene,
             severity: table.severity,
             group: table.group.map(Arc::from),
@@ -228,6 +102,22 @@ impl Compiler<'_> {
             hours: table.hours,
             condition,
         })
+    }
+
+    /// Tries the examples: each that comes out otherwise is a fault.
+    fn examples(&mut self, rule: &Arc<Rule>, examples: &[ExampleTable], bench: &mut Bench) -> ExampleCount {
+        let mut count = ExampleCount::default();
+        for (number, example) in examples.iter().enumerate() {
+            match bench.try_out(rule, example) {
+                Ok(()) if example.wants_alert() => count.raising += 1,
+                Ok(()) => count.quiet += 1,
+                Err(failure) => {
+                    count.failed += 1;
+                    self.fault(&format!("example.{number}.{}", failure.key), failure.problem, failure.mend);
+                }
+            }
+        }
+        count
     }
 
     /// The one condition of a rule, and the facts that its sentence may use.

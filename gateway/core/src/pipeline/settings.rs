@@ -120,6 +120,11 @@ impl Site {
         let (rules, rule_faults) = Rules::compile(&settings.rules, &sensor_types, &settings.models);
         faults.extend(rule_faults);
         faults.extend(untyped(&settings.registry, &sensor_types));
+        (Self::new(settings, sensor_types, rules), faults)
+    }
+
+    /// A site of these sensor types and rules; those of the settings are passed over.
+    pub(crate) fn new(settings: &Settings, sensor_types: SensorTypes, rules: Rules) -> Self {
         let registry = settings.registry.clone();
         let device_index =
             registry.devices.iter().enumerate().map(|(index, device)| (device.id.clone(), index)).collect();
@@ -139,7 +144,7 @@ impl Site {
         let places: HashMap<&str, usize> =
             registry.places.iter().enumerate().map(|(index, place)| (place.id.as_str(), index)).collect();
         let device_places = registry.devices.iter().map(|device| places.get(device.place.as_str()).copied()).collect();
-        let site = Self {
+        Self {
             gateway: settings.gateway.clone(),
             utc_offset: settings.utc_offset,
             alerts: settings.alerts.clone(),
@@ -152,8 +157,7 @@ impl Site {
             types_in_use,
             discarding,
             device_places,
-        };
-        (site, faults)
+        }
     }
 
     /// Where in the registry the device with this id is.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it wants, and fails where it does not get it")]
 
 mod detection;
+mod examples;
 mod life;
 mod time;
 mod town;
