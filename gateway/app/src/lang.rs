@@ -1,7 +1,7 @@
 //! Which language the terminal speaks: Chinese unless English is asked for.
 
 use clap::ValueEnum;
-use ninewatch_core::alert::Text;
+use ninewatch_core::alert::{Severity, Text};
 
 /// A language for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -25,5 +25,15 @@ impl Lang {
     /// Picks the sentence of this language.
     pub(crate) fn of(self, text: &Text) -> &str {
         self.pick(&text.zh, &text.en)
+    }
+}
+
+/// The severity as people say it.
+pub(crate) fn severity(severity: Severity, lang: Lang) -> &'static str {
+    match severity {
+        Severity::Critical => lang.pick("紧急", "critical"),
+        Severity::Major => lang.pick("重要", "major"),
+        Severity::Minor => lang.pick("一般", "minor"),
+        Severity::Notice => lang.pick("提示", "notice"),
     }
 }

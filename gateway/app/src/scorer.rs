@@ -49,6 +49,12 @@ impl ScorerStatus {
     }
 }
 
+/// The cards of the models that [`load`] would try out, for whoever scores nothing.
+pub(crate) fn cards(models_dir: Option<&Path>) -> Vec<ModelCard> {
+    let (files, _) = model_files::read(models_dir);
+    by_name(files)
+}
+
 /// Loads the built-in models and those in the folders of `models_dir`, which win over built-in ones of their name, with
 /// the ONNX Runtime at `library`, or else the one that is found. Takes a moment: each model is tried out first.
 pub(crate) fn load(models_dir: Option<&Path>, library: Option<&Path>) -> Loaded {
@@ -102,13 +108,18 @@ fn try_out(runtime: &Runtime, library: &Path, file: &ModelFile) -> Result<Scorin
 }
 
 fn without_runtime(files: Vec<ModelFile>, faults: Vec<Fault>, why: &str) -> Loaded {
-    let cards: BTreeMap<_, _> = files.into_iter().map(|file| (file.card.name.clone(), file.card)).collect();
     let degraded = Text {
         zh: format!("模型评分已停用，目前只按规则判断：{why}"),
         en: format!("no model is scored, the rules stand alone: {why}"),
     };
     let status = ScorerStatus { library: None, degraded: Some(degraded) };
-    Loaded { scorer: Box::new(NoRuntime), cards: cards.into_values().collect(), faults, status }
+    Loaded { scorer: Box::new(NoRuntime), cards: by_name(files), faults, status }
+}
+
+/// Each model once: those of a folder come later and win.
+fn by_name(files: Vec<ModelFile>) -> Vec<ModelCard> {
+    let cards: BTreeMap<_, _> = files.into_iter().map(|file| (file.card.name.clone(), file.card)).collect();
+    cards.into_values().collect()
 }
 
 struct OnnxScorer {

@@ -144,17 +144,53 @@ pub(crate) fn rules(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
 }
 
 fn sources<BuiltIn: RustEmbed>(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
-    let mut files: BTreeMap<String, SourceFile> = BuiltIn::iter()
+    let mut files: Vec<SourceFile> = BuiltIn::iter()
         .filter_map(|name| {
             let text = String::from_utf8_lossy(&BuiltIn::get(&name)?.data).into_owned();
-            Some((name.to_string(), SourceFile { name: format!("built-in {name}"), text }))
+            Some(SourceFile { name: format!("{BUILT_IN}{name}"), text })
         })
         .collect();
-    for file in folder.map(sources_at).transpose()?.unwrap_or_default() {
-        let name = Path::new(&file.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        files.insert(name, file);
+    if let Some(folder) = folder {
+        lay_over(&mut files, &sources_at(folder)?);
     }
-    Ok(files.into_values().collect())
+    Ok(files)
+}
+
+/// Before the names of files that are in the program.
+const BUILT_IN: &str = "built-in ";
+
+/// Lays files over others: each takes the place of the one of its file name, or is added.
+pub(crate) fn lay_over(files: &mut Vec<SourceFile>, with: &[SourceFile]) {
+    let mut by_name: BTreeMap<String, SourceFile> = BTreeMap::new();
+    for file in files.drain(..).chain(with.iter().cloned()) {
+        by_name.insert(file_name(&file).to_owned(), file);
+    }
+    files.extend(by_name.into_values());
+}
+
+/// The file's name without its folder, wherever it was read.
+fn file_name(file: &SourceFile) -> &str {
+    let name = file.name.strip_prefix(BUILT_IN).unwrap_or(&file.name);
+    Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name)
+}
+
+/// Reads files that a person named, and those of the folders that they named.
+///
+/// # Errors
+/// Where one cannot be read.
+pub(crate) fn read_named(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(sources_at(path)?);
+    }
+    let mut named: BTreeMap<&str, &SourceFile> = BTreeMap::new();
+    for file in &files {
+        if let Some(other) = named.insert(file_name(file), file).filter(|other| other.name != file.name) {
+            let (one, two) = (&other.name, &file.name);
+            anyhow::bail!("{one} and {two} have the same name, and one would take the place of the other; rename one");
+        }
+    }
+    Ok(files)
 }
 
 /// The file at `path`, or every `.toml` of the folder there, by name.
@@ -178,4 +214,34 @@ pub(crate) fn sources_at(path: &Path) -> anyhow::Result<Vec<SourceFile>> {
         Ok(SourceFile { name: path.display().to_string(), text })
     };
     paths.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_takes_the_place_of_the_one_of_its_name_wherever_that_was_read() {
+        let file = |name: &str, text: &str| SourceFile { name: name.into(), text: text.into() };
+        let mut files = vec![file("built-in gas.toml", "a"), file("/etc/ninewatch/rules/water.toml", "b")];
+        lay_over(&mut files, &[file("my/water.toml", "c"), file("gas.toml", "d"), file("my/extra.toml", "e")]);
+        assert_eq!(files, [file("my/extra.toml", "e"), file("gas.toml", "d"), file("my/water.toml", "c")]);
+    }
+
+    #[test]
+    fn a_folder_gives_its_toml_files_and_wins_over_what_is_built_in() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("gas.toml"), "mine").unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "no rule").unwrap();
+        let (own, built_in) = (rules(Some(folder.path())).unwrap(), rules(None).unwrap());
+        assert_eq!(own.len(), built_in.len());
+        assert_eq!(own.iter().filter(|file| file.text == "mine").count(), 1);
+        let missing = read_named(&[folder.path().join("none.toml")]).unwrap_err();
+        assert!(missing.to_string().contains("none.toml cannot be read"), "{missing}");
+        let copy = folder.path().join("copy");
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::write(copy.join("gas.toml"), "other").unwrap();
+        let twice = read_named(&[folder.path().to_owned(), copy]).unwrap_err();
+        assert!(twice.to_string().contains("have the same name"), "{twice}");
+    }
 }

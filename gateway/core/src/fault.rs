@@ -18,6 +18,11 @@ impl SourceFile {
         Fault::at_key(&self.name, &self.text, key, problem, mend)
     }
 
+    /// The line on which `key` stands, or as far of it as there is; 1-based.
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        line_of_key(&self.text, key)
+    }
+
     /// Reads it as TOML.
     ///
     /// # Errors

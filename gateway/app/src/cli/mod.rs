@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod journal;
 pub(crate) mod registry;
 pub(crate) mod replay;
+pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod sensor;
 mod table;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// 检查 site.toml、登记表、设备类型、规则和模型 · Check everything that a person wrote
     Check(check::CheckArgs),
+    /// 检查规则及其示例，列出规则 · Check rules and play their examples, show rules
+    Rule(rule::RuleArgs),
     /// 重新判断已记录的读数并打印预警 · Decide recorded readings again, and print the alerts
     Replay(replay::ReplayArgs),
     /// 打印已记录的消息 · Print the recorded messages

@@ -4,7 +4,7 @@ use std::io::Write;
 use unicode_width::UnicodeWidthStr;
 
 /// Prints rows under a header, aligned; a Chinese character is two columns wide.
-pub(super) fn print<const N: usize>(
+pub(in crate::cli) fn print<const N: usize>(
     out: &mut impl Write,
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
