@@ -1,5 +1,9 @@
 //! Deciding again from what was recorded.
 
+mod what_if;
+
+pub use what_if::{Both, WhatIf};
+
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -53,21 +57,38 @@ impl Pipeline {
     /// # Errors
     /// Where a recorded change of the site is not readable.
     pub fn step_again(&mut self, recorded: &Recorded<'_>, now: TimeMs) -> Result<Effects, ReplayError> {
-        let mut no_scores = RecordedScores([].iter());
-        Ok(match recorded {
-            Recorded::Checkpoint(_) => Effects::default(),
-            Recorded::Message { device, topic, payload, redelivered, scores, .. } => {
-                let message = Message { device: *device, topic, payload, redelivered: *redelivered };
-                self.step(Event::Message(message), now, &mut RecordedScores(scores.iter()))
+        self.step_scored(recorded, now, &mut RecordedScores(recorded.scores().iter()))
+    }
+
+    fn step_scored(
+        &mut self,
+        recorded: &Recorded<'_>,
+        now: TimeMs,
+        scorer: &mut dyn Scorer,
+    ) -> Result<Effects, ReplayError> {
+        let event = match recorded {
+            Recorded::Checkpoint(_) => return Ok(Effects::default()),
+            Recorded::Message { device, topic, payload, redelivered, .. } => {
+                Event::Message(Message { device: *device, topic, payload, redelivered: *redelivered })
             }
-            Recorded::Start => self.step(Event::Start, now, &mut no_scores),
-            Recorded::Tick => self.step(Event::Tick, now, &mut no_scores),
-            Recorded::Action(action) => self.step(Event::Action(action), now, &mut no_scores),
+            Recorded::Start => Event::Start,
+            Recorded::Tick => Event::Tick,
+            Recorded::Action(action) => Event::Action(action),
             Recorded::Configure(settings) => {
                 let settings: Settings = serde_json::from_str(settings)?;
-                self.step(Event::Configure(&settings), now, &mut no_scores)
+                return Ok(self.step(Event::Configure(&settings), now, scorer));
             }
-        })
+        };
+        Ok(self.step(event, now, scorer))
+    }
+}
+
+impl Recorded<'_> {
+    fn scores(&self) -> &[f32] {
+        match self {
+            Self::Message { scores, .. } => scores,
+            _ => &[],
+        }
     }
 }
 
@@ -75,9 +96,10 @@ struct RecordedScores<'a>(std::slice::Iter<'a, f32>);
 
 impl Scorer for RecordedScores<'_> {
     fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
-        self.0
-            .next()
-            .copied()
-            .ok_or_else(|| ScoreError { model: model.to_owned(), reason: "no score was recorded".to_owned() })
+        self.0.next().copied().ok_or_else(|| not_recorded(model))
     }
+}
+
+fn not_recorded(model: &str) -> ScoreError {
+    ScoreError { model: model.to_owned(), reason: "no score was recorded".to_owned() }
 }

@@ -9,6 +9,7 @@ pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod sensor;
 mod table;
+mod what_if;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;

@@ -2,14 +2,19 @@
 
 use anyhow::Context;
 use clap::Args;
+use serde::Deserialize;
+use serde::de::value::{Error, StrDeserializer};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use ninewatch_core::pipeline::Pipeline;
 use ninewatch_core::replay::Recorded;
+use ninewatch_core::time::Span;
 
+use super::what_if;
 use crate::engine;
 use crate::journal;
+use crate::lang::Lang;
 
 /// What a replay can be told.
 #[derive(Debug, Args)]
@@ -19,13 +24,26 @@ pub(crate) struct ReplayArgs {
     /// Compare with the alerts that the gateway wrote down, and fail where they differ
     #[arg(long)]
     verify: bool,
+    /// Count what these rule files (or folders of them) would have raised: each in place of the recorded one of its
+    /// name, or besides
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "verify")]
+    rules: Vec<PathBuf>,
+    /// With `--rules`: count only the last days (`7d`) or hours (`12h`) that are recorded
+    #[arg(long, value_name = "TIME", requires = "rules", value_parser = length_of_time)]
+    last: Option<Span>,
+    /// With `--rules`: print JSON, the alerts of both sides included
+    #[arg(long, requires = "rules")]
+    json: bool,
 }
 
-/// Prints each alert change as a line of JSON.
+/// Prints each alert change as a line of JSON; with other rules, how what they raise differs.
 ///
 /// # Errors
 /// Where nothing is recorded, or `--verify` finds a difference.
-pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &ReplayArgs, lang: Lang) -> anyhow::Result<()> {
+    if !args.rules.is_empty() {
+        return what_if::run(&args.dir, &args.rules, args.last, args.json, lang);
+    }
     let dir = journal_dir(&args.dir);
     let segments = journal::intake_segments(&dir)
         .with_context(|| format!("{} holds no journal; name a gateway's data folder", args.dir.display()))?;
@@ -60,8 +78,17 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Days, which a length of time in a file does not have, or one as files have it.
+fn length_of_time(text: &str) -> Result<Span, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u16>().ok());
+    match days {
+        Some(days) => Ok(Span::from_secs(i64::from(days) * 86_400)),
+        None => Span::deserialize(StrDeserializer::<Error>::new(text)).map_err(|error| error.to_string()),
+    }
+}
+
 /// Each segment begins with all state: deciding again must have come to the same.
-fn check_state(pipeline: &Pipeline, state: &[u8], segment: &Path) -> anyhow::Result<()> {
+pub(super) fn check_state(pipeline: &Pipeline, state: &[u8], segment: &Path) -> anyhow::Result<()> {
     if pipeline.checkpoint()? != state {
         tracing::warn!(
             segment = %segment.display(),
@@ -75,4 +102,16 @@ fn check_state(pipeline: &Pipeline, state: &[u8], segment: &Path) -> anyhow::Res
 pub(crate) fn journal_dir(named: &Path) -> PathBuf {
     let inside = named.join("journal");
     if inside.is_dir() { inside } else { named.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_may_be_days() {
+        assert_eq!(length_of_time("7d"), Ok(Span::from_secs(7 * 86_400)));
+        assert_eq!(length_of_time("12h"), Ok(Span::from_secs(12 * 3600)));
+        assert!(length_of_time("soon").is_err() && length_of_time("-1d").is_err() && length_of_time("99999d").is_err());
+    }
 }

@@ -178,7 +178,7 @@ fn a_fall_is_what_the_model_says_at_or_above_its_threshold() {
 }
 
 /// Six seconds of a wrist at rest, at 50 Hz.
-fn burst() -> String {
+pub(crate) fn burst() -> String {
     use base64::Engine as _;
     let sample = [0_i16, 0, 981, 0, 0, 0];
     let bytes: Vec<u8> = (0..300).flat_map(|_| sample).flat_map(i16::to_le_bytes).collect();

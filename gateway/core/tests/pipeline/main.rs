@@ -6,3 +6,4 @@ mod examples;
 mod life;
 mod time;
 mod town;
+mod what_if;
