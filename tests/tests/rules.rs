@@ -60,3 +60,17 @@ fn the_rules_of_a_site_are_listed_and_shown_as_they_stand() -> anyhow::Result<()
     assert!(rule(&["show", "none"]).is_err());
     rule(&["check"]).map(drop)
 }
+
+#[test]
+fn the_rule_that_the_documentation_shows_is_sound_and_so_are_its_examples() -> anyhow::Result<()> {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rules.md"))?;
+    let (_, behind) = docs.split_once("```toml\n").context("a rule")?;
+    let (shown, _) = behind.split_once("```").context("its end")?;
+    let site = Site::new("")?;
+    let file = site.folder().join("cold-store.toml");
+    std::fs::write(&file, shown)?;
+    let said = ninewatch(&["--lang", "en", "rule", "check", &file.display().to_string()])?;
+    let printed = "cold-store  Cold store warming  2 passed";
+    assert!(said.contains(printed) && docs.contains(printed), "{said}");
+    Ok(())
+}
