@@ -147,7 +147,7 @@ fn sources<BuiltIn: RustEmbed>(folder: Option<&Path>) -> anyhow::Result<Vec<Sour
     let mut files: Vec<SourceFile> = BuiltIn::iter()
         .filter_map(|name| {
             let text = String::from_utf8_lossy(&BuiltIn::get(&name)?.data).into_owned();
-            Some(SourceFile { name: format!("{BUILT_IN}{name}"), text })
+            Some(SourceFile { name: format!("{}{name}", SourceFile::BUILT_IN), text })
         })
         .collect();
     if let Some(folder) = folder {
@@ -156,22 +156,13 @@ fn sources<BuiltIn: RustEmbed>(folder: Option<&Path>) -> anyhow::Result<Vec<Sour
     Ok(files)
 }
 
-/// Before the names of files that are in the program.
-const BUILT_IN: &str = "built-in ";
-
 /// Lays files over others: each takes the place of the one of its file name, or is added.
 pub(crate) fn lay_over(files: &mut Vec<SourceFile>, with: &[SourceFile]) {
     let mut by_name: BTreeMap<String, SourceFile> = BTreeMap::new();
     for file in files.drain(..).chain(with.iter().cloned()) {
-        by_name.insert(file_name(&file).to_owned(), file);
+        by_name.insert(file.bare_name().to_owned(), file);
     }
     files.extend(by_name.into_values());
-}
-
-/// The file's name without its folder, wherever it was read.
-fn file_name(file: &SourceFile) -> &str {
-    let name = file.name.strip_prefix(BUILT_IN).unwrap_or(&file.name);
-    Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name)
 }
 
 /// Reads files that a person named, and those of the folders that they named.
@@ -185,7 +176,7 @@ pub(crate) fn read_named(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
     }
     let mut named: BTreeMap<&str, &SourceFile> = BTreeMap::new();
     for file in &files {
-        if let Some(other) = named.insert(file_name(file), file).filter(|other| other.name != file.name) {
+        if let Some(other) = named.insert(file.bare_name(), file).filter(|other| other.name != file.name) {
             let (one, two) = (&other.name, &file.name);
             anyhow::bail!("{one} and {two} have the same name, and one would take the place of the other; rename one");
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::Path;
 
 /// A file that a person wrote, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,15 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    /// Stands before the names of files that are in the program.
+    pub const BUILT_IN: &str = "built-in ";
+
+    /// Its name without a folder: files of one name take each other's place, wherever they are.
+    pub fn bare_name(&self) -> &str {
+        let name = self.name.strip_prefix(Self::BUILT_IN).unwrap_or(&self.name);
+        Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name)
+    }
+
     /// A fault in it at `key`.
     pub fn fault(&self, key: &str, problem: impl Into<String>, mend: impl Into<String>) -> Fault {
         Fault::at_key(&self.name, &self.text, key, problem, mend)

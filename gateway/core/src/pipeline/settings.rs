@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use super::Message;
 use crate::alert::AlertSettings;
@@ -67,22 +66,13 @@ impl Settings {
 fn restore(files: &mut [SourceFile], former: &[SourceFile], faults: &[Fault]) -> Vec<(String, String)> {
     let mut restored = Vec::new();
     for file in files.iter_mut().filter(|file| faults.iter().any(|fault| fault.file == file.name)) {
-        let before = former.iter().find(|before| same_file(before, file) && before.text != file.text);
+        let before = former.iter().find(|before| before.bare_name() == file.bare_name() && before.text != file.text);
         if let Some(before) = before {
             restored.push((file.name.clone(), before.name.clone()));
             *file = before.clone();
         }
     }
     restored
-}
-
-/// Whether one replaces the other: they are called the same, wherever they are.
-fn same_file(one: &SourceFile, other: &SourceFile) -> bool {
-    let bare = |file: &'_ SourceFile| {
-        let name = file.name.strip_prefix("built-in ").unwrap_or(&file.name).to_owned();
-        Path::new(&name).file_name().map(std::ffi::OsStr::to_owned)
-    };
-    bare(one) == bare(other)
 }
 
 /// [`Settings`] made ready for use.

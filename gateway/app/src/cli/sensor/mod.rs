@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ninewatch_core::decode::{SensorType, SensorTypes, schema};
 use ninewatch_core::fault::{Fault, SourceFile};
@@ -137,12 +137,8 @@ fn tell_untested(known: &SensorType, lang: Lang, out: &mut impl Write) -> anyhow
 /// Faults of files that have the id of another, given or built in. One that has a built-in one's name
 /// replaces it.
 fn same_ids(files: &[SourceFile]) -> anyhow::Result<Vec<Fault>> {
-    let name = |file: &SourceFile| Path::new(&file.name).file_name().map(std::ffi::OsStr::to_owned);
     let mut all: Vec<SourceFile> = site_files::sensor_types(None)?;
-    all.retain(|built_in| {
-        let bare = built_in.name.strip_prefix("built-in ").unwrap_or(&built_in.name);
-        !files.iter().any(|file| name(file).is_some_and(|name| name == *bare))
-    });
+    all.retain(|built_in| !files.iter().any(|file| file.bare_name() == built_in.bare_name()));
     let alone = |file: &&SourceFile| SensorTypes::compile(std::slice::from_ref(*file)).1.is_empty();
     all.extend(files.iter().filter(alone).cloned());
     Ok(SensorTypes::compile(&all).1)
