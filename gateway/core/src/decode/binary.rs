@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use super::node::Node;
 use crate::decode::DecodeError;
 
+/// Values in one payload. Records may overlap, so its length alone is no limit.
+const MOST_VALUES: usize = 16_384;
+
 /// What stands where.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Layout {
@@ -79,7 +82,7 @@ impl Layout {
     /// Reads `bytes`.
     ///
     /// # Errors
-    /// `too_short`.
+    /// `too_short`, `too_many`, `not_packed`.
     pub(super) fn read(
         &self,
         bytes: &[u8],
@@ -91,18 +94,23 @@ impl Layout {
                 Ok(text) => Ok(Node::Text(Cow::Owned(text.trim_end_matches('\0').to_owned()))),
                 Err(error) => Err(DecodeError { code: "not_packed", detail: format!("no text in it: {error}") }),
             },
-            Self::Table(entries) => read_table(entries, bytes, endian),
+            Self::Table(entries) => read_table(entries, bytes, endian, &mut { MOST_VALUES }),
             Self::Tags { tags, length_bytes } => read_tags(tags, *length_bytes, bytes, endian, refused),
         }
     }
 }
 
-fn read_table(entries: &[Entry], bytes: &[u8], endian: Endian) -> Result<Node<'static>, DecodeError> {
+/// Reads a table; of values there may be `left` more.
+fn read_table(entries: &[Entry], bytes: &[u8], endian: Endian, left: &mut usize) -> Result<Node<'static>, DecodeError> {
     let mut members = Vec::with_capacity(entries.len());
     for entry in entries {
+        *left = left.checked_sub(1).ok_or_else(|| DecodeError {
+            code: "too_many",
+            detail: format!("more than {MOST_VALUES} values in one payload"),
+        })?;
         let endian = entry.form.endian(entry.endian, endian);
         match entry.window(bytes) {
-            Some(window) => members.push((Cow::Owned(entry.name.clone()), entry.form.read(window, endian)?)),
+            Some(window) => members.push((Cow::Owned(entry.name.clone()), entry.form.read(window, endian, left)?)),
             None if entry.optional => {}
             None => return Err(too_short(&entry.name, entry.offset, bytes.len())),
         }
@@ -120,6 +128,7 @@ fn read_tags(
     let tag_length = tags.first().map_or(0, |tag| tag.tag.len());
     let mut members: Vec<(Cow<'static, str>, Node<'static>)> = Vec::new();
     let mut rest = bytes;
+    let mut left = MOST_VALUES;
     while !rest.is_empty() {
         let at = bytes.len() - rest.len();
         let short = |name: &str| too_short(name, isize::try_from(at).unwrap_or(0), bytes.len());
@@ -144,7 +153,7 @@ fn read_tags(
         if tag.form.size().is_some_and(|size| size > value.len()) {
             return Err(short(name));
         }
-        let node = tag.form.read(value, tag.form.endian(tag.endian, endian))?;
+        let node = tag.form.read(value, tag.form.endian(tag.endian, endian), &mut left)?;
         match members.iter_mut().find(|(there, _)| there == name) {
             Some((_, Node::List(items))) if tag.list => items.push(node),
             Some((_, there)) => *there = node,
@@ -190,7 +199,7 @@ impl Form {
         own.unwrap_or(if matches!(self, Self::Hex(_)) { Endian::Big } else { of_step })
     }
 
-    fn read(&self, bytes: &[u8], endian: Endian) -> Result<Node<'static>, DecodeError> {
+    fn read(&self, bytes: &[u8], endian: Endian, left: &mut usize) -> Result<Node<'static>, DecodeError> {
         Ok(match self {
             Self::Int { signed, .. } => integer(bytes, endian, *signed),
             Self::F32 => Node::Float(f64::from(f32::from_bits(u32::try_from(unsigned(bytes, endian)).unwrap_or(0)))),
@@ -201,9 +210,9 @@ impl Form {
                 Node::Text(Cow::Owned(String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()))
             }
             Self::Hex(_) => Node::Text(Cow::Owned(hex(&ordered(bytes, endian)))),
-            Self::Table(_, entries) => read_table(entries, bytes, endian)?,
+            Self::Table(_, entries) => read_table(entries, bytes, endian, left)?,
             Self::Records(size, entries) => {
-                let records = bytes.chunks_exact(*size).map(|record| read_table(entries, record, endian));
+                let records = bytes.chunks_exact(*size).map(|record| read_table(entries, record, endian, left));
                 Node::List(records.collect::<Result<_, _>>()?)
             }
         })

@@ -9,6 +9,7 @@ use super::message::{Said, Speaker};
 use super::sensor_type::{Sample, SensorType};
 use super::stamp::Arrival;
 use super::unpack::hex_bytes;
+use crate::decode::CODES;
 use crate::reading::{Reading, Value};
 use crate::time::{TimeMs, UtcOffset};
 
@@ -55,6 +56,17 @@ fn prepare(table: &ExampleTable) -> Result<(Vec<u8>, Arrival), Problem> {
 
 fn outcome(sensor_type: &SensorType, table: &ExampleTable, payload: &[u8], arrival: Arrival) -> Vec<Problem> {
     let problem = |key: &str, problem: String| vec![(key.to_owned(), problem, MEND)];
+    for (key, code) in
+        table.refused.iter().map(|code| ("refused", code)).chain(table.rejected.iter().map(|code| ("rejected", code)))
+    {
+        if !CODES.contains(&code.as_str()) {
+            return vec![(
+                key.to_owned(),
+                format!("`{code}` is no code"),
+                "see the last table of docs/sensor-types.md",
+            )];
+        }
+    }
     if sensor_type.hears(&table.topic).is_none() {
         return problem("topic", format!("no message of the type comes on `{}`", table.topic));
     }

@@ -12,6 +12,9 @@ use super::unpack::Unpack;
 use crate::decode::DecodeError;
 use crate::reading::{Reading, Value};
 
+/// Elements in one message. Each may be looked up among all others.
+const MOST_ELEMENTS: usize = 2048;
+
 /// One kind of message of a sensor type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MessageKind {
@@ -201,6 +204,10 @@ impl MessageKind {
                 }
             },
         };
+        if elements.len() > MOST_ELEMENTS {
+            let detail = format!("{} elements; at most {MOST_ELEMENTS} are taken at once", elements.len());
+            return Err(DecodeError { code: "too_many", detail });
+        }
         taken.resize(elements.len(), false);
         let mut said = Vec::new();
         let mut of_this_kind = elements.is_empty();

@@ -31,6 +31,31 @@ pub use stamp::Arrival;
 
 use thiserror::Error;
 
+/// Every code of a [`DecodeError`] that a payload alone can have: what examples may name.
+pub(crate) const CODES: [&str; 21] = [
+    "bad_time",
+    "no_device",
+    "no_elements",
+    "no_known_field",
+    "not_base64",
+    "not_hex",
+    "not_json",
+    "not_packed",
+    "not_senml",
+    "not_text",
+    "not_this_kind",
+    "out_of_range",
+    "too_many",
+    "too_short",
+    "unknown_tag",
+    "unknown_unit",
+    "unknown_word",
+    "wrong_device",
+    "wrong_length",
+    "wrong_type",
+    "wrong_unit",
+];
+
 /// Why a payload, or one value in it, could not be taken. The payload is kept: see the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{code}: {detail}")]

@@ -144,11 +144,7 @@ impl SensorType {
             }
             let Some(captured) = kind.captures_of(topic) else { continue };
             let mut elements = shared.as_mut().map(|(_, taken)| std::mem::take(taken)).unwrap_or_default();
-            let taken = if kind.payload == PayloadForm::Senml {
-                native::take(self, kind, &captured, payload.bytes(), arrival.at_ms, &mut refused)
-            } else {
-                kind.take(&self.fields, &captured, &mut payload, arrival, &mut elements, &mut refused)
-            };
+            let taken = self.take(kind, &captured, &mut payload, arrival, &mut elements, &mut refused);
             match (taken?, &kind.each) {
                 (Taken::Said(all), None) => return self.decoded(all, refused),
                 (Taken::Said(some), Some(each)) => {
@@ -209,7 +205,7 @@ impl SensorType {
         };
         let masked = match self.taker(topic, payload) {
             Some(kind) => mask(&kind.discard, &mut root),
-            None => here().fold(false, |masked, kind| mask(&kind.discard, &mut root) || masked),
+            None => here().filter(|kind| mask(&kind.discard, &mut root)).count() > 0,
         };
         masked.then(|| serde_json::to_vec(&root).unwrap_or_default())
     }
@@ -218,11 +214,27 @@ impl SensorType {
     fn taker(&self, topic: &str, payload: &[u8]) -> Option<&MessageKind> {
         let mut payload = Payload::new(payload);
         let arrival = Arrival { at_ms: 0, utc_offset: UtcOffset::CHINA };
-        self.kinds.iter().filter(|kind| kind.payload != PayloadForm::Senml).find(|kind| {
+        self.kinds.iter().find(|kind| {
             let Some(captured) = kind.captures_of(topic) else { return false };
-            let taken = kind.take(&self.fields, &captured, &mut payload, arrival, &mut Vec::new(), &mut Vec::new());
+            let taken = self.take(kind, &captured, &mut payload, arrival, &mut Vec::new(), &mut Vec::new());
             !matches!(taken, Ok(Taken::NotThisKind(_)))
         })
+    }
+
+    fn take<'a>(
+        &self,
+        kind: &MessageKind,
+        captured: &Captured<'a>,
+        payload: &mut Payload<'a>,
+        arrival: Arrival,
+        elements: &mut Vec<bool>,
+        refused: &mut Vec<DecodeError>,
+    ) -> Result<Taken<'a>, DecodeError> {
+        if kind.payload == PayloadForm::Senml {
+            native::take(self, kind, captured, payload.bytes(), arrival.at_ms, refused)
+        } else {
+            kind.take(&self.fields, captured, payload, arrival, elements, refused)
+        }
     }
 
     /// Whether a reading says that the device cannot be reached.
@@ -273,7 +285,7 @@ impl SensorType {
 
 /// Masks what is there; says whether anything was.
 fn mask(pointers: &[Pointer], root: &mut Node<'_>) -> bool {
-    pointers.iter().fold(false, |masked, pointer| pointer.mask(root) || masked)
+    pointers.iter().filter(|pointer| pointer.mask(root)).count() > 0
 }
 
 #[cfg(test)]

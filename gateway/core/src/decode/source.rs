@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use super::node::Node;
 use super::topic::{Captured, is_capture_name};
 
+/// A text that is put together.
+const LONGEST_TEXT: usize = 1024;
+
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Source {
@@ -184,6 +187,10 @@ fn compose<'s>(pieces: &[Piece], scope: &Scope<'s>) -> Option<Cow<'s, str>> {
             Piece::Literal(literal) => text.push_str(literal),
             Piece::Capture(capture) => text.push_str(&scope.capture(*capture)?),
             Piece::Pointer(pointer) => text.push_str(&pointer.find(scope)?.text()?),
+        }
+        // No name and no time is so long.
+        if text.len() > LONGEST_TEXT {
+            return None;
         }
     }
     Some(Cow::Owned(text))

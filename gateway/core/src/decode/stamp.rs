@@ -223,7 +223,7 @@ mod tests {
             epoch_ms: 0,
             zone: None,
             plus: Some((Source::parse("/dt", &[]).unwrap(), 1.0)),
-            step: payload.contains("list").then(|| Step { ms: Interval::Fixed(1_000), of_last: true }),
+            step: payload.contains("list").then_some(Step { ms: Interval::Fixed(1_000), of_last: true }),
         };
         let root = Node::from_json(payload.as_bytes()).unwrap();
         let path = [&root];
