@@ -147,3 +147,33 @@ fn mutated_payloads_are_taken_or_refused_with_a_reason() {
     }
     assert!(counted.len() >= 15, "the mutations reach most reasons: {counted:?}");
 }
+
+/// The whole sensor type files in a page: TOML that begins with an id.
+fn files_in(page: &str) -> Vec<SourceFile> {
+    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole = blocks.filter(|block| block.contains("\nid = ") || block.starts_with("id = "));
+    whole.map(|text| SourceFile { name: "in the page".into(), text: text.into() }).collect()
+}
+
+#[test]
+fn the_files_in_the_pages_for_integrators_pass_their_own_tests() {
+    for page in ["sensor-types.md", "add-a-sensor.md"] {
+        let text = std::fs::read_to_string(format!("{}/../../docs/{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let files = files_in(&text);
+        assert!(!files.is_empty(), "{page}");
+        for file in files {
+            let (types, faults) = SensorTypes::compile(&[file]);
+            assert_eq!(faults, [], "{page}");
+            assert_eq!(types.iter().count(), 1);
+        }
+    }
+}
+
+#[test]
+fn devices_that_nobody_ships_a_type_for_are_described_all_the_same() {
+    for file in files("core/tests/types/devices") {
+        let (types, faults) = SensorTypes::compile(std::slice::from_ref(&file));
+        assert_eq!(faults, [], "{}", file.name);
+        assert_eq!(types.iter().next().unwrap().untested(), (vec![], vec![]), "{}", file.name);
+    }
+}
