@@ -1,5 +1,7 @@
 //! `ninewatch sensor`: sensor type files, checked, listed, drafted.
 
+mod learn;
+
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::io::Write;
@@ -40,6 +42,8 @@ enum SensorCommand {
         #[command(flatten)]
         own: OwnTypes,
     },
+    /// 从捕获的消息起草一个设备类型文件 · Draft a sensor type file out of captured messages
+    Learn(learn::LearnArgs),
     /// 打印供编辑器使用的 JSON Schema · Print the JSON Schema of a sensor type file, for editors
     Schema,
 }
@@ -82,6 +86,7 @@ fn run_to(args: SensorArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result<
             let file = file.with_context(|| format!("there is no type `{id}`; `ninewatch sensor list` shows them"))?;
             Ok(out.write_all(file.text.as_bytes())?)
         }
+        SensorCommand::Learn(args) => crate::block_on(learn::run(args, lang)),
         SensorCommand::Schema => Ok(writeln!(out, "{:#}", schema())?),
     }
 }

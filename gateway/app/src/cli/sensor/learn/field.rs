@@ -1,0 +1,287 @@
+//! What a value means, out of its key and of what was seen of it.
+
+use serde_json::Value;
+
+use ninewatch_core::alert::Text;
+
+use super::names::{self, Known, Means, compact};
+use super::words;
+
+/// A field as drafted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) label: Text,
+    pub(super) kind: Kind,
+    /// What it is not sure of.
+    pub(super) doubts: Vec<Doubt>,
+    /// Some of what was sent, to ask about it.
+    pub(super) seen: Vec<Value>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    Measure(Measure),
+    State(State),
+    /// The words that may come, and what some of them stand for.
+    Word {
+        words: Vec<String>,
+        map: Vec<(String, String)>,
+    },
+    /// A list of numbers, or of lists of them.
+    Burst {
+        samples: usize,
+        channels: usize,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Measure {
+    pub(super) unit: String,
+    /// What sensors of it can measure, where that is known.
+    pub(super) range: Option<(f64, f64)>,
+    pub(super) scale: f64,
+    pub(super) offset: f64,
+}
+
+/// Which values mean on and off; all empty: the usual ones.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct State {
+    pub(super) on: Vec<Value>,
+    pub(super) off: Vec<Value>,
+    pub(super) at_least: Option<f64>,
+}
+
+/// What a guess is not sure of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// What the key means at all.
+    Meaning,
+    /// How the number that was sent becomes one of the unit.
+    Scale,
+    /// Which values mean on.
+    OnOff,
+    /// True may mean that a contact is closed, or that a door is open.
+    Contact,
+    /// From which number on it is on.
+    Threshold,
+    /// Whether these are all words.
+    Words,
+    /// How many samples there are a second, and of what.
+    Burst,
+    /// Where the values stand in the bytes.
+    Bytes,
+}
+
+impl Measure {
+    /// Degrees Fahrenheit, as a scale and an offset to degrees Celsius.
+    pub(super) const FAHRENHEIT: (f64, f64) = (1.0 / 1.8, -32.0 / 1.8);
+
+    /// The value that is decoded of a number.
+    pub(super) fn of(&self, sent: f64) -> f64 {
+        if self.scale == 1.0 && self.offset == 0.0 { sent } else { sent * self.scale + self.offset }
+    }
+}
+
+/// The field of a key, by the values that were seen at it; `None` where they tell nothing.
+pub(super) fn guess(path: &[String], values: &[Value]) -> Option<Field> {
+    let mut seen: Vec<Value> = Vec::new();
+    for value in values.iter().filter(|value| !is_nothing(value)) {
+        if !seen.contains(value) {
+            seen.push(value.clone());
+        }
+    }
+    let first = seen.first()?;
+    if let Some(list) = first.as_array() {
+        let channels = list.first().and_then(Value::as_array).map_or(1, Vec::len);
+        return Some(field(path, None, Kind::Burst { samples: list.len(), channels }, vec![Doubt::Burst], seen));
+    }
+    if seen.iter().all(Value::is_boolean) {
+        return Some(boolean(path, seen));
+    }
+    let numbers: Option<Vec<f64>> = seen.iter().map(number).collect();
+    match numbers {
+        Some(numbers) => Some(numeric(path, &numbers, seen)),
+        None => text(path, seen, values.len()),
+    }
+}
+
+/// Null and empty are no values.
+pub(super) fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(str::is_empty)
+}
+
+/// A number, or a text that is one, with or without a unit behind it.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => split_unit(text)?.0.parse().ok(),
+        _ => None,
+    }
+}
+
+/// `21.5 °C` as number and unit.
+fn split_unit(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let end = text.find(|sign: char| !sign.is_ascii_digit() && !"+-.".contains(sign)).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let is_unit = unit.is_empty() || UNITS.contains(&unit.trim());
+    (is_unit && number.parse::<f64>().is_ok()).then(|| (number, unit.trim()))
+}
+
+/// Units that are written behind numbers.
+const UNITS: [&str; 22] = [
+    "°C", "℃", "C", "%", "%RH", "ppm", "V", "mV", "A", "mA", "W", "kW", "kWh", "lx", "dBm", "hPa", "kPa", "MPa", "m",
+    "cm", "ug/m3", "bpm",
+];
+
+fn boolean(path: &[String], seen: Vec<Value>) -> Field {
+    let known = names::find(path, |means| *means == Means::State);
+    // Who makes contacts reports `contact`: true is a door that is closed.
+    let closed = path.iter().rev().take(2).any(|key| compact(key) == "contact");
+    let state = if closed {
+        State { on: vec![false.into()], off: vec![true.into()], at_least: None }
+    } else {
+        State::default()
+    };
+    let doubts = if closed { vec![Doubt::Contact] } else { Vec::new() };
+    field(path, known, Kind::State(state), doubts, seen)
+}
+
+fn numeric(path: &[String], numbers: &[f64], seen: Vec<Value>) -> Field {
+    let state = names::find(path, |means| *means == Means::State);
+    let measure = names::find(path, |means| matches!(means, Means::Measure(..)));
+    let is_switch = numbers.iter().all(|number| *number == 0.0 || *number == 1.0);
+    match (state, measure) {
+        (Some(known), _) if is_switch => {
+            let as_texts = seen.iter().any(Value::is_string);
+            let texts = State { on: vec!["1".into()], off: vec!["0".into()], at_least: None };
+            let state = if as_texts { texts } else { State::default() };
+            let doubts = if known.name == "open" { vec![Doubt::Contact] } else { Vec::new() };
+            field(path, Some(known), Kind::State(state), doubts, seen)
+        }
+        (Some(known), None) => {
+            let state = State { at_least: Some(1.0), ..State::default() };
+            field(path, Some(known), Kind::State(state), vec![Doubt::Threshold], seen)
+        }
+        (_, Some(known)) => quantity(path, known, numbers, seen),
+        (None, None) => {
+            let unit =
+                seen.iter().find_map(|value| Some(split_unit(value.as_str()?)?.1).filter(|unit| !unit.is_empty()));
+            let measure =
+                Measure { unit: unit.unwrap_or("/").replace('℃', "°C"), range: None, scale: 1.0, offset: 0.0 };
+            field(path, None, Kind::Measure(measure), vec![Doubt::Meaning], seen)
+        }
+    }
+}
+
+fn quantity(path: &[String], known: &'static Known, numbers: &[f64], seen: Vec<Value>) -> Field {
+    let key = path.last().map(|key| compact(key)).unwrap_or_default();
+    let largest = numbers.iter().fold(0.0_f64, |most, number| most.max(number.abs()));
+    let (known, scale, offset, sure) = super::scale::of(known, &key, largest, numbers);
+    let Means::Measure(unit, min, max) = known.means else {
+        return field(path, Some(known), Kind::State(State::default()), vec![Doubt::Meaning], seen);
+    };
+    let mut measure = Measure { unit: unit.to_owned(), range: None, scale, offset };
+    let values = numbers.iter().map(|number| measure.of(*number));
+    let fits = values.clone().all(|value| (min..=max).contains(&value));
+    measure.range = fits.then_some((min, max));
+    let mut doubts = Vec::new();
+    if !sure || !fits {
+        doubts.push(Doubt::Scale);
+    }
+    if key.chars().count() == 1 && key.is_ascii() {
+        doubts.push(Doubt::Meaning);
+    }
+    field(path, Some(known), Kind::Measure(measure), doubts, seen)
+}
+
+fn text(path: &[String], seen: Vec<Value>, times: usize) -> Option<Field> {
+    let texts: Vec<&str> = seen.iter().map(Value::as_str).collect::<Option<_>>()?;
+    let state = names::find(path, |means| *means == Means::State);
+    let word = names::find(path, |means| *means == Means::Word);
+    if word.is_none()
+        && let Some(found) = words::on_and_off(&texts)
+        && (state.is_some() || found.telling)
+    {
+        let mut doubts = Vec::new();
+        if !found.usual && !found.both {
+            doubts.push(Doubt::OnOff);
+        }
+        let known = state.or_else(|| names::common(found.field?));
+        let values = |texts: Vec<String>| texts.into_iter().map(Value::from).collect();
+        let (on, off) = if found.usual { (Vec::new(), Vec::new()) } else { (values(found.on), values(found.off)) };
+        return Some(field(path, known, Kind::State(State { on, off, at_least: None }), doubts, seen));
+    }
+    let words: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+    let is_event = words::is_press(&texts);
+    if word.is_some_and(|known| known.name == "person") {
+        return Some(field(path, word, Kind::Word { words: Vec::new(), map: Vec::new() }, Vec::new(), seen));
+    }
+    // A text that is always the same says nothing, one that never is, is a message or a name.
+    let tells = words.len() > 1 && words.len() <= 8 && words.len() * 2 <= times.max(4);
+    let press = || names::common("press");
+    match (word, is_event) {
+        (Some(known), _) if known.name != "press" || is_event => {
+            let map = words::cries(&words);
+            Some(field(path, Some(known), Kind::Word { words, map }, vec![Doubt::Words], seen))
+        }
+        (_, true) => {
+            let map = words::cries(&words);
+            Some(field(path, press(), Kind::Word { words, map }, vec![Doubt::Words], seen))
+        }
+        _ if tells && words.iter().all(|word| word.chars().count() <= 24) => {
+            Some(field(path, None, Kind::Word { words, map: Vec::new() }, vec![Doubt::Meaning, Doubt::Words], seen))
+        }
+        _ => None,
+    }
+}
+
+fn field(path: &[String], known: Option<&Known>, kind: Kind, mut doubts: Vec<Doubt>, seen: Vec<Value>) -> Field {
+    let (name, label) = match known {
+        Some(known) => (known.name.to_owned(), Text { zh: known.zh.to_owned(), en: known.en.to_owned() }),
+        None => {
+            if !doubts.contains(&Doubt::Meaning) && !matches!(kind, Kind::Burst { .. }) {
+                doubts.insert(0, Doubt::Meaning);
+            }
+            named_by_key(path)
+        }
+    };
+    Field { name, label, kind, doubts, seen: seen.into_iter().take(6).collect() }
+}
+
+/// A name and a label out of a key that nobody knows.
+fn named_by_key(path: &[String]) -> (String, Text) {
+    let telling = path.iter().rev().find(|key| !names::is_empty_word(&compact(key)));
+    let key = telling.or_else(|| path.last()).map_or("value", String::as_str);
+    let name = snake(key);
+    let mut english = name.replace('_', " ");
+    if let Some(first) = english.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let zh = if key.is_ascii() { english.clone() } else { key.to_owned() };
+    (name, Text { zh, en: english })
+}
+
+/// `doorState 2` as `door_state_2`.
+pub(super) fn snake(key: &str) -> String {
+    let mut name = String::new();
+    let mut before = ' ';
+    for sign in key.chars() {
+        if sign.is_ascii_alphanumeric() {
+            if sign.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
+                name.push('_');
+            }
+            name.push(sign.to_ascii_lowercase());
+        } else if !name.ends_with('_') {
+            name.push('_');
+        }
+        before = sign;
+    }
+    let name = name.trim_matches('_');
+    match name.chars().next() {
+        None => "value".to_owned(),
+        Some(first) if first.is_ascii_digit() => format!("value_{name}"),
+        _ => name.chars().take(48).collect(),
+    }
+}
