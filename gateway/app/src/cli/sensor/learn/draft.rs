@@ -226,10 +226,11 @@ impl Draft {
         self.messages.iter().find_map(of).unwrap_or_default()
     }
 
-    /// Up to `most` messages that show different things.
-    pub(super) fn examples(&self, most: usize) -> Vec<Example> {
+    /// A few messages that show different things, and one of each kind.
+    pub(super) fn examples(&self) -> Vec<Example> {
         /// A longer payload does not help to understand the type.
         const LONGEST: usize = 4096;
+        let most = self.messages.len().clamp(3, 12);
         let mut kept: Vec<(usize, Example)> = Vec::new();
         let all = || {
             self.messages

@@ -135,8 +135,26 @@ const UNITS: [&str; 22] = [
     "cm", "ug/m3", "bpm",
 ];
 
+/// A known field, and whether only a part of the key names it.
+#[derive(Clone, Copy)]
+struct Named {
+    known: &'static Known,
+    loosely: bool,
+}
+
+impl Named {
+    fn doubt(self) -> Option<Doubt> {
+        self.loosely.then_some(Doubt::Meaning)
+    }
+}
+
+fn named(path: &[String], wanted: fn(&Means) -> bool) -> Option<Named> {
+    let exactly = names::find(path, wanted).map(|known| Named { known, loosely: false });
+    exactly.or_else(|| names::find_loosely(path, wanted).map(|known| Named { known, loosely: true }))
+}
+
 fn boolean(path: &[String], seen: Vec<Value>) -> Field {
-    let known = names::find(path, |means| *means == Means::State);
+    let known = named(path, |means| *means == Means::State);
     // Who makes contacts reports `contact`: true is a door that is closed.
     let closed = path.iter().rev().take(2).any(|key| compact(key) == "contact");
     let state = if closed {
@@ -144,13 +162,37 @@ fn boolean(path: &[String], seen: Vec<Value>) -> Field {
     } else {
         State::default()
     };
-    let doubts = if closed { vec![Doubt::Contact] } else { Vec::new() };
-    field(path, known, Kind::State(state), doubts, seen)
+    let mut doubts = if closed { vec![Doubt::Contact] } else { Vec::new() };
+    doubts.extend(known.and_then(|known| known.doubt()));
+    field(path, known.map(|known| known.known), Kind::State(state), doubts, seen)
 }
 
 fn numeric(path: &[String], numbers: &[f64], seen: Vec<Value>) -> Field {
-    let state = names::find(path, |means| *means == Means::State);
-    let measure = names::find(path, |means| matches!(means, Means::Measure(..)));
+    let exact = |wanted: fn(&Means) -> bool| names::find(path, wanted);
+    let (mut state, mut measure) = (exact(|means| *means == Means::State), exact(is_measure));
+    let loosely = state.is_none() && measure.is_none();
+    if loosely {
+        measure = names::find_loosely(path, is_measure);
+        state = names::find_loosely(path, |means| *means == Means::State).filter(|_| measure.is_none());
+    }
+    let mut guessed = numeric_as(path, state, measure, numbers, seen);
+    if loosely && !guessed.doubts.contains(&Doubt::Meaning) {
+        guessed.doubts.insert(0, Doubt::Meaning);
+    }
+    guessed
+}
+
+fn is_measure(means: &Means) -> bool {
+    matches!(means, Means::Measure(..))
+}
+
+fn numeric_as(
+    path: &[String],
+    state: Option<&'static Known>,
+    measure: Option<&'static Known>,
+    numbers: &[f64],
+    seen: Vec<Value>,
+) -> Field {
     let is_switch = numbers.iter().all(|number| *number == 0.0 || *number == 1.0);
     match (state, measure) {
         (Some(known), _) if is_switch => {
@@ -190,7 +232,10 @@ fn quantity(path: &[String], known: &'static Known, numbers: &[f64], seen: Vec<V
     if !sure || !fits {
         doubts.push(Doubt::Scale);
     }
-    if key.chars().count() == 1 && key.is_ascii() {
+    // One letter says little, unless what stands above it says the rest.
+    let says_little =
+        key.len() == 1 && path.last().is_some_and(|last| names::find(std::slice::from_ref(last), is_measure).is_some());
+    if says_little {
         doubts.push(Doubt::Meaning);
     }
     field(path, Some(known), Kind::Measure(measure), doubts, seen)
@@ -198,17 +243,19 @@ fn quantity(path: &[String], known: &'static Known, numbers: &[f64], seen: Vec<V
 
 fn text(path: &[String], seen: Vec<Value>, times: usize) -> Option<Field> {
     let texts: Vec<&str> = seen.iter().map(Value::as_str).collect::<Option<_>>()?;
-    let state = names::find(path, |means| *means == Means::State);
+    let state = named(path, |means| *means == Means::State);
     let word = names::find(path, |means| *means == Means::Word);
     if word.is_none()
         && let Some(found) = words::on_and_off(&texts)
         && (state.is_some() || found.telling)
     {
         let mut doubts = Vec::new();
-        if !found.usual && !found.both {
+        // Who is online today is offline tomorrow.
+        if !found.usual && !found.both && found.field != Some("online") {
             doubts.push(Doubt::OnOff);
         }
-        let known = state.or_else(|| names::common(found.field?));
+        doubts.extend(state.and_then(|state| state.doubt()));
+        let known = state.map(|state| state.known).or_else(|| names::common(found.field?));
         let values = |texts: Vec<String>| texts.into_iter().map(Value::from).collect();
         let (on, off) = if found.usual { (Vec::new(), Vec::new()) } else { (values(found.on), values(found.off)) };
         return Some(field(path, known, Kind::State(State { on, off, at_least: None }), doubts, seen));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ninewatch_core::time::{Span, UtcOffset};
+use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 
 use super::draft::{Decoded, Device, Draft, Example, Message, from_root};
 use super::field::{Doubt, Field, Kind, Measure};
@@ -59,6 +59,12 @@ impl File {
             Lang::En => format!("# Drafted out of {how_many} captured messages."),
         };
         self.line(&drafted);
+        if let Some((one, other)) = draft.strangers() {
+            self.check(
+                &format!("{one} 和 {other} 没有共同的字段，不像同一类型；可用 --topic 只选一种"),
+                &format!("{one} and {other} have nothing in common; are they of one type? --topic picks some"),
+            );
+        }
         self.set("id", &text(&draft.id));
         if !draft.class_is_sure {
             self.check("类别是猜的", "the class is a guess");
@@ -280,12 +286,12 @@ impl File {
             }
         }
         if let Some(arrival_ms) = example.arrival_ms {
-            self.set("arrival", &text(&UtcOffset::CHINA.rfc3339(arrival_ms)));
+            self.set("arrival", &text(&rfc3339(arrival_ms)));
         }
         let mut readings = Vec::new();
         for reading in &example.readings {
             let mut items = vec![format!("device = {}", text(&reading.device))];
-            items.extend(reading.at_ms.map(|at_ms| format!("at = {}", text(&UtcOffset::CHINA.rfc3339(at_ms)))));
+            items.extend(reading.at_ms.map(|at_ms| format!("at = {}", text(&rfc3339(at_ms)))));
             for (index, decoded) in &reading.values {
                 let Some(field) = draft.fields.get(*index) else { continue };
                 items.push(format!("{} = {}", field.name, decoded_text(decoded)));
@@ -316,6 +322,11 @@ fn decoded_text(decoded: &Decoded) -> String {
         Decoded::Word(word) => text(word),
         Decoded::Samples(samples) => format!("{{ samples = {samples} }}"),
     }
+}
+
+/// With milliseconds only where there are some.
+fn rfc3339(at_ms: TimeMs) -> String {
+    UtcOffset::CHINA.rfc3339(at_ms).replace(".000+", "+")
 }
 
 /// The pointer in the element to what stands at a pointer of the payload.

@@ -31,7 +31,8 @@ pub(super) fn draft(captured: &[Captured], choose: &mut device::Choose<'_>) -> a
             messages.push(message);
         }
     }
-    let Fields { fields } = fields;
+    let Fields { mut fields } = fields;
+    trust_the_battery(&mut fields);
     if fields.is_empty() {
         return Ok(None);
     }
@@ -44,10 +45,14 @@ pub(super) fn draft(captured: &[Captured], choose: &mut device::Choose<'_>) -> a
 impl Draft {
     /// Names what depends on the class, once that is settled.
     pub(super) fn name_by_class(&mut self) {
-        let maker = maker_of(&self.messages);
-        self.id = format!("{maker}-{}", self.class.name().replace('_', "-"));
         let (zh, en) = names::class_words(self.class);
-        self.label = Text { zh: format!("{maker} {zh}"), en: format!("{maker} {en}") };
+        let class = self.class.name().replace('_', "-");
+        (self.id, self.label) = match maker_of(&self.messages) {
+            Some(maker) => {
+                (format!("{maker}-{class}"), Text { zh: format!("{maker} {zh}"), en: format!("{maker} {en}") })
+            }
+            None => (format!("my-{class}"), Text { zh: zh.to_owned(), en: en.to_owned() }),
+        };
         name_the_alarm(&mut self.fields, self.class);
     }
 }
@@ -299,6 +304,37 @@ fn name_the_alarm(fields: &mut [Field], class: SensorClass) {
     }
 }
 
+impl Draft {
+    /// Two devices that have nothing in common, and so are of two types.
+    pub(super) fn strangers(&self) -> Option<(String, String)> {
+        // Any device may have these.
+        const OF_ALL: [&str; 7] =
+            ["battery_percent", "battery_voltage_v", "battery_low", "signal_dbm", "online", "tamper", "fault"];
+        let mut has: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for message in &self.messages {
+            for captured in &message.captured {
+                for reading in message.decode(captured, &self.fields) {
+                    let names =
+                        reading.values.iter().filter_map(|(index, _)| Some(self.fields.get(*index)?.name.as_str()));
+                    has.entry(reading.device).or_default().extend(names.filter(|name| !OF_ALL.contains(name)));
+                }
+            }
+        }
+        has.retain(|_, fields| !fields.is_empty());
+        let (first, fields) = has.iter().next()?;
+        let (other, _) = has.iter().find(|(_, others)| others.is_disjoint(fields))?;
+        Some((first.clone(), other.clone()))
+    }
+}
+
+/// What has a battery sends that battery's voltage.
+fn trust_the_battery(fields: &mut [Field]) {
+    if fields.iter().any(|field| field.name == "battery_percent" || field.name == "battery_low") {
+        let voltage = fields.iter_mut().filter(|field| field.name == "battery_voltage_v");
+        voltage.for_each(|field| field.doubts.retain(|doubt| *doubt != Doubt::Scale));
+    }
+}
+
 /// How often a device is heard: the middle of the times between its messages of one kind, or
 /// between its readings, as a person would say it.
 fn cadence(messages: &[Message], fields: &[Field]) -> Option<Span> {
@@ -333,20 +369,20 @@ fn middle_gap_ms(message: &Message, fields: &[Field]) -> Option<i64> {
 }
 
 /// The model that the payload names, else what the topic begins with.
-fn maker_of(messages: &[Message]) -> String {
-    const MODEL: [&str; 6] = ["model", "modelid", "model_id", "deviceModel", "product", "productKey"];
+fn maker_of(messages: &[Message]) -> Option<String> {
+    const MODEL: [&str; 7] = [
+        "/model",
+        "/modelid",
+        "/model_id",
+        "/device/model",
+        "/deviceModel",
+        "/product",
+        "/deviceInfo/deviceProfileName",
+    ];
     let in_payload = messages.iter().flat_map(|message| &message.captured).find_map(|captured| {
         let tree = Form::Json.open(&captured.payload)?.tree;
-        let model = MODEL.iter().find_map(|key| tree.get(key).or_else(|| tree.pointer(&format!("/device/{key}"))))?;
-        Some(model.as_str()?.to_owned())
+        MODEL.iter().find_map(|pointer| tree.pointer(pointer)?.as_str().map(str::to_owned))
     });
-    let in_topic = || {
-        let levels = &messages.first()?.topic.levels;
-        let device = messages.first()?.topic.device;
-        let is_word =
-            |(at, level): &(usize, &String)| Some(*at) != device && !level.is_empty() && level.as_str() != "+";
-        levels.iter().enumerate().find(is_word).map(|(_, level)| level.clone())
-    };
-    let maker = in_payload.or_else(in_topic).map(|word| field::snake(&word).replace('_', "-"));
-    maker.filter(|maker| !maker.starts_with("value")).unwrap_or_else(|| "my".to_owned())
+    let maker = in_payload.or_else(|| messages.iter().find_map(|message| message.topic.maker().map(str::to_owned)));
+    maker.filter(|maker| maker.is_ascii()).map(|word| field::snake(&word).replace('_', "-"))
 }

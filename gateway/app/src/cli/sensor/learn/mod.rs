@@ -244,8 +244,7 @@ fn draft(
     }
     ask::settle(&mut draft, asker, lang)?;
     draft.id = id.unwrap_or(draft.id);
-    const EXAMPLES: usize = 3;
-    let text = file::write(&draft, &draft.examples(EXAMPLES), lang);
+    let text = file::write(&draft, &draft.examples(), lang);
     let guesses = text.lines().filter(|line| line.starts_with(CHECK)).count();
     Ok((text, draft.fields.len(), guesses))
 }
@@ -253,6 +252,6 @@ fn draft(
 fn report(messages: usize, fields: usize, guesses: usize, lang: Lang) {
     match lang {
         Lang::Zh => eprintln!("消息 {messages} 条，字段 {fields} 个，待核对 {guesses} 处（# check:）"),
-        Lang::En => eprintln!("{messages} messages, {fields} fields, {guesses} guesses to check (`{CHECK}`)"),
+        Lang::En => eprintln!("messages: {messages}, fields: {fields}, guesses to check (`{CHECK}`): {guesses}"),
     }
 }

@@ -64,7 +64,7 @@ const KNOWN: &[Known] = &[
 
     known(("body_temperature_c", "体温", "Body temperature"), Measure("°C", 20.0, 45.0), Some(Bracelet), "bodytemperature bodytemp skintemperature skintemp wristtemp bt 体温 皮温 tiwen"),
     known(("cable_temperature_c", "线缆温度", "Cable temperature"), Measure("°C", -40.0, 200.0), Some(Electrical), "cabletemperature cabletemp linetemp wiretemp 线温 线缆温度 电缆温度 xianwen"),
-    known(("temperature_c", "温度", "Temperature"), Measure("°C", -40.0, 125.0), None, "temperature temp tmp t tc tem wd 温度 环境温度 室温 wendu"),
+    known(("temperature_c", "温度", "Temperature"), Measure("°C", -40.0, 125.0), None, "temperature temp tmp t tc tf tem wd 温度 环境温度 室温 wendu"),
     known(("humidity_percent", "湿度", "Humidity"), Measure("%RH", 0.0, 100.0), None, "humidity hum h rh humi sd relativehumidity 湿度 环境湿度 shidu"),
     known(("co_ppm", "一氧化碳", "CO"), Measure("ppm", 0.0, 2000.0), Some(Gas), "co coconcentration coppm carbonmonoxidelevel 一氧化碳 yiyanghuatan"),
     known(("co2_ppm", "二氧化碳", "CO₂"), Measure("ppm", 0.0, 10000.0), None, "co2 carbondioxide eco2 二氧化碳 eryanghuatan"),
@@ -155,6 +155,21 @@ pub(super) fn find(path: &[String], wanted: impl Fn(&Means) -> bool) -> Option<&
     None
 }
 
+/// The known field that the last word of a key names: `front_door`, `前门磁`. Less sure than [`find`].
+pub(super) fn find_loosely(path: &[String], wanted: impl Fn(&Means) -> bool) -> Option<&'static Known> {
+    let last = path.iter().rev().find(|key| !is_empty_word(&compact(key)))?;
+    let by_word = || {
+        let last = super::field::snake(last);
+        let word = last.rsplit('_').find(|word| !is_empty_word(word))?;
+        (word.len() > 1).then(|| by_key(word, &wanted))?
+    };
+    let by_ending = || {
+        let ends = |key: &&str| !key.is_ascii() && key.chars().count() > 1 && last.ends_with(*key);
+        KNOWN.iter().find(|known| wanted(&known.means) && known.keys.split_whitespace().any(|key| ends(&key)))
+    };
+    if last.is_ascii() { by_word() } else { by_ending() }
+}
+
 fn by_key(key: &str, wanted: &impl Fn(&Means) -> bool) -> Option<&'static Known> {
     let exact = |key: &str| {
         KNOWN.iter().find(|known| wanted(&known.means) && known.keys.split_whitespace().any(|known| known == key))
@@ -179,6 +194,12 @@ pub(super) fn alarm_of(class: SensorClass) -> &'static str {
         Presence => "presence",
         FaceCamera => ALARM,
     }
+}
+
+/// Whether a text is a key of a known field as it is.
+pub(super) fn is_key(text: &str) -> bool {
+    let key = compact(text);
+    KNOWN.iter().any(|known| known.keys.split_whitespace().any(|known| known == key))
 }
 
 /// A common name's own row.

@@ -26,6 +26,7 @@ pub(super) fn of(known: &'static Known, key: &str, largest: f64, numbers: &[f64]
         },
         "battery_percent" => match largest {
             _ if ends("mv") => (rather("battery_voltage_v"), 0.001, 0.0, true),
+            sent if ends("v") && sent < 100.0 => (rather("battery_voltage_v"), 1.0, 0.0, true),
             sent if sent > 1500.0 => (rather("battery_voltage_v"), 0.001, 0.0, false),
             sent if sent > 100.0 => (known, 0.5, 0.0, false),
             sent if !whole && sent < 20.0 => (rather("battery_voltage_v"), 1.0, 0.0, false),

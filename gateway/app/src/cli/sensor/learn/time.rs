@@ -49,7 +49,7 @@ pub(super) fn find(leaves: &[Leaf], in_list: bool) -> Option<(String, &'static s
         // `update_time`, `Time_utc`: less sure than the plain words.
         let nearly =
             ["time", "timestamp", "时间"].iter().any(|ending| key.ends_with(ending)).then_some(TIME_KEYS.len());
-        let is_clock = leaf.value.as_str().is_some_and(|text| is_rfc3339(text));
+        let is_clock = leaf.value.as_str().is_some_and(is_rfc3339);
         let rank = by_key.or(nearly).or((is_clock || in_list).then_some(TIME_KEYS.len() + 1));
         if let Some(rank) = rank.filter(|_| !super::field::is_nothing(&leaf.value)) {
             // What stands deeper tells of a part of the message.

@@ -28,7 +28,13 @@ pub(super) fn is_of_the_system(topic: &str) -> bool {
 /// Finds the device's level in each of the topics.
 pub(super) fn split(topics: &[&str]) -> Vec<Topic> {
     let split: Vec<Vec<&str>> = topics.iter().map(|topic| topic.split('/').collect()).collect();
-    let known: Vec<Option<usize>> = split.iter().map(|levels| known_level(levels)).collect();
+    let mut known: Vec<Option<usize>> = split.iter().map(|levels| known_level(levels)).collect();
+    // Who is known from one topic is known in all.
+    let named: BTreeSet<&str> =
+        split.iter().zip(&known).filter_map(|(levels, known)| levels.get((*known)?).copied()).collect();
+    for (levels, known) in split.iter().zip(&mut known).filter(|(_, known)| known.is_none()) {
+        *known = levels.iter().position(|level| named.contains(level));
+    }
     let of_length = |length: usize| {
         let others = split.iter().zip(&known).filter(move |(levels, known)| known.is_none() && levels.len() == length);
         others.map(|(levels, _)| levels.as_slice()).collect::<Vec<_>>()
@@ -92,14 +98,14 @@ fn best_level(topics: &[&[&str]]) -> (Option<usize>, bool) {
 }
 
 /// Whether a level says what is published, not who publishes.
-fn is_telling(word: &str) -> bool {
+fn is_telling(level: &str) -> bool {
     const WORDS: &str = "up uplink event events post report readings reading json info device devices dev node nodes \
         property properties gateway gw mqtt iot home site sites building community alarm heartbeat online telemetry";
-    let word = compact(word);
+    let word = compact(level);
     word.is_empty()
         || names::is_empty_word(&word)
         || WORDS.split_whitespace().any(|known| known == word)
-        || names::find(&[word], |_| true).is_some()
+        || (names::find(&[word], |_| true).is_some() && !is_id_like(level))
 }
 
 impl Topic {
@@ -112,6 +118,22 @@ impl Topic {
             _ => level.as_str(),
         });
         written.collect::<Vec<_>>().join("/")
+    }
+
+    /// Who made this, as far as the topic's form tells; else its first word that is not about the place.
+    pub(super) fn maker(&self) -> Option<&str> {
+        let levels: Vec<&str> = self.levels.iter().map(String::as_str).collect();
+        match levels.as_slice() {
+            ["tele" | "stat", ..] => Some("tasmota"),
+            ["shellies", ..] | [_, "events", "rpc"] => Some("shelly"),
+            ["application", ..] => Some("lorawan"),
+            ["v3", _, "devices", ..] => Some("lorawan"),
+            [_, "sensor" | "binary_sensor" | "text_sensor", _, "state"] => Some("esphome"),
+            _ => {
+                let mut words = levels.iter().enumerate().filter(|(at, _)| Some(*at) != self.device);
+                words.find(|(_, word)| word.is_ascii() && !is_telling(word) && !is_id_like(word)).map(|(_, word)| *word)
+            }
+        }
     }
 
     /// The words that tell what is published: those behind the device or, where nothing is, before it.

@@ -192,8 +192,17 @@ pub(super) fn is_id_like(text: &str) -> bool {
     let is_named = text.chars().count() >= 4
         && digits >= 1
         && text.chars().all(|sign| sign.is_alphanumeric() || "-_:.".contains(sign))
-        && names::find(&[text.to_owned()], |_| true).is_none();
+        && !names_a_quantity(text);
     is_address(text) || is_number || is_named
+}
+
+/// `temperature:0` is a quantity, `smoke-01` the first of some detectors.
+fn names_a_quantity(text: &str) -> bool {
+    let is_counted = || {
+        let name = text.trim_end_matches(|sign: char| sign.is_ascii_digit());
+        name.ends_with('-') || text.len() - name.len() > 1
+    };
+    names::find(&[text.to_owned()], |_| true).is_some() && (names::is_key(text) || !is_counted())
 }
 
 /// Whether a text looks like the address of a radio: a MAC, a devEUI, a short Zigbee address.
