@@ -28,6 +28,7 @@ pub use file::schema;
 pub use message::{Said, Speaker};
 pub use sensor_type::{Decoded, Hears, Sample, SensorType, SensorTypes};
 pub use stamp::Arrival;
+pub use units::convert_unit;
 
 use thiserror::Error;
 

@@ -187,6 +187,12 @@ pub(super) fn find(symbol: &str) -> Option<Unit> {
     })
 }
 
+/// `value` of the unit `from` in the unit `to`; `None` where one of them is not known, or they do not
+/// measure the same.
+pub fn convert_unit(value: f64, from: &str, to: &str) -> Option<f64> {
+    find(from)?.convert(value, find(to)?)
+}
+
 impl Unit {
     /// `value` of this unit in `to`; `None` where they do not measure the same.
     pub(super) fn convert(self, value: f64, to: Self) -> Option<f64> {
@@ -204,11 +210,7 @@ impl Unit {
 
 #[cfg(test)]
 mod tests {
-    use super::find;
-
-    fn convert(value: f64, from: &str, to: &str) -> Option<f64> {
-        find(from)?.convert(value, find(to)?)
-    }
+    use super::convert_unit as convert;
 
     #[test]
     fn values_convert_within_a_quantity_and_never_across() {

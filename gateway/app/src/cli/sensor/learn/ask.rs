@@ -5,7 +5,6 @@ use serde_json::Value;
 use std::io::{BufRead, Write};
 
 use ninewatch_core::reading::SensorClass;
-use ninewatch_core::time::Span;
 
 use super::device::Found;
 use super::draft::{Device, Draft};
@@ -127,17 +126,6 @@ pub(super) fn settle(draft: &mut Draft, asker: &mut dyn Asker, lang: Lang) -> an
     Ok(())
 }
 
-impl Draft {
-    /// What devices of the class usually do.
-    pub(super) fn usual_cadence(&self) -> Span {
-        Span::from_secs(match self.class {
-            SensorClass::Smoke | SensorClass::Door | SensorClass::Sos => 4 * 3600,
-            SensorClass::Water | SensorClass::Presence => 1800,
-            SensorClass::Bracelet | SensorClass::Gas | SensorClass::Electrical | SensorClass::FaceCamera => 300,
-        })
-    }
-}
-
 impl Field {
     /// `false` where the person leaves it out.
     fn settle(&mut self, source: &str, asker: &mut dyn Asker, lang: Lang) -> anyhow::Result<bool> {
@@ -218,8 +206,7 @@ impl Field {
         let read = |answer: &str| answer.parse::<f64>().ok().filter(|scale| scale.is_finite() && *scale != 0.0);
         let Some(scale) = ask_for(asker, &question, &toml_text::number(measure.scale), read)? else { return Ok(false) };
         measure.scale = scale;
-        let values: Vec<f64> = self.seen.iter().filter_map(super::field::number).map(|sent| measure.of(sent)).collect();
-        if measure.range.is_some_and(|(min, max)| values.iter().any(|value| !(min..=max).contains(value))) {
+        if self.seen.iter().any(|sent| measure.of(sent).is_err()) {
             measure.range = None;
         }
         Ok(true)

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 use super::draft::Device;
-use super::names::{ID_KEYS, compact};
+use super::names;
 use super::topic::Topic;
 use super::tree::{Each, Leaf, is_id_like};
 
@@ -67,8 +67,7 @@ pub(super) fn find(topic: &Topic, topics: &[&str], leaves: &[Leaf], outside: &[L
 fn by_keys(leaves: &[Leaf], of: impl Fn(String) -> Device) -> Vec<(Candidate, usize)> {
     let mut found: Vec<(usize, &str, BTreeSet<String>)> = Vec::new();
     for leaf in leaves {
-        let key = leaf.path.last().map(|key| compact(key)).unwrap_or_default();
-        let Some(rank) = ID_KEYS.iter().position(|known| *known == key) else { continue };
+        let Some(rank) = leaf.path.last().and_then(|key| names::id_rank(key)) else { continue };
         let name = match &leaf.value {
             Value::String(text) if !text.is_empty() => text.clone(),
             Value::Number(number) if number.is_u64() => number.to_string(),

@@ -46,7 +46,7 @@ pub(super) struct Message {
     pub(super) blobs: Vec<(String, &'static str, Vec<u8>)>,
     /// What was seen and not drafted.
     pub(super) passed_over: Vec<String>,
-    /// The captured messages of this kind.
+    /// The captured messages of this kind, with everything private hidden.
     pub(super) captured: Vec<Captured>,
 }
 
@@ -76,14 +76,20 @@ impl Device {
 }
 
 /// What a draft makes of one element of a message.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Reading {
     pub(super) device: String,
     /// When it was measured, where the payload says so.
     pub(super) at_ms: Option<TimeMs>,
     /// By the index of the field.
     pub(super) values: Vec<(usize, Decoded)>,
-    /// Codes of values that are refused.
+}
+
+/// What a draft makes of a message.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Taken {
+    pub(super) readings: Vec<Reading>,
+    /// Codes of what is refused.
     pub(super) refused: Vec<&'static str>,
 }
 
@@ -97,29 +103,47 @@ pub(super) enum Decoded {
 }
 
 impl Message {
-    /// The readings of a captured message, those that have a value.
-    pub(super) fn decode(&self, captured: &Captured, fields: &[Field]) -> Vec<Reading> {
-        let Some(opened) = self.form.open(&captured.payload) else { return Vec::new() };
-        let elements = tree::elements(&opened.tree, self.each.as_ref());
-        let readings = elements.into_iter().filter_map(|element| self.reading(captured, &opened.tree, element, fields));
-        readings.collect()
-    }
-
-    fn reading(&self, captured: &Captured, root: &Value, element: Element<'_>, fields: &[Field]) -> Option<Reading> {
-        let mut reading = Reading { device: self.device_of(captured, root, element)?, ..Reading::default() };
-        reading.at_ms = self.time.as_ref().and_then(|at| {
-            let value = tree::at(if at.outside { root } else { element.value }, &at.pointer)?;
-            time::read(value, at.format)
-        });
-        for (index, pointer) in &self.fields {
-            let field = fields.get(*index)?;
-            match tree::at(element.value, pointer).filter(|value| !value.is_null()).map(|value| field.decode(value)) {
-                None => {}
-                Some(Ok(value)) => reading.values.push((*index, value)),
-                Some(Err(code)) => reading.refused.push(code),
+    /// What a captured message brings.
+    pub(super) fn decode(&self, captured: &Captured, fields: &[Field]) -> Taken {
+        let mut taken = Taken::default();
+        let Some(tree) = self.form.open(&captured.payload, &self.nested) else { return taken };
+        for element in tree::elements(&tree, self.each.as_ref()) {
+            let Some(device) = self.device_of(captured, &tree, element) else {
+                taken.refused.push("no_device");
+                continue;
+            };
+            let values = self.values(element, fields, &mut taken.refused);
+            let at_ms = self.time_of(&tree, element).unwrap_or_else(|code| {
+                taken.refused.push(code);
+                None
+            });
+            if !values.is_empty() {
+                taken.readings.push(Reading { device, at_ms, values });
             }
         }
-        (!reading.values.is_empty()).then_some(reading)
+        taken
+    }
+
+    fn time_of(&self, root: &Value, element: Element<'_>) -> Result<Option<TimeMs>, &'static str> {
+        let Some(time) = &self.time else { return Ok(None) };
+        let said = tree::at(if time.outside { root } else { element.value }, &time.pointer);
+        match said.filter(|said| !field::is_nothing(said)) {
+            Some(said) => time::read(said, time.format).map(Some).ok_or("bad_time"),
+            None => Ok(None),
+        }
+    }
+
+    fn values(&self, element: Element<'_>, fields: &[Field], refused: &mut Vec<&'static str>) -> Vec<(usize, Decoded)> {
+        let mut values = Vec::new();
+        for (index, pointer) in &self.fields {
+            let sent = tree::at(element.value, pointer).filter(|value| !value.is_null());
+            let (Some(sent), Some(field)) = (sent, fields.get(*index)) else { continue };
+            match field.decode(sent) {
+                Ok(value) => values.push((*index, value)),
+                Err(code) => refused.push(code),
+            }
+        }
+        values
     }
 
     fn device_of(&self, captured: &Captured, root: &Value, element: Element<'_>) -> Option<String> {
@@ -146,27 +170,36 @@ impl Message {
     }
 }
 
+/// No token is longer, in bytes.
+const LONGEST_WORD: usize = 128;
+
 impl Field {
     /// The value that is decoded of what was sent, or the code of its refusal.
     pub(super) fn decode(&self, sent: &Value) -> Result<Decoded, &'static str> {
         match &self.kind {
-            Kind::Measure(measure) => {
-                let value = measure.of(field::number(sent).ok_or("wrong_type")?);
-                match measure.range {
-                    Some((min, max)) if !(min..=max).contains(&value) => Err("out_of_range"),
-                    _ => Ok(Decoded::Number(value)),
-                }
-            }
-            Kind::State(state) => state.decode(sent).map(Decoded::Bool).ok_or("unknown_word"),
+            Kind::Measure(measure) => measure.of(sent).map(Decoded::Number),
+            Kind::State(state) => match state.decode(sent) {
+                Some(on) => Ok(Decoded::Bool(on)),
+                None if state.is_usual() || !sent.is_string() => Err("wrong_type"),
+                None => Err("unknown_word"),
+            },
             Kind::Word { words, map } => {
-                let text = sent.as_str().map(str::to_owned).unwrap_or_else(|| sent.to_string());
+                let text = match sent {
+                    Value::String(text) => text.clone(),
+                    Value::Number(number) => number.to_string(),
+                    _ => return Err("wrong_type"),
+                };
                 match map.iter().find(|(from, _)| *from == text) {
                     Some((_, to)) => Ok(Decoded::Word(to.clone())),
+                    None if words.is_empty() && text.len() > LONGEST_WORD => Err("out_of_range"),
                     None if words.is_empty() || words.contains(&text) => Ok(Decoded::Word(text)),
                     None => Err("unknown_word"),
                 }
             }
-            Kind::Burst { .. } => sent.as_array().map(|list| Decoded::Samples(list.len())).ok_or("wrong_type"),
+            Kind::Burst { channels, .. } => match field::burst(std::slice::from_ref(sent)) {
+                Some(Kind::Burst { samples, channels: sent }) if sent == *channels => Ok(Decoded::Samples(samples)),
+                _ => Err("wrong_type"),
+            },
         }
     }
 }
@@ -176,7 +209,7 @@ impl State {
         if let Some(least) = self.at_least {
             return Some(field::number(sent)? >= least);
         }
-        if !(self.on.is_empty() && self.off.is_empty()) {
+        if !self.is_usual() {
             let off = || self.off.contains(sent).then_some(false);
             return self.on.contains(sent).then_some(true).or_else(off);
         }
@@ -197,11 +230,8 @@ impl State {
 /// A captured message to show in the file, and what comes of it.
 #[derive(Debug)]
 pub(super) struct Example {
-    pub(super) topic: String,
-    /// With everything private hidden.
-    pub(super) payload: Vec<u8>,
-    pub(super) arrival_ms: Option<TimeMs>,
-    pub(super) readings: Vec<Reading>,
+    pub(super) captured: Captured,
+    pub(super) taken: Taken,
 }
 
 impl Draft {
@@ -238,21 +268,19 @@ impl Draft {
                 .enumerate()
                 .flat_map(|(kind, message)| message.captured.iter().map(move |captured| (kind, message, captured)))
         };
-        // First one of each kind, then those that show another state or word.
-        for others in [false, true] {
+        // First one of each kind, then those that show another state or word; one of which a value
+        // is refused only where there is no other.
+        for (others, refused) in [(false, false), (false, true), (true, false)] {
             for (kind, message, captured) in all() {
                 let fits = captured.payload.len() <= LONGEST || message.captured.len() == 1;
                 if kept.len() >= most || !fits || (!others && kept.iter().any(|(known, _)| *known == kind)) {
                     continue;
                 }
-                let readings = message.decode(captured, &self.fields);
-                let shown = self.shows(&readings);
-                let is_new =
-                    kept.iter().all(|(known, example)| *known != kind || self.shows(&example.readings) != shown);
-                if !readings.is_empty() && is_new {
-                    let payload = message.without_private(&captured.payload);
-                    let (topic, arrival_ms) = (captured.topic.clone(), captured.arrival_ms);
-                    kept.push((kind, Example { topic, payload, arrival_ms, readings }));
+                let taken = message.decode(captured, &self.fields);
+                let shown = self.shows(&taken);
+                let is_new = kept.iter().all(|(known, example)| *known != kind || self.shows(&example.taken) != shown);
+                if !taken.readings.is_empty() && is_new && (taken.refused.is_empty() || refused) {
+                    kept.push((kind, Example { captured: captured.clone(), taken }));
                 }
             }
         }
@@ -260,23 +288,12 @@ impl Draft {
     }
 
     /// What tells one example from another: fields and states, not numbers.
-    fn shows(&self, readings: &[Reading]) -> BTreeSet<String> {
+    fn shows(&self, taken: &Taken) -> BTreeSet<String> {
         let of = |(index, value): &(usize, Decoded)| match value {
             Decoded::Bool(_) | Decoded::Word(_) => format!("{index} {value:?}"),
             _ => index.to_string(),
         };
-        readings.iter().flat_map(|reading| reading.values.iter().map(of)).collect()
-    }
-}
-
-impl Message {
-    fn without_private(&self, payload: &[u8]) -> Vec<u8> {
-        let as_it_is = || payload.to_vec();
-        if self.form != Form::Json {
-            return as_it_is();
-        }
-        let Ok(mut value) = serde_json::from_slice::<Value>(payload) else { return as_it_is() };
-        if super::privacy::hide(&mut value).is_empty() { as_it_is() } else { value.to_string().into_bytes() }
+        taken.readings.iter().flat_map(|reading| reading.values.iter().map(of)).collect()
     }
 }
 

@@ -1,11 +1,9 @@
-//! What a value means, out of its key and of what was seen of it.
+//! A field as drafted, and the value that comes of what was sent.
 
 use serde_json::Value;
 
 use ninewatch_core::alert::Text;
-
-use super::names::{self, Known, Means, compact};
-use super::words;
+use ninewatch_core::decode::convert_unit;
 
 /// A field as drafted.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,37 +71,43 @@ pub(super) enum Doubt {
     Bytes,
 }
 
+impl State {
+    /// Whether it takes what needs no saying: true and false, 1 and 0, on and off.
+    pub(super) fn is_usual(&self) -> bool {
+        self.on.is_empty() && self.off.is_empty() && self.at_least.is_none()
+    }
+}
+
 impl Measure {
     /// Degrees Fahrenheit, as a scale and an offset to degrees Celsius.
     pub(super) const FAHRENHEIT: (f64, f64) = (1.0 / 1.8, -32.0 / 1.8);
 
-    /// The value that is decoded of a number.
-    pub(super) fn of(&self, sent: f64) -> f64 {
-        if self.scale == 1.0 && self.offset == 0.0 { sent } else { sent * self.scale + self.offset }
+    /// The value that is decoded of what was sent, or the code of its refusal.
+    pub(super) fn of(&self, sent: &Value) -> Result<f64, &'static str> {
+        let (number, unit) = quantity_in(sent).ok_or("wrong_type")?;
+        let mut value = number * self.scale + self.offset;
+        if !unit.is_empty() {
+            value = convert_unit(value, unit, &self.unit).ok_or("wrong_unit")?;
+        }
+        match self.range {
+            Some((min, max)) if !(min..=max).contains(&value) => Err("out_of_range"),
+            _ => Ok(value),
+        }
     }
 }
 
-/// The field of a key, by the values that were seen at it; `None` where they tell nothing.
-pub(super) fn guess(path: &[String], values: &[Value]) -> Option<Field> {
-    let mut seen: Vec<Value> = Vec::new();
-    for value in values.iter().filter(|value| !is_nothing(value)) {
-        if !seen.contains(value) {
-            seen.push(value.clone());
-        }
-    }
-    let first = seen.first()?;
-    if let Some(list) = first.as_array() {
-        let channels = list.first().and_then(Value::as_array).map_or(1, Vec::len);
-        return Some(field(path, None, Kind::Burst { samples: list.len(), channels }, vec![Doubt::Burst], seen));
-    }
-    if seen.iter().all(Value::is_boolean) {
-        return Some(boolean(path, seen));
-    }
-    let numbers: Option<Vec<f64>> = seen.iter().map(number).collect();
-    match numbers {
-        Some(numbers) => Some(numeric(path, &numbers, seen)),
-        None => text(path, seen, values.len()),
-    }
+/// Lists of samples, if all are of the same channels.
+pub(super) fn burst(seen: &[Value]) -> Option<Kind> {
+    let lists: Vec<&Vec<Value>> = seen.iter().map(Value::as_array).collect::<Option<_>>()?;
+    let width = |sample: &Value| match sample {
+        Value::Array(row) => row.iter().all(Value::is_number).then_some(row.len()),
+        _ => sample.is_number().then_some(1),
+    };
+    let mut widths = lists.iter().flat_map(|list| list.iter()).map(|sample| (sample.is_array(), width(sample)));
+    let first = widths.next()?;
+    let channels = first.1.filter(|channels| *channels > 0)?;
+    let samples = lists.iter().map(|list| list.len()).max()?;
+    widths.all(|other| other == first).then_some(Kind::Burst { samples, channels })
 }
 
 /// Null and empty are no values.
@@ -113,201 +117,32 @@ pub(super) fn is_nothing(value: &Value) -> bool {
 
 /// A number, or a text that is one, with or without a unit behind it.
 pub(super) fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => split_unit(text)?.0.parse().ok(),
-        _ => None,
-    }
+    quantity_in(value).map(|(number, _)| number)
 }
 
-/// `21.5 °C` as number and unit.
-fn split_unit(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim();
-    let end = text.find(|sign: char| !sign.is_ascii_digit() && !"+-.".contains(sign)).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(end)?;
-    let is_unit = unit.is_empty() || UNITS.contains(&unit.trim());
-    (is_unit && number.parse::<f64>().is_ok()).then(|| (number, unit.trim()))
-}
-
-/// Units that are written behind numbers.
-const UNITS: [&str; 22] = [
-    "°C", "℃", "C", "%", "%RH", "ppm", "V", "mV", "A", "mA", "W", "kW", "kWh", "lx", "dBm", "hPa", "kPa", "MPa", "m",
-    "cm", "ug/m3", "bpm",
-];
-
-/// A known field, and whether only a part of the key names it.
-#[derive(Clone, Copy)]
-struct Named {
-    known: &'static Known,
-    loosely: bool,
-}
-
-impl Named {
-    fn doubt(self) -> Option<Doubt> {
-        self.loosely.then_some(Doubt::Meaning)
-    }
-}
-
-fn named(path: &[String], wanted: fn(&Means) -> bool) -> Option<Named> {
-    let exactly = names::find(path, wanted).map(|known| Named { known, loosely: false });
-    exactly.or_else(|| names::find_loosely(path, wanted).map(|known| Named { known, loosely: true }))
-}
-
-fn boolean(path: &[String], seen: Vec<Value>) -> Field {
-    let known = named(path, |means| *means == Means::State);
-    // Who makes contacts reports `contact`: true is a door that is closed.
-    let closed = path.iter().rev().take(2).any(|key| compact(key) == "contact");
-    let state = if closed {
-        State { on: vec![false.into()], off: vec![true.into()], at_least: None }
-    } else {
-        State::default()
+/// A number and the unit that is written behind it, if any: `21.5 °C`.
+pub(super) fn quantity_in(value: &Value) -> Option<(f64, &str)> {
+    let text = match value {
+        Value::Number(number) => return Some((number.as_f64()?, "")),
+        Value::String(text) => text.trim(),
+        _ => return None,
     };
-    let mut doubts = if closed { vec![Doubt::Contact] } else { Vec::new() };
-    doubts.extend(known.and_then(|known| known.doubt()));
-    field(path, known.map(|known| known.known), Kind::State(state), doubts, seen)
-}
-
-fn numeric(path: &[String], numbers: &[f64], seen: Vec<Value>) -> Field {
-    let exact = |wanted: fn(&Means) -> bool| names::find(path, wanted);
-    let (mut state, mut measure) = (exact(|means| *means == Means::State), exact(is_measure));
-    let loosely = state.is_none() && measure.is_none();
-    if loosely {
-        measure = names::find_loosely(path, is_measure);
-        state = names::find_loosely(path, |means| *means == Means::State).filter(|_| measure.is_none());
+    let is_of_number = |sign: char| sign.is_ascii_digit() || "+-.".contains(sign);
+    if !text.starts_with(is_of_number) {
+        return None;
     }
-    let mut guessed = numeric_as(path, state, measure, numbers, seen);
-    if loosely && !guessed.doubts.contains(&Doubt::Meaning) {
-        guessed.doubts.insert(0, Doubt::Meaning);
-    }
-    guessed
-}
-
-fn is_measure(means: &Means) -> bool {
-    matches!(means, Means::Measure(..))
-}
-
-fn numeric_as(
-    path: &[String],
-    state: Option<&'static Known>,
-    measure: Option<&'static Known>,
-    numbers: &[f64],
-    seen: Vec<Value>,
-) -> Field {
-    let is_switch = numbers.iter().all(|number| *number == 0.0 || *number == 1.0);
-    match (state, measure) {
-        (Some(known), _) if is_switch => {
-            let as_texts = seen.iter().any(Value::is_string);
-            let texts = State { on: vec!["1".into()], off: vec!["0".into()], at_least: None };
-            let state = if as_texts { texts } else { State::default() };
-            let doubts = if known.name == "open" { vec![Doubt::Contact] } else { Vec::new() };
-            field(path, Some(known), Kind::State(state), doubts, seen)
-        }
-        (Some(known), None) => {
-            let state = State { at_least: Some(1.0), ..State::default() };
-            field(path, Some(known), Kind::State(state), vec![Doubt::Threshold], seen)
-        }
-        (_, Some(known)) => quantity(path, known, numbers, seen),
-        (None, None) => {
-            let unit =
-                seen.iter().find_map(|value| Some(split_unit(value.as_str()?)?.1).filter(|unit| !unit.is_empty()));
-            let measure =
-                Measure { unit: unit.unwrap_or("/").replace('℃', "°C"), range: None, scale: 1.0, offset: 0.0 };
-            field(path, None, Kind::Measure(measure), vec![Doubt::Meaning], seen)
-        }
-    }
-}
-
-fn quantity(path: &[String], known: &'static Known, numbers: &[f64], seen: Vec<Value>) -> Field {
-    let key = path.last().map(|key| compact(key)).unwrap_or_default();
-    let largest = numbers.iter().fold(0.0_f64, |most, number| most.max(number.abs()));
-    let (known, scale, offset, sure) = super::scale::of(known, &key, largest, numbers);
-    let Means::Measure(unit, min, max) = known.means else {
-        return field(path, Some(known), Kind::State(State::default()), vec![Doubt::Meaning], seen);
-    };
-    let mut measure = Measure { unit: unit.to_owned(), range: None, scale, offset };
-    let values = numbers.iter().map(|number| measure.of(*number));
-    let fits = values.clone().all(|value| (min..=max).contains(&value));
-    measure.range = fits.then_some((min, max));
-    let mut doubts = Vec::new();
-    if !sure || !fits {
-        doubts.push(Doubt::Scale);
-    }
-    // One letter says little, unless what stands above it says the rest.
-    let says_little =
-        key.len() == 1 && path.last().is_some_and(|last| names::find(std::slice::from_ref(last), is_measure).is_some());
-    if says_little {
-        doubts.push(Doubt::Meaning);
-    }
-    field(path, Some(known), Kind::Measure(measure), doubts, seen)
-}
-
-fn text(path: &[String], seen: Vec<Value>, times: usize) -> Option<Field> {
-    let texts: Vec<&str> = seen.iter().map(Value::as_str).collect::<Option<_>>()?;
-    let state = named(path, |means| *means == Means::State);
-    let word = names::find(path, |means| *means == Means::Word);
-    if word.is_none()
-        && let Some(found) = words::on_and_off(&texts)
-        && (state.is_some() || found.telling)
-    {
-        let mut doubts = Vec::new();
-        // Who is online today is offline tomorrow.
-        if !found.usual && !found.both && found.field != Some("online") {
-            doubts.push(Doubt::OnOff);
-        }
-        doubts.extend(state.and_then(|state| state.doubt()));
-        let known = state.map(|state| state.known).or_else(|| names::common(found.field?));
-        let values = |texts: Vec<String>| texts.into_iter().map(Value::from).collect();
-        let (on, off) = if found.usual { (Vec::new(), Vec::new()) } else { (values(found.on), values(found.off)) };
-        return Some(field(path, known, Kind::State(State { on, off, at_least: None }), doubts, seen));
-    }
-    let words: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-    let is_event = words::is_press(&texts);
-    if word.is_some_and(|known| known.name == "person") {
-        return Some(field(path, word, Kind::Word { words: Vec::new(), map: Vec::new() }, Vec::new(), seen));
-    }
-    // A text that is always the same says nothing, one that never is, is a message or a name.
-    let tells = words.len() > 1 && words.len() <= 8 && words.len() * 2 <= times.max(4);
-    let press = || names::common("press");
-    match (word, is_event) {
-        (Some(known), _) if known.name != "press" || is_event => {
-            let map = words::cries(&words);
-            Some(field(path, Some(known), Kind::Word { words, map }, vec![Doubt::Words], seen))
-        }
-        (_, true) => {
-            let map = words::cries(&words);
-            Some(field(path, press(), Kind::Word { words, map }, vec![Doubt::Words], seen))
-        }
-        _ if tells && words.iter().all(|word| word.chars().count() <= 24) => {
-            Some(field(path, None, Kind::Word { words, map: Vec::new() }, vec![Doubt::Meaning, Doubt::Words], seen))
-        }
-        _ => None,
-    }
-}
-
-fn field(path: &[String], known: Option<&Known>, kind: Kind, mut doubts: Vec<Doubt>, seen: Vec<Value>) -> Field {
-    let (name, label) = match known {
-        Some(known) => (known.name.to_owned(), Text { zh: known.zh.to_owned(), en: known.en.to_owned() }),
-        None => {
-            if !doubts.contains(&Doubt::Meaning) && !matches!(kind, Kind::Burst { .. }) {
-                doubts.insert(0, Doubt::Meaning);
-            }
-            named_by_key(path)
+    let (number, unit) = match text.parse::<f64>() {
+        Ok(number) => (number, ""),
+        Err(_) => {
+            let (number, unit) = text.split_at_checked(text.find(|sign| !is_of_number(sign))?)?;
+            (number.parse().ok()?, unit.trim())
         }
     };
-    Field { name, label, kind, doubts, seen: seen.into_iter().take(6).collect() }
+    (number.is_finite() && (unit.is_empty() || is_unit(unit))).then_some((number, unit))
 }
 
-/// A name and a label out of a key that nobody knows.
-fn named_by_key(path: &[String]) -> (String, Text) {
-    let telling = path.iter().rev().find(|key| !names::is_empty_word(&compact(key)));
-    let key = telling.or_else(|| path.last()).map_or("value", String::as_str);
-    let name = snake(key);
-    let mut english = name.replace('_', " ");
-    if let Some(first) = english.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    let zh = if key.is_ascii() { english.clone() } else { key.to_owned() };
-    (name, Text { zh, en: english })
+fn is_unit(symbol: &str) -> bool {
+    convert_unit(1.0, symbol, symbol).is_some()
 }
 
 /// `doorState 2` as `door_state_2`.

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 
 use super::draft::{Decoded, Device, Draft, Example, Message, from_root};
-use super::field::{Doubt, Field, Kind, Measure};
 use super::payload::{FIRST_BYTE, Form};
-use super::toml_text::{captured, key, list, number, table, text, value};
+use super::toml_text::{captured, key, list, number, table, text};
 use super::tree::Each;
+use super::whole::silent_after;
 use crate::lang::Lang;
 
 /// What follows on this in the file is a guess that nobody has confirmed.
@@ -33,22 +33,23 @@ pub(super) fn write(draft: &Draft, examples: &[Example], lang: Lang) -> String {
     file.out
 }
 
-struct File {
+/// The file as far as it is written.
+pub(super) struct File {
     out: String,
     lang: Lang,
 }
 
 impl File {
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         self.out.push_str(line);
         self.out.push('\n');
     }
 
-    fn set(&mut self, key: &str, value: &str) {
+    pub(super) fn set(&mut self, key: &str, value: &str) {
         let _ = writeln!(self.out, "{key} = {value}");
     }
 
-    fn check(&mut self, zh: &str, en: &str) {
+    pub(super) fn check(&mut self, zh: &str, en: &str) {
         let _ = writeln!(self.out, "{CHECK} {}", self.lang.pick(zh, en));
     }
 
@@ -165,131 +166,21 @@ impl File {
         }
     }
 
-    fn field(&mut self, field: &Field, from: Option<(&Message, &str)>) {
-        self.line("\n[[field]]");
-        for doubt in &field.doubts {
-            self.doubt(*doubt, field);
-        }
-        self.set("name", &text(&field.name));
-        self.set(
-            "label",
-            &table([format!("zh = {}", text(&field.label.zh)), format!("en = {}", text(&field.label.en))]),
-        );
-        match &field.kind {
-            Kind::Measure(measure) => self.set("unit", &text(&measure.unit)),
-            Kind::State(_) => self.set("kind", "\"state\""),
-            Kind::Word { .. } => self.set("kind", "\"word\""),
-            Kind::Burst { .. } => self.set("kind", "\"burst\""),
-        }
-        if let Some((message, pointer)) = from {
-            let source = message.source(pointer);
-            if message.form != Form::Senml || source != field.name {
-                self.set("from", &text(&source));
-            }
-        }
-        self.kind(&field.kind);
-    }
-
-    fn kind(&mut self, kind: &Kind) {
-        match kind {
-            Kind::Measure(measure) => {
-                if (measure.scale, measure.offset) == Measure::FAHRENHEIT {
-                    self.set("sent_unit", "\"°F\"");
-                } else {
-                    if measure.scale != 1.0 {
-                        self.set("scale", &number(measure.scale));
-                    }
-                    if measure.offset != 0.0 {
-                        self.set("offset", &number(measure.offset));
-                    }
-                }
-                if let Some((min, max)) = measure.range {
-                    self.set("min", &number(min));
-                    self.set("max", &number(max));
-                }
-            }
-            Kind::State(state) => {
-                if let Some(least) = state.at_least {
-                    self.set("at_least", &number(least));
-                } else if !(state.on.is_empty() && state.off.is_empty()) {
-                    self.set("on", &list(state.on.iter().map(value)));
-                    self.set("off", &list(state.off.iter().map(value)));
-                }
-            }
-            Kind::Word { words, map } => {
-                let mut meant: Vec<&str> = words
-                    .iter()
-                    .map(|word| map.iter().find(|(from, _)| from == word).map_or(word.as_str(), |(_, to)| to))
-                    .collect();
-                meant.dedup();
-                if !map.is_empty() {
-                    self.set("map", &table(map.iter().map(|(from, to)| format!("{} = {}", key(from), text(to)))));
-                }
-                if !meant.is_empty() {
-                    self.set("words", &list(meant.into_iter().map(text)));
-                }
-            }
-            Kind::Burst { samples, channels } => {
-                self.set("sent_as", "\"list\"");
-                self.set("rate_hz", "25");
-                self.set("max_samples", &samples.to_string());
-                let names = match channels {
-                    3 => vec!["ax".to_owned(), "ay".to_owned(), "az".to_owned()],
-                    _ => (1..=*channels).map(|number| format!("c{number}")).collect(),
-                };
-                let channel = |name: String| format!("{{ name = {}, unit = \"/\", per_count = 1.0 }}", text(&name));
-                self.set("channels", &list(names.into_iter().map(channel)));
-            }
-        }
-    }
-
-    fn doubt(&mut self, doubt: Doubt, field: &Field) {
-        let seen = field.shown();
-        let (zh, en) = match doubt {
-            Doubt::Meaning => (format!("含义是猜的；见过 {seen}"), format!("what it means is a guess; seen: {seen}")),
-            Doubt::Scale => (
-                format!("上报值 {seen} 如何换算成这个单位是猜的"),
-                format!("how {seen}, as sent, becomes this unit is a guess"),
-            ),
-            Doubt::OnOff => (
-                format!("只见过 {seen}；另一个值是猜的"),
-                format!("only {seen} was seen; the other value is a guess"),
-            ),
-            Doubt::Contact => (
-                "按惯例：contact 为 true 是闭合（门关着），open、door 为 true 是打开；请开一次门核对".to_owned(),
-                "as is usual, a true `contact` is taken as closed and a true `open` or `door` as open; open it once and see"
-                    .to_owned(),
-            ),
-            Doubt::Threshold => {
-                (format!("见过 {seen}；从哪个数起算是猜的"), format!("seen: {seen}; from which number on is a guess"))
-            }
-            Doubt::Words => {
-                (format!("见过 {seen}；可能还有别的词"), format!("seen: {seen}; there may be other words"))
-            }
-            Doubt::Burst => (
-                "采样率和各通道的单位是猜的".to_owned(),
-                "the samples per second and the channels' units are guesses".to_owned(),
-            ),
-            Doubt::Bytes => ("只取了第一个字节，作为例子".to_owned(), "only the first byte, to begin with".to_owned()),
-        };
-        self.check(&zh, &en);
-    }
-
     fn example(&mut self, draft: &Draft, example: &Example) {
         self.line("\n[[example]]");
-        self.set("topic", &text(&example.topic));
-        match std::str::from_utf8(&example.payload) {
+        self.set("topic", &text(&example.captured.topic));
+        match std::str::from_utf8(&example.captured.payload) {
             Ok(payload) if !payload.contains('\0') => self.set("payload", &captured(payload)),
             _ => {
-                let hex: String = example.payload.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex: String = example.captured.payload.iter().map(|byte| format!("{byte:02x}")).collect();
                 self.set("payload_hex", &text(&hex));
             }
         }
-        if let Some(arrival_ms) = example.arrival_ms {
+        if let Some(arrival_ms) = example.captured.arrival_ms {
             self.set("arrival", &text(&rfc3339(arrival_ms)));
         }
         let mut readings = Vec::new();
-        for reading in &example.readings {
+        for reading in &example.taken.readings {
             let mut items = vec![format!("device = {}", text(&reading.device))];
             items.extend(reading.at_ms.map(|at_ms| format!("at = {}", text(&rfc3339(at_ms)))));
             for (index, decoded) in &reading.values {
@@ -301,8 +192,7 @@ impl File {
         let joined = readings.join(",\n  ");
         let readings = if readings.len() > 1 { format!("[\n  {joined},\n]") } else { format!("[{joined}]") };
         self.set("readings", &readings);
-        let refused: Vec<String> =
-            example.readings.iter().flat_map(|reading| &reading.refused).map(|code| text(code)).collect();
+        let refused: Vec<String> = example.taken.refused.iter().map(|code| text(code)).collect();
         if !refused.is_empty() {
             self.set("refused", &list(refused));
         }
@@ -332,11 +222,6 @@ fn rfc3339(at_ms: TimeMs) -> String {
 /// The pointer in the element to what stands at a pointer of the payload.
 fn inside<'p>(each: Option<&Each>, pointer: &'p str) -> &'p str {
     pointer.strip_prefix(&from_root(each, "")).filter(|_| each.is_some()).unwrap_or(pointer)
-}
-
-/// Four times as long as the cadence: one message may be lost, and the next may be late.
-fn silent_after(cadence: Span) -> Span {
-    Span::from_ms(cadence.ms() * 4)
 }
 
 /// As a sensor type file writes it: `1h30m`.

@@ -234,77 +234,23 @@ pub(super) fn is_about_the_device(key: &str) -> bool {
     WORDS.split_whitespace().any(|word| word == key)
 }
 
-/// Keys that hold a device's id, the surest first.
-pub(super) const ID_KEYS: &[&str] = &[
-    "deveui",
-    "deviceid",
-    "devid",
-    "deviceno",
-    "devno",
-    "devicesn",
-    "devsn",
-    "imei",
-    "sn",
-    "serialno",
-    "serialnumber",
-    "serial",
-    "mac",
-    "macaddress",
-    "macaddr",
-    "bleaddr",
-    "bleno",
-    "addr",
-    "address",
-    "devicecode",
-    "devicename",
-    "sensorid",
-    "nodeid",
-    "terminalid",
-    "uid",
-    "uuid",
-    "clientid",
-    "id",
-    "device",
-    "dev",
-    "src",
-    "设备编号",
-    "设备id",
-    "设备号",
-    "终端编号",
-    "编号",
-];
+/// How sure it is that a key holds a device's id; 0 is the surest.
+pub(super) fn id_rank(key: &str) -> Option<usize> {
+    const KEYS: &str = "deveui deviceid devid deviceno devno devicesn devsn imei sn serialno serialnumber serial mac \
+        macaddress macaddr bleaddr bleno addr address devicecode devicename sensorid nodeid terminalid uid uuid clientid \
+        id device dev src 设备编号 设备id 设备号 终端编号 编号";
+    KEYS.split_whitespace().position(|known| known == compact(key))
+}
 
-/// Keys that hold a time, the surest first.
-pub(super) const TIME_KEYS: &[&str] = &[
-    "ts",
-    "timestamp",
-    "time",
-    "sampletime",
-    "measuretime",
-    "collecttime",
-    "eventtime",
-    "reporttime",
-    "datetime",
-    "date",
-    "t",
-    "tm",
-    "utc",
-    "epoch",
-    "createtime",
-    "createdat",
-    "updatetime",
-    "at",
-    "dt",
-    "lastseen",
-    "tst",
-    "时间",
-    "时间戳",
-    "采集时间",
-    "上报时间",
-    "检测时间",
-    "发生时间",
-    "shijian",
-];
+/// How sure it is that a key holds a time; 0 is the surest.
+pub(super) fn time_rank(key: &str) -> Option<usize> {
+    const KEYS: &str = "ts timestamp time sampletime measuretime collecttime eventtime reporttime datetime date t tm utc \
+        epoch createtime createdat updatetime at dt lastseen tst 时间 时间戳 采集时间 上报时间 检测时间 发生时间 shijian";
+    let key = compact(key);
+    let known = KEYS.split_whitespace().position(|known| known == key);
+    let nearly = ["time", "timestamp", "时间"].iter().any(|ending| key.ends_with(ending));
+    known.or(nearly.then_some(KEYS.len()))
+}
 
 #[cfg(test)]
 mod tests {

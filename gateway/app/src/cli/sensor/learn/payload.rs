@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -27,14 +28,6 @@ pub(super) enum Form {
 /// The name of the one entry that a table of bytes begins with.
 pub(super) const FIRST_BYTE: &str = "first_byte";
 
-/// A payload as a tree of values.
-#[derive(Debug, PartialEq)]
-pub(super) struct Opened {
-    pub(super) tree: Value,
-    /// Where JSON stood in a text; lists on the way are `*`.
-    pub(super) nested: BTreeSet<String>,
-}
-
 impl Form {
     pub(super) fn of(payload: &[u8]) -> Self {
         let Ok(text) = std::str::from_utf8(payload) else { return Self::Packed("bytes") };
@@ -45,36 +38,62 @@ impl Form {
             Ok(Value::Array(list)) if is_senml(&list) => Self::Senml,
             Ok(Value::Object(_) | Value::Array(_) | Value::String(_)) => Self::Json,
             Ok(_) => Self::Text,
-            Err(_) => pairs(text).or_else(|| list(text)).or_else(|| blob(text).map(Self::Packed)).unwrap_or(Self::Text),
+            Err(_) => pairs(text.trim())
+                .or_else(|| list(text.trim()))
+                .or_else(|| blob(text).map(Self::Packed))
+                .unwrap_or(Self::Text),
         }
     }
 
-    /// `None` where the payload is not of this form.
-    pub(super) fn open(&self, payload: &[u8]) -> Option<Opened> {
-        let mut nested = BTreeSet::new();
-        let text = || std::str::from_utf8(payload).ok();
+    /// Whether a message of this form can be made of a payload, well or badly.
+    pub(super) fn reads(&self, payload: &[u8]) -> bool {
+        match self {
+            Self::Json => serde_json::from_slice::<IgnoredAny>(payload).is_ok(),
+            Self::Packed("bytes") => true,
+            Self::Text => std::str::from_utf8(payload).is_ok(),
+            other => Self::of(payload) == *other,
+        }
+    }
+
+    /// Where these payloads have JSON in a text, wherever they have anything there; lists on the way
+    /// are `*`.
+    pub(super) fn nested<'p>(&self, payloads: impl Iterator<Item = &'p [u8]>) -> BTreeSet<String> {
+        let (mut packed, mut plain) = (BTreeSet::new(), BTreeSet::new());
+        if *self == Self::Json {
+            for tree in payloads.filter_map(|payload| serde_json::from_slice(payload).ok()) {
+                survey(&tree, "", &mut packed, &mut plain);
+            }
+        }
+        packed.retain(|pattern| !plain.iter().any(|pointer| fits(pointer, pattern)));
+        let all = packed.clone();
+        packed.retain(|pattern| !all.iter().any(|wider| wider != pattern && fits(pattern, wider)));
+        packed
+    }
+
+    /// A payload as a tree of values, with what is packed in texts at `nested` opened; `None` where
+    /// it is not of this form.
+    pub(super) fn open(&self, payload: &[u8], nested: &BTreeSet<String>) -> Option<Value> {
+        let text = || std::str::from_utf8(payload).ok().map(str::trim);
         let tree = match self {
             Self::Json => {
                 let mut tree = serde_json::from_slice(payload).ok()?;
-                unfold(&mut tree, "", &mut nested);
+                unfold(&mut tree, "", nested);
                 tree
             }
             Self::Senml => serde_json::from_slice::<Vec<Value>>(payload).ok()?.into_iter().filter_map(record).collect(),
             Self::Text => Value::String(text()?.to_owned()),
             Self::Pairs { between, sign } => {
                 let parts = text()?.split(between).filter(|part| !part.is_empty());
-                parts
-                    .filter_map(|part| part.split_once(sign))
-                    .map(|(key, value)| (key.to_owned(), Value::from(value)))
-                    .collect()
+                let pairs = parts.filter_map(|part| part.split_once(sign));
+                pairs.map(|(key, value)| (key.trim().to_owned(), Value::from(value.trim()))).collect()
             }
-            Self::List { between } => text()?.split(between).map(Value::from).collect(),
+            Self::List { between } => text()?.split(between).map(|part| Value::from(part.trim())).collect(),
             Self::Packed(by) => {
                 let first = *bytes_of(by, payload)?.first()?;
                 Value::Object(Map::from_iter([(FIRST_BYTE.to_owned(), first.into())]))
             }
         };
-        Some(Opened { tree, nested })
+        Some(tree)
     }
 }
 
@@ -100,14 +119,33 @@ fn record(record: Value) -> Option<(String, Value)> {
     Some((name.to_owned(), value_of_record(&record)?.clone()))
 }
 
-/// Opens JSON that stands in texts, wherever it stands.
-fn unfold(value: &mut Value, pointer: &str, nested: &mut BTreeSet<String>) {
-    if let Value::String(text) = value
-        && text.trim_start().starts_with(['{', '['])
-        && let Ok(inner @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text)
-    {
+/// The JSON in a text.
+fn packed_in(value: &Value) -> Option<Value> {
+    let text = value.as_str().filter(|text| text.trim_start().starts_with(['{', '[']))?;
+    serde_json::from_str(text).ok()
+}
+
+/// Finds where JSON stands in texts, and where other values stand.
+fn survey(value: &Value, pointer: &str, packed: &mut BTreeSet<String>, plain: &mut BTreeSet<String>) {
+    let inner = packed_in(value);
+    match &inner {
+        Some(_) => _ = packed.insert(pointer.to_owned()),
+        None => _ = plain.insert(pointer.to_owned()),
+    }
+    match inner.as_ref().unwrap_or(value) {
+        Value::Object(map) => {
+            for (key, value) in map {
+                survey(value, &format!("{pointer}/{}", escaped(key)), packed, plain);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| survey(value, &format!("{pointer}/*"), packed, plain)),
+        _ => {}
+    }
+}
+
+fn unfold(value: &mut Value, pointer: &str, nested: &BTreeSet<String>) {
+    if let Some(inner) = packed_in(value).filter(|_| nested.contains(pointer)) {
         *value = inner;
-        nested.insert(pointer.to_owned());
     }
     match value {
         Value::Object(map) => {
@@ -120,21 +158,36 @@ fn unfold(value: &mut Value, pointer: &str, nested: &mut BTreeSet<String>) {
     }
 }
 
+/// Whether a pattern with `*` for any element names what a pointer does.
+fn fits(pointer: &str, pattern: &str) -> bool {
+    let mut segments = pointer.split('/');
+    let all =
+        pattern.split('/').all(|wanted| segments.next().is_some_and(|segment| wanted == "*" || wanted == segment));
+    all && segments.next().is_none()
+}
+
+/// Whether a key can stand in a pointer of a sensor type file, where some signs have a meaning.
+pub(super) fn is_plain(key: &str) -> bool {
+    !(key.contains(['{', '}']) || key == "*" || (key.starts_with('[') && key.ends_with(']')))
+}
+
 /// A key as a JSON Pointer writes it.
 pub(super) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
 fn pairs(text: &str) -> Option<Form> {
-    const BETWEEN: [&str; 8] = ["; ", ";", "&", "|", "\n", ", ", ",", " "];
+    const BETWEEN: [&str; 6] = [";", "&", "|", "\n", ",", " "];
     let is_key = |key: &str| {
         key.chars().next().is_some_and(char::is_alphabetic)
             && key.chars().all(|sign| sign.is_alphanumeric() || "_-.".contains(sign))
     };
     BETWEEN.into_iter().find_map(|between| {
         let parts: Vec<&str> = text.split(between).filter(|part| !part.is_empty()).collect();
-        let sign = ["=", ": ", ":"].into_iter().find(|sign| {
-            let fit = |part: &&str| part.split_once(sign).is_some_and(|(key, value)| is_key(key) && !value.is_empty());
+        let sign = ["=", ":"].into_iter().find(|sign| {
+            let fit = |part: &&str| {
+                part.split_once(sign).is_some_and(|(key, value)| is_key(key.trim()) && !value.trim().is_empty())
+            };
             parts.len() > 1 && parts.iter().all(fit)
         })?;
         Some(Form::Pairs { between, sign })
@@ -143,7 +196,7 @@ fn pairs(text: &str) -> Option<Form> {
 
 fn list(text: &str) -> Option<Form> {
     let is_number = |part: &&str| part.trim().parse::<f64>().is_ok();
-    ["; ", ";", "|", "\t", ", ", ",", " "].into_iter().find_map(|between| {
+    [";", "|", "\t", ",", " "].into_iter().find_map(|between| {
         let parts: Vec<&str> = text.split(between).collect();
         let numbers = parts.iter().copied().filter(|part| is_number(part)).count();
         // `21.5 °C` is no list.
@@ -197,7 +250,7 @@ mod tests {
             ("21.5 °C", Form::Text),
             ("ON", Form::Text),
             ("T=21.5;H=40", Form::Pairs { between: ";", sign: "=" }),
-            ("T: 21.5, H: 40", Form::Pairs { between: ", ", sign: ": " }),
+            ("T: 21.5, H: 40", Form::Pairs { between: ",", sign: ":" }),
             ("1795467300,21.5,40,OK", Form::List { between: "," }),
             ("01 75 64 03 67 f8 00", Form::Packed("hex")),
             ("0175640367f8000500", Form::Packed("hex")),
@@ -209,9 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn json_in_texts_is_opened_wherever_it_stands() {
-        let opened = Form::Json.open(br#"{"a/b":[{"d":"{\"x\":\"[1]\"}"}]}"#).unwrap();
-        assert_eq!(opened.tree, json!({"a/b": [{"d": {"x": [1]}}]}));
-        assert_eq!(opened.nested.into_iter().collect::<Vec<_>>(), ["/a~1b/*/d", "/a~1b/*/d/x"]);
+    fn json_in_texts_is_opened_where_it_always_stands() {
+        let nested_in = |payloads: &[&str]| Form::Json.nested(payloads.iter().map(|payload| payload.as_bytes()));
+        let payload = r#"{"a/b":[{"d":"{\"x\":\"[1]\"}"}]}"#;
+        let nested = nested_in(&[payload]);
+        assert_eq!(nested.iter().collect::<Vec<_>>(), ["/a~1b/*/d", "/a~1b/*/d/x"]);
+        assert_eq!(Form::Json.open(payload.as_bytes(), &nested), Some(json!({"a/b": [{"d": {"x": [1]}}]})));
+        assert!(nested_in(&[r#"{"a":"[1]"}"#, r#"{"a":7}"#]).is_empty());
     }
 }

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::capture::Captured;
 use super::names::compact;
 
 /// What stands in an example for what was there.
-pub(super) const HIDDEN: &str = "…";
+const HIDDEN: &str = "…";
 
 /// Whether a value says who a person is, by its key or by itself.
 pub(super) fn is_private(key: &str, value: &Value) -> bool {
@@ -108,9 +109,33 @@ fn is_mobile_number(text: &str) -> bool {
         && text.as_bytes().get(1).is_some_and(|second| *second >= b'3')
 }
 
+/// A captured message with everything private hidden, and where that was.
+pub(super) struct Cleared {
+    pub(super) captured: Captured,
+    pub(super) hidden: Vec<String>,
+}
+
+/// Hides what is private in a message; `None` where nothing else is in it.
+pub(super) fn clear(captured: &Captured) -> Option<Cleared> {
+    let mut captured = captured.clone();
+    let hidden = match serde_json::from_slice::<Value>(&captured.payload) {
+        Ok(mut value) if !is_private_value(&value) => {
+            let hidden = hide(&mut value);
+            if !hidden.is_empty() {
+                captured.payload = value.to_string().into_bytes();
+            }
+            hidden
+        }
+        Ok(_) => return None,
+        Err(_) if is_private_value(&String::from_utf8_lossy(&captured.payload).into()) => return None,
+        Err(_) => Vec::new(),
+    };
+    Some(Cleared { captured, hidden })
+}
+
 /// Puts [`HIDDEN`] in the place of everything private, in texts that hold JSON too. Gives the
 /// pointers to what it hid, lists on the way as `*`; those of nested JSON do not go inside.
-pub(super) fn hide(value: &mut Value) -> Vec<String> {
+fn hide(value: &mut Value) -> Vec<String> {
     let mut hidden = Vec::new();
     hide_below(value, "", &mut hidden);
     hidden

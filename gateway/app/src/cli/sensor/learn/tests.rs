@@ -1,6 +1,7 @@
 //! What devices really send, and what becomes of it.
 
 use super::*;
+use proptest::prelude::*;
 use std::collections::VecDeque;
 use toml::{Table, Value};
 
@@ -22,8 +23,10 @@ fn at<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
     })
 }
 
-/// Captured lines, and what has to stand in the draft: path and value; `-` for nothing.
-const CASES: &[(&str, &str, &[(&str, &str)])] = &[
+/// What it shows, captured lines, and what has to stand in the draft: path and value; `-` for nothing.
+type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const CASES: &[Case] = &[
     (
         "a Zigbee2MQTT smoke detector",
         r#"zigbee2mqtt/bridge/state {"state":"online"}
@@ -275,6 +278,106 @@ fn what_devices_send_becomes_a_draft() {
                     .then(|| toml::from_str::<Table>(&format!("x = {expected}")).unwrap().remove("x").unwrap());
                 assert_eq!(at(&table, path), expected.as_ref(), "{about}: {path}\n{text}");
             }
+        }
+    }
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let file = SourceFile { name: "draft.toml".to_owned(), text: text.to_owned() };
+    SensorTypes::compile(&[file]).1.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_draft_passes_its_own_test() {
+    for (about, lines, _) in CASES {
+        let text = drafted(lines, &mut Nobody, Lang::Zh);
+        assert_eq!(faults(&text), Vec::<String>::new(), "{about}\n{text}");
+    }
+}
+
+/// Payloads out of the keys and values that makers use, put together by chance.
+fn any_payload() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::{Value, json};
+    let key = prop::sample::select(vec![
+        "temp", "h", "温度", "smoke", "alarm", "contact", "battery", "voltage", "ts", "time", "id", "mac", "name",
+        "value", "action", "state", "a/b", "~", "data", "image", "level", "hr", "co", "lat", "x y", "rssi", "[a=b]",
+        "", "acc",
+    ]);
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        (-5_i64..5000).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-100.0..1e6_f64).prop_map(Value::from),
+        Just(Value::Null),
+        prop::sample::select(vec![
+            "ON",
+            "off",
+            "NORMAL",
+            "ALARM",
+            "报警",
+            "",
+            "21.5 °C",
+            "88%",
+            "2026-11-24 05:35:00",
+            "1795467300",
+            "single",
+            "emergency",
+            "aabbccddeeff",
+            "AXVkA2f4AAUA",
+            "{\"co\":1}",
+            "[1]",
+            "it's '''",
+            "\u{7}\\\"",
+            "1e999",
+            "inf",
+        ])
+        .prop_map(Value::from),
+        Just(json!(1_795_467_300_123_i64)),
+        Just(json!([1, 2, 3, 4, 5, 6, 7, 8.5])),
+    ];
+    leaf.prop_recursive(3, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(key.clone().prop_map(str::to_owned), inner.clone(), 1..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+            inner.prop_map(|value| json!({"payload": value.to_string(), "deviceId": "d-01"})),
+        ]
+    })
+}
+
+fn captured(payloads: &[String]) -> Vec<Captured> {
+    let topic = |number: usize| format!("acme/d-0{number}/state");
+    let of = |(number, payload): (usize, &String)| Captured {
+        topic: topic(number),
+        payload: payload.clone().into_bytes(),
+        arrival_ms: None,
+    };
+    payloads.iter().enumerate().map(of).collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_device_sends_its_draft_passes_its_own_test(payload in any_payload()) {
+        let captured = captured(&[payload.to_string(), payload.to_string()]);
+        if let Ok((text, ..)) = draft(&captured, None, None, &mut Nobody, Lang::En) {
+            prop_assert_eq!(faults(&text), Vec::<String>::new(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn whatever_text_a_device_sends_its_draft_passes_its_own_test(payload in "[TH=:;,. 0-9a-zA-Z温-]{0,24}") {
+        if let Ok((text, ..)) = draft(&captured(&[payload]), None, None, &mut Nobody, Lang::En) {
+            prop_assert_eq!(faults(&text), Vec::<String>::new(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn devices_that_send_all_sorts_of_things_get_a_file_that_can_be_mended(
+        payloads in prop::collection::vec(any_payload(), 1..5),
+    ) {
+        let payloads: Vec<String> = payloads.iter().map(ToString::to_string).collect();
+        if let Ok((text, ..)) = draft(&captured(&payloads), None, None, &mut Nobody, Lang::Zh) {
+            prop_assert!(toml::from_str::<Table>(&text).is_ok(), "{}", text);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ninewatch_core::time::TimeMs;
 
-use super::names::{TIME_KEYS, compact};
+use super::names;
 use super::tree::Leaf;
 
 /// Where a time stands and how it is written, as a sensor type file says it.
@@ -42,15 +42,14 @@ const SECONDS: std::ops::Range<f64> = 978_307_200.0..4_102_444_800.0;
 /// The surest time among what was seen at each pointer. Numbers of a plain list have no key; there
 /// any number that is as large as a time of today is one.
 pub(super) fn find(leaves: &[Leaf], in_list: bool) -> Option<(String, &'static str)> {
+    /// What is known by its form alone is less sure than what any key says.
+    const BY_FORM: usize = 1000;
     let mut seen: BTreeMap<&str, (usize, Vec<&Value>)> = BTreeMap::new();
-    for leaf in leaves {
-        let key = leaf.path.last().map(|key| compact(key)).unwrap_or_default();
-        let by_key = TIME_KEYS.iter().position(|known| *known == key);
-        // `update_time`, `Time_utc`: less sure than the plain words.
-        let nearly =
-            ["time", "timestamp", "时间"].iter().any(|ending| key.ends_with(ending)).then_some(TIME_KEYS.len());
+    // All of a payload is no time of something in it.
+    for leaf in leaves.iter().filter(|leaf| !leaf.pointer.is_empty()) {
+        let by_key = leaf.path.last().and_then(|key| names::time_rank(key));
         let is_clock = leaf.value.as_str().is_some_and(is_rfc3339);
-        let rank = by_key.or(nearly).or((is_clock || in_list).then_some(TIME_KEYS.len() + 1));
+        let rank = by_key.or((is_clock || in_list).then_some(BY_FORM));
         if let Some(rank) = rank.filter(|_| !super::field::is_nothing(&leaf.value)) {
             // What stands deeper tells of a part of the message.
             seen.entry(&leaf.pointer).or_insert((rank + 10 * leaf.path.len(), Vec::new())).1.push(&leaf.value);
@@ -71,11 +70,11 @@ pub(super) fn format_of(values: &[&Value]) -> Option<&'static str> {
 
 /// The time that a value says.
 pub(super) fn read(value: &Value, format: &str) -> Option<TimeMs> {
-    let per_second = match format {
-        "s" => 1.0,
-        "ms" => 1e3,
-        "us" => 1e6,
-        "ns" => 1e9,
+    let ms = match format {
+        "s" => 1e3,
+        "ms" => 1.0,
+        "us" => 1e-3,
+        "ns" => 1e-6,
         "rfc3339" => return rfc3339(value.as_str()?),
         pattern => {
             let text = value.as_str().map(str::to_owned).or_else(|| Some(value.as_u64()?.to_string()))?;
@@ -87,17 +86,8 @@ pub(super) fn read(value: &Value, format: &str) -> Option<TimeMs> {
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    SECONDS.contains(&(number / per_second)).then(|| in_ms(number, per_second))
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
-fn in_ms(number: f64, per_second: f64) -> TimeMs {
-    // Parts of a millisecond are cut off, parts of a second are not.
-    if per_second > 1e3 {
-        (number / (per_second / 1e3)).floor() as TimeMs
-    } else {
-        (number * 1e3 / per_second).round() as TimeMs
-    }
+    #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
+    SECONDS.contains(&(number * ms / 1e3)).then(|| (number * ms).round() as TimeMs)
 }
 
 fn is_rfc3339(text: &str) -> bool {

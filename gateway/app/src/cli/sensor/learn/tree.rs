@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::names::{self, compact};
-use super::payload::escaped;
+use super::names;
+use super::payload::{escaped, is_plain};
 use super::privacy;
 
 /// One value of a payload.
@@ -32,7 +32,7 @@ fn walk(value: &Value, pointer: String, path: &mut Vec<String>, except: Option<&
     }
     match value {
         Value::Object(map) => {
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(key, _)| is_plain(key)) {
                 path.push(key.clone());
                 walk(value, format!("{pointer}/{}", escaped(key)), path, except, found);
                 path.pop();
@@ -114,8 +114,9 @@ fn deeper(value: &Value, pointer: &str) -> Option<Each> {
             if sure && map.iter().all(|(key, value)| is_id_like(key) && value.is_object()) {
                 return Some(Each { pointer: pointer.to_owned(), keyed: true });
             }
-            let worth =
-                map.iter().filter(|(key, value)| !names::is_about_the_device(key) && !privacy::is_private(key, value));
+            let worth = map.iter().filter(|(key, value)| {
+                is_plain(key) && !names::is_about_the_device(key) && !privacy::is_private(key, value)
+            });
             worth.into_iter().find_map(|(key, value)| {
                 let pointer = format!("{pointer}/{}", escaped(key));
                 deeper(value, &pointer).or_else(|| {
@@ -137,10 +138,7 @@ fn is_list_of_readings(list: &[Value], is_all: bool) -> bool {
     let maps: Option<Vec<_>> = list.iter().map(Value::as_object).collect();
     let Some((first, others)) = maps.as_deref().and_then(<[_]>::split_first) else { return false };
     let alike = others.iter().all(|other| other.keys().any(|key| first.contains_key(key)));
-    let named = first.keys().any(|key| {
-        let key = compact(key);
-        key != "name" && (names::ID_KEYS.contains(&key.as_str()) || names::TIME_KEYS.contains(&key.as_str()))
-    });
+    let named = first.keys().any(|key| names::id_rank(key).is_some() || names::time_rank(key).is_some());
     alike && name_and_value(first).is_none() && (named || is_all)
 }
 
