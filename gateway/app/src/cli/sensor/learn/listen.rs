@@ -121,3 +121,69 @@ fn progress(enough: Enough, lang: Lang) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ninewatch_tests::mosquitto::{self, Mosquitto};
+    use ninewatch_tests::skipped_without;
+
+    fn server(port: u16) -> MqttServer {
+        MqttServer {
+            name: "hall".into(),
+            url: format!("mqtt://127.0.0.1:{port}"),
+            username: None,
+            password_file: None,
+            ca: None,
+            cert: None,
+            key: None,
+            subscribe: Vec::new(),
+        }
+    }
+
+    fn few(after_ms: u64) -> Enough {
+        Enough { messages: 2, after: Duration::from_millis(after_ms) }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_hears_what_is_retained_and_what_comes_and_ends_by_itself() {
+        if skipped_without("mosquitto", mosquitto::find().is_some()) {
+            return;
+        }
+        let broker = Mosquitto::start_in_memory().unwrap();
+        let server = server(broker.port);
+        let options = rumqttc::MqttOptions::new("device", "127.0.0.1", broker.port);
+        let (device, mut events) = AsyncClient::new(options, 8);
+        device.publish("acme/a", QoS::AtLeastOnce, true, "kept").await.unwrap();
+        while !matches!(events.poll().await.unwrap(), Event::Incoming(Packet::PubAck(_))) {}
+        let driver = tokio::spawn(async move { while events.poll().await.is_ok() {} });
+        // Until somebody listens nothing comes of it, so it goes on.
+        let talk = tokio::spawn(async move {
+            while device.publish("acme/b", QoS::AtLeastOnce, false, "now").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let filters = ["acme/#".to_owned()];
+        let mut heard = listen(&server, &filters, few(60_000), Lang::En).await.unwrap();
+        heard.sort_by(|a, b| a.topic.cmp(&b.topic));
+        let shown: Vec<_> =
+            heard.iter().map(|one| (one.topic.as_str(), one.payload.as_slice(), one.arrival_ms.is_some())).collect();
+        assert_eq!(shown, [("acme/a", b"kept".as_slice(), false), ("acme/b", b"now", true)]);
+        talk.abort();
+        let none = listen(&server, &["nobody/#".to_owned()], few(50), Lang::En).await.unwrap();
+        assert_eq!(none, []);
+        driver.abort();
+    }
+
+    #[tokio::test]
+    async fn it_takes_nothing_away_from_others_and_says_where_nobody_answers() {
+        let nowhere = server(ninewatch_tests::free_port().unwrap());
+        let told = |filter: &str| {
+            let (nowhere, filters) = (&nowhere, [filter.to_owned()]);
+            async move { format!("{:#}", listen(nowhere, &filters, few(50), Lang::En).await.unwrap_err()) }
+        };
+        assert!(told("$share/gateway/acme/#").await.contains("would take messages away from others"));
+        assert!(told("acme/#/x").await.contains("is no topic filter"));
+        assert!(told("acme/#").await.contains("Connection refused"));
+    }
+}
