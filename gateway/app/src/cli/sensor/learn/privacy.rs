@@ -6,7 +6,7 @@ use super::capture::Captured;
 use super::names::compact;
 
 /// What stands in an example for what was there.
-const HIDDEN: &str = "…";
+pub(super) const HIDDEN: &str = "…";
 
 /// Whether a value says who a person is, by its key or by itself.
 pub(super) fn is_private(key: &str, value: &Value) -> bool {

@@ -77,7 +77,7 @@ pub(super) fn name_and_value(map: &Map<String, Value>) -> Option<(&str, &str, &s
     const VALUES: [&str; 6] = ["value", "val", "v", "vb", "vs", "data"];
     let (of, value) = VALUES.iter().find_map(|key| map.get_key_value(*key))?;
     let (key, name) = NAMES.iter().find_map(|key| map.get_key_value(*key))?;
-    let name = name.as_str().filter(|name| !name.contains(']') && !is_id_like(name))?;
+    let name = name.as_str().filter(|name| !name.contains(']') && !is_id_like(name) && *name != privacy::HIDDEN)?;
     // Without telling names they are events of one kind.
     (map.len() <= 6).then_some((key, name, of, value))
 }
