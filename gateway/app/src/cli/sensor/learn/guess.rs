@@ -197,7 +197,10 @@ impl Message {
                         field.doubts = vec![Doubt::Bytes];
                     }
                     let taken: Vec<usize> = self.fields.iter().map(|(index, _)| *index).collect();
-                    self.fields.extend(fields.take(field, &whole_path, &taken).map(|index| (index, pointer)));
+                    match fields.take(field, &whole_path, &taken) {
+                        Some(index) => self.fields.push((index, pointer)),
+                        None => self.passed_over.push(pointer),
+                    }
                 }
                 None => self.passed_over.push(pointer),
             }

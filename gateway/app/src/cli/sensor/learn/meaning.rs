@@ -20,7 +20,13 @@ pub(super) fn guess(path: &[String], values: &[Value]) -> Option<Field> {
     let first = seen.first()?;
     if first.is_array() {
         let burst = burst(&seen)?;
-        return Some(field(path, None, burst, vec![Doubt::Burst], seen));
+        let mut samples = field(path, None, burst, vec![Doubt::Burst], seen);
+        let key = path.last().map(|key| compact(key)).unwrap_or_default();
+        if ["acc", "accel", "acceleration", "accelerometer", "motion", "imu", "加速度"].contains(&key.as_str()) {
+            samples.name = "motion".to_owned();
+            samples.label = Text { zh: "运动".to_owned(), en: "Motion".to_owned() };
+        }
+        return Some(samples);
     }
     if seen.iter().all(Value::is_boolean) {
         return Some(boolean(path, seen));

@@ -263,7 +263,12 @@ dev/up {"deviceId":"g7-0013","payload":"{\"co\":13,\"alarm\":\"NORMAL\",\"ts\":\
     (
         "numbers over and over are samples",
         r#"b/w-01/up {"mac":"aabbccddeeff","acc":[1,2,3,4,5,6,7,8,9]}"#,
-        &[("field.0.kind", "'burst'"), ("field.0.sent_as", "'list'"), ("example.0.readings.0.acc.samples", "9")],
+        &[
+            ("field.0.kind", "'burst'"),
+            ("field.0.sent_as", "'list'"),
+            ("field.0.name", "'motion'"),
+            ("example.0.readings.0.motion.samples", "9"),
+        ],
     ),
 ];
 
