@@ -2,10 +2,11 @@
 //!
 //! A sensor type file ([`file`]) becomes kinds of messages ([`message`]). A message's [`topic`] gives
 //! captures, its payload a tree ([`node`]) of which packed parts are opened ([`unpack`], [`binary`]);
-//! a [`source`] says where in it a value stands, [`convert`] makes a field's value of it, and
+//! a [`source`] ([`pointer`]) says where in it a value stands, [`convert`] makes a field's value of it, and
 //! [`stamp`] its time. What a file's examples say is checked whenever it is read ([`example`]).
 
 mod binary;
+mod burst;
 mod command;
 mod convert;
 mod example;
@@ -14,6 +15,7 @@ mod file;
 mod message;
 mod native;
 mod node;
+mod pointer;
 mod senml;
 mod sensor_type;
 mod source;

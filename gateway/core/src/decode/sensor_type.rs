@@ -8,7 +8,7 @@ use super::file;
 use super::message::{MessageKind, Payload, PayloadForm, Said, Taken};
 use super::native;
 use super::node::Node;
-use super::source::Pointer;
+use super::pointer::Pointer;
 use super::stamp::Arrival;
 use super::topic::Captured;
 use crate::alert::Text;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::binary::{Endian, Layout};
 use super::node::Node;
-use super::source::Pointer;
+use super::pointer::Pointer;
 use crate::decode::DecodeError;
 
 /// A step that opens what is packed; what comes out takes its place.

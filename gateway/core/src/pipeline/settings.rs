@@ -97,7 +97,8 @@ pub struct Site {
     called: HashMap<String, Vec<usize>>,
     /// The sensor types that devices are of.
     pub(super) types_in_use: Vec<String>,
-    /// Those of them that have something that must not be stored.
+    /// The sensor types that have something that must not be stored, whether devices are of them or not: what
+    /// nobody registered is kept as a sample, too.
     discarding: Vec<String>,
     /// Where in the registry the place of each device is.
     device_places: Vec<Option<usize>>,
@@ -129,8 +130,7 @@ impl Site {
         types_in_use.sort_unstable();
         types_in_use.dedup();
         types_in_use.retain(|id| sensor_types.get(id).is_some());
-        let discards = |id: &&String| sensor_types.get(id).is_some_and(SensorType::discards);
-        let discarding = types_in_use.iter().filter(discards).cloned().collect();
+        let discarding = sensor_types.iter().filter(|known| known.discards()).map(|known| known.id.clone()).collect();
         let places: HashMap<&str, usize> =
             registry.places.iter().enumerate().map(|(index, place)| (place.id.as_str(), index)).collect();
         let device_places = registry.devices.iter().map(|device| places.get(device.place.as_str()).copied()).collect();

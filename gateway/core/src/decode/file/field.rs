@@ -1,178 +1,18 @@
 //! `[[field]]`: one thing that a sensor type measures.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+mod tables;
+
 use std::sync::Arc;
 
-use super::{Faults, Known, Literals, SEE, Texts};
-use crate::alert::Text;
+use super::{Faults, Known, SEE};
 use crate::decode::convert::{Conversion, Literal, Pick};
 use crate::decode::field::{BurstShape, Channel, Field, FieldKind, SentAs};
 use crate::decode::source::Source;
 use crate::decode::units;
 use crate::reading::Value;
+use tables::{ChannelTable, KindWord, PickWord, SentAsWord};
 
-/// One thing that it measures.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FieldTable {
-    /// a-z 0-9 _, unique, the unit at its end: `co_ppm`.
-    pub(super) name: String,
-    /// As people call it.
-    label: Text,
-    /// What its values are.
-    #[serde(default)]
-    kind: KindWord,
-    /// Where the payload has it: a source, or several of which the first that is there counts.
-    #[serde(default)]
-    from: Texts,
-    /// The unit of a measure.
-    #[serde(default)]
-    unit: String,
-    /// The lowest value that the sensor can measure.
-    min: Option<f64>,
-    /// The highest value that the sensor can measure.
-    max: Option<f64>,
-    /// A faster change is a glitch, until the next reading bears it out.
-    max_change_per_s: Option<f64>,
-    /// The words that may come; leave out for a token.
-    #[serde(default)]
-    words: Texts,
-    /// What it is where a message has none.
-    missing: Option<Literal>,
-    /// Which of several sources counts.
-    #[serde(default)]
-    pick: PickWord,
-    /// What is sent where there is no value: a value or several.
-    #[serde(default)]
-    absent: Literals,
-    /// An integer of so many bits that is sent without its sign.
-    signed: Option<u32>,
-    /// These bits of an integer, where they are; for a state: on where one of them is set.
-    mask: Option<i64>,
-    /// One bit of an integer; 0 is the lowest.
-    bit: Option<u32>,
-    /// [first, count]: several bits of an integer, as a number.
-    bits: Option<(u32, u32)>,
-    /// What a text, number or boolean that was sent means.
-    #[serde(default)]
-    map: BTreeMap<String, Literal>,
-    /// What any other value means.
-    #[serde(rename = "else")]
-    otherwise: Option<Literal>,
-    /// The values that mean on.
-    #[serde(default)]
-    on: Literals,
-    /// The values that mean off.
-    #[serde(default)]
-    off: Literals,
-    /// On where the list or text has one of these.
-    #[serde(default)]
-    has: Literals,
-    /// On from this number on.
-    at_least: Option<f64>,
-    /// On below this number.
-    below: Option<f64>,
-    /// What was sent is multiplied by this.
-    scale: Option<f64>,
-    /// This is added behind `scale`.
-    offset: Option<f64>,
-    /// Straight lines between these points [sent, meant], flat beyond them.
-    #[serde(default)]
-    curve: Vec<(f64, f64)>,
-    /// The payload's unit, where it is not the field's.
-    sent_unit: Option<String>,
-    /// A source of the payload's unit.
-    sent_unit_from: Option<String>,
-    /// What that source calls which unit.
-    #[serde(default)]
-    sent_unit_map: BTreeMap<String, String>,
-    /// Samples per second of a burst.
-    rate_hz: Option<f32>,
-    /// A source of the samples per second.
-    rate_from: Option<String>,
-    /// How many samples of each channel are taken at most.
-    max_samples: Option<usize>,
-    /// How the samples of a burst are written.
-    sent_as: Option<SentAsWord>,
-    /// Which byte of an int16 comes first.
-    endian: Option<EndianWord>,
-    /// The channels of a burst, in the order in which a sample holds them.
-    #[serde(default)]
-    channels: Vec<ChannelTable>,
-}
-
-/// A channel of a burst.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChannelTable {
-    /// Such as `ax`.
-    name: String,
-    /// Such as `m/s²`.
-    unit: String,
-    /// How much of the unit one count is.
-    #[serde(default = "one")]
-    per_count: f32,
-    /// Where its samples are a list by themselves.
-    from: Option<String>,
-}
-
-const fn one() -> f32 {
-    1.0
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum KindWord {
-    /// A quantity that is sampled.
-    #[default]
-    Measure,
-    /// A switch that holds until it changes.
-    State,
-    /// A word, true at its moment.
-    Word,
-    /// Equally spaced samples of several channels.
-    Burst,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum PickWord {
-    /// The first that is there.
-    #[default]
-    First,
-    /// On where any is on.
-    Any,
-    /// The highest.
-    Max,
-    /// The lowest.
-    Min,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum SentAsWord {
-    /// int16, interleaved, in base64.
-    Base64,
-    /// int16, interleaved, in hex.
-    Hex,
-    /// A list of numbers, of lists, or of objects.
-    List,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum EndianWord {
-    /// The highest byte first.
-    Big,
-    /// The lowest byte first.
-    Little,
-    /// Words of two bytes in reverse order, the highest byte of each first: CDAB, as many Modbus devices send numbers.
-    BigSwapped,
-    /// Words of two bytes in order, the lowest byte of each first: BADC.
-    LittleSwapped,
-}
+pub(super) use tables::{EndianWord, FieldTable};
 
 impl KindWord {
     const fn name(self) -> &'static str {
