@@ -1,11 +1,14 @@
 //! How each part of the gateway tells whether it is well, and what it counts.
 
+use std::fmt::Write as _;
+
 use ninewatch_core::alert::Text;
 
 use crate::console::{Part, PartHealth};
 use crate::forward::{self, UpstreamStatus};
 use crate::intake::broker::{self, BrokerStatus};
 use crate::intake::sensor_port::PortCounters;
+use crate::metrics::header as introduce;
 use crate::mqtt_client::Link;
 use crate::scorer::ScorerStatus;
 use crate::site_files::SetAside;
@@ -73,13 +76,32 @@ impl Part for SetAside {
     fn health(&self) -> PartHealth {
         let faults = self.faults();
         let Some(first) = faults.first() else { return PartHealth::Ok };
+        let stopped = faults.iter().filter(|fault| !fault.former_goes_on).count();
+        let line = first.line.map(|line| format!("第 {line} 行 ")).unwrap_or_default();
+        let (zh, en) = match stopped {
+            0 => ("原有版本继续生效".to_owned(), "the former versions go on".to_owned()),
+            _ => (format!("其中 {stopped} 处已停用"), format!("{stopped} of them are not in use")),
+        };
         PartHealth::Degraded(Text {
-            zh: format!("{} 处配置有误，已停用：{first}", faults.len()),
-            en: format!("{} faults in the site's files, set aside: {first}", faults.len()),
+            zh: format!("{} 处配置有误，{zh}：{} {line}`{}`。{first}", faults.len(), first.file, first.key),
+            en: format!("{} faults in the site's files, {en}: {first}", faults.len()),
         })
     }
 
-    fn metrics(&self, _out: &mut String) {}
+    fn metrics(&self, out: &mut String) {
+        let faults = self.faults();
+        let name = "ninewatch_site_file_faults";
+        introduce(
+            out,
+            name,
+            "gauge",
+            "Faults in sensor types, rules and the registry; `former`: the former version goes on.",
+        );
+        for former in [false, true] {
+            let count = faults.iter().filter(|fault| fault.former_goes_on == former).count();
+            let _ = writeln!(out, "{name}{{former=\"{former}\"}} {count}");
+        }
+    }
 }
 
 fn link_health(link: &Link) -> PartHealth {

@@ -161,8 +161,8 @@ impl Decide {
         let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
         self.count(&effects);
         let intake = effects.intake.take();
-        if let Some(Ok(intake)) = &intake {
-            note_door(&mut self.heard, self.pipeline.site(), intake.device, &inbound);
+        if let Some(Ok(Intake { device: Some(device), .. })) = &intake {
+            note_door(&mut self.heard, self.pipeline.site(), *device, &inbound);
         }
         if let Some(ack) = inbound.ack {
             let acked = Acked { token: ack.token, rejected: matches!(intake, Some(Err(_))) };
@@ -211,8 +211,10 @@ impl Decide {
 
     fn count_intake(&self, intake: &Intake) {
         let site = self.pipeline.site();
-        let class =
-            site.registry.devices.get(intake.device).and_then(|device| site.sensor_types.get(&device.sensor_type));
+        let class = intake
+            .device
+            .and_then(|index| site.registry.devices.get(index))
+            .and_then(|device| site.sensor_types.get(&device.sensor_type));
         if let Some(sensor_type) = class {
             self.counters.count_readings(sensor_type.class, u64::from(intake.readings));
         }

@@ -131,27 +131,20 @@ fn read_tags(
     let mut left = MOST_VALUES;
     while !rest.is_empty() {
         let at = bytes.len() - rest.len();
-        let short = |name: &str| too_short(name, isize::try_from(at).unwrap_or(0), bytes.len());
-        let (head, behind) = rest.split_at_checked(tag_length).ok_or_else(|| short("a tag"))?;
-        let tag = tags.iter().find(|tag| tag.tag == head);
-        let name = tag.and_then(|tag| tag.name.as_deref()).unwrap_or("passed over");
-        let (size, behind) = match (length_bytes, tag) {
-            (Some(length), _) => {
-                let (length, behind) = behind.split_at_checked(length).ok_or_else(|| short(name))?;
-                (usize::try_from(unsigned(length, endian)).unwrap_or(usize::MAX), behind)
-            }
-            (None, Some(tag)) => (tag.form.size().unwrap_or(behind.len()), behind),
-            (None, None) => {
-                let detail = format!("{} at byte {at} is no tag of the list", hex(head));
-                refused.push(DecodeError { code: "unknown_tag", detail });
+        let taken = split_tag(tags, tag_length, length_bytes, rest, endian);
+        let (tag, value, behind) = match taken {
+            Ok(taken) => taken,
+            // What came before it counts.
+            Err(error) if !members.is_empty() || error.code == "unknown_tag" => {
+                refused.push(error.at(at));
                 break;
             }
+            Err(error) => return Err(error.at(at)),
         };
-        let (value, behind) = behind.split_at_checked(size).ok_or_else(|| short(name))?;
         rest = behind;
         let Some((tag, name)) = tag.and_then(|tag| Some((tag, tag.name.as_deref()?))) else { continue };
-        if tag.form.size().is_some_and(|size| size > value.len()) {
-            return Err(short(name));
+        if value.is_empty() {
+            continue;
         }
         let node = tag.form.read(value, tag.form.endian(tag.endian, endian), &mut left)?;
         match members.iter_mut().find(|(there, _)| there == name) {
@@ -164,6 +157,53 @@ fn read_tags(
         }
     }
     Ok(Node::Map(members))
+}
+
+/// A tag of the list (`None` where it is not and its length is known), its value, and what follows.
+type Tagged<'t, 'b> = (Option<&'t Tag>, &'b [u8], &'b [u8]);
+
+/// Splits `rest` behind its first tag and value.
+fn split_tag<'t, 'b>(
+    tags: &'t [Tag],
+    tag_length: usize,
+    length_bytes: Option<usize>,
+    rest: &'b [u8],
+    endian: Endian,
+) -> Result<Tagged<'t, 'b>, BadTag> {
+    let short = |what: String| BadTag { code: "too_short", what: format!("`{what}` is cut off") };
+    let (head, behind) = rest.split_at_checked(tag_length).ok_or_else(|| short("a tag".to_owned()))?;
+    let tag = tags.iter().find(|tag| tag.tag == head);
+    let name = || tag.and_then(|tag| tag.name.clone()).unwrap_or_else(|| format!("tag {}", hex(head)));
+    let (size, behind) = match (length_bytes, tag) {
+        (Some(length), _) => {
+            let (size, behind) = behind.split_at_checked(length).ok_or_else(|| short(name()))?;
+            (usize::try_from(unsigned(size, endian)).unwrap_or(usize::MAX), behind)
+        }
+        (None, Some(tag)) => (tag.form.size().unwrap_or(behind.len()), behind),
+        (None, None) => {
+            return Err(BadTag { code: "unknown_tag", what: format!("{} is no tag of the list", hex(head)) });
+        }
+    };
+    let (value, behind) = behind.split_at_checked(size).ok_or_else(|| short(name()))?;
+    // An integer may be sent shorter or longer than its type; anything else has its size.
+    let fits = match tag.map(|tag| &tag.form) {
+        None => true,
+        Some(Form::Int { .. }) => value.len() <= 8,
+        Some(form) => form.size().is_none_or(|size| size <= value.len() || value.is_empty()),
+    };
+    if fits { Ok((tag, value, behind)) } else { Err(short(name())) }
+}
+
+/// What is wrong with a tag or its value.
+struct BadTag {
+    code: &'static str,
+    what: String,
+}
+
+impl BadTag {
+    fn at(self, byte: usize) -> DecodeError {
+        DecodeError { code: self.code, detail: format!("{}, at byte {byte}", self.what) }
+    }
 }
 
 impl Entry {
@@ -357,13 +397,15 @@ mod tests {
         let bytes = [1, 0x75, 0x5c, 0xff, 0x0b, 0xff, 3, 0x67, 0x34, 0x01, 9, 9, 1];
         let node = layout.read(&bytes, Endian::Little, &mut refused).unwrap();
         assert_eq!((number(&node, "battery"), number(&node, "temperature")), (Some(92), Some(308)));
-        assert_eq!(refused[0].to_string(), "unknown_tag: 0909 at byte 10 is no tag of the list");
+        assert_eq!(refused[0].to_string(), "unknown_tag: 0909 is no tag of the list, at byte 10");
         let mut listed = tag(&[5], Some("v"), int(1, false));
         listed.list = true;
         let layout_with_lengths = Layout::Tags { tags: vec![listed], length_bytes: Some(1) };
         let node = layout_with_lengths.read(&[5, 1, 7, 9, 2, 0, 0, 5, 1, 8], Endian::Big, &mut refused).unwrap();
         assert_eq!(node.member("v"), Some(&Node::List(vec![Node::Int(7), Node::Int(8)])), "9 is passed over");
-        let cut = layout.read(&bytes[..9], Endian::Little, &mut refused).unwrap_err();
-        assert_eq!(cut.code, "too_short");
+        refused.clear();
+        let cut = layout.read(&bytes[..9], Endian::Little, &mut refused).unwrap();
+        assert_eq!(number(&cut, "battery"), Some(92), "what came before counts");
+        assert_eq!(refused[0].to_string(), "too_short: `temperature` is cut off, at byte 6");
     }
 }

@@ -1,6 +1,7 @@
 //! From what a payload has to a value of a field.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use super::field::{Field, FieldKind};
@@ -75,6 +76,18 @@ pub(super) enum Literal {
     Text(String),
 }
 
+impl fmt::Display for Literal {
+    /// As a file writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(on) => write!(f, "`{on}`"),
+            Self::Int(number) => write!(f, "`{number}`"),
+            Self::Float(number) => write!(f, "`{number}`"),
+            Self::Text(text) => write!(f, "`\"{text}\"`"),
+        }
+    }
+}
+
 impl Literal {
     /// Whether `node` is this very value.
     #[allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "what a file names is meant exactly")]
@@ -101,6 +114,21 @@ impl Literal {
     }
 }
 
+/// What a payload has for a field.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    Value(Value),
+    /// It says that there is no value.
+    Absent,
+    /// Nothing, or nothing that can be taken.
+    Nothing,
+}
+
+/// What came out, or nothing where it is an error, which is told.
+fn told<T>(result: Result<T, DecodeError>, refused: &mut Vec<DecodeError>) -> Option<T> {
+    result.map_err(|error| refused.push(error)).ok()
+}
+
 /// A number with the unit that stands behind it in a text.
 pub(super) struct Sent {
     pub(super) number: f64,
@@ -116,43 +144,37 @@ impl Field {
 
     /// The value that the payload has for it, looked up at `from`, or where the field itself says;
     /// `None` where the payload has none. What is wrong with what it has is added to `refused`.
-    pub(super) fn find(
-        &self,
-        from: Option<&[Source]>,
-        scope: &Scope<'_>,
-        refused: &mut Vec<DecodeError>,
-    ) -> Option<Value> {
+    pub(super) fn find(&self, from: Option<&[Source]>, scope: &Scope<'_>, refused: &mut Vec<DecodeError>) -> Found {
         let from = from.unwrap_or(&self.conversion.from);
-        let told = |result: Result<Option<Value>, DecodeError>, refused: &mut Vec<DecodeError>| {
-            result.unwrap_or_else(|error| {
-                refused.push(error);
-                None
-            })
-        };
         if let FieldKind::Burst(shape) = &self.kind {
-            return told(self.find_burst(shape, from, scope), refused);
+            let burst = told(self.find_burst(shape, from, scope), refused).flatten();
+            return burst.map_or(Found::Nothing, Found::Value);
         }
-        let mut nodes =
-            from.iter().filter_map(|source| source.find(scope)).filter(|node| !self.is_absent(node)).peekable();
-        if nodes.peek().is_none() {
-            return self.conversion.missing.clone();
-        }
-        let unit = match self.sent_unit(scope) {
-            Ok(unit) => unit,
-            Err(error) => return told(Err(error), refused),
+        let mut absent = false;
+        let mut there = |source: &Source| {
+            let node = source.find(scope)?;
+            let is_absent = self.is_absent(&node);
+            absent |= is_absent;
+            (!is_absent).then_some(node)
         };
-        let mut values = nodes.map(|node| self.value(&node, unit).map(Some));
-        let number = |value: &Value| if let Value::Number(number) = value { *number } else { f64::NAN };
-        match self.conversion.pick {
-            Pick::First => values.next().and_then(|value| told(value, refused)),
-            // A wrong one among them is told and does not take the others away.
-            Pick::Any | Pick::Max => values
-                .filter_map(|value| told(value, refused))
-                .max_by(|one, other| number(one).total_cmp(&number(other))),
-            Pick::Min => values
-                .filter_map(|value| told(value, refused))
-                .min_by(|one, other| number(one).total_cmp(&number(other))),
+        let nodes: Vec<_> = match self.conversion.pick {
+            Pick::First => from.iter().find_map(there).into_iter().collect(),
+            Pick::Any | Pick::Max | Pick::Min => from.iter().filter_map(&mut there).collect(),
+        };
+        if nodes.is_empty() {
+            return match &self.conversion.missing {
+                Some(value) => Found::Value(value.clone()),
+                None if absent => Found::Absent,
+                None => Found::Nothing,
+            };
         }
+        let Some(unit) = told(self.sent_unit(scope), refused) else { return Found::Nothing };
+        // A wrong one among several is told and does not take the others away.
+        let values = nodes.iter().filter_map(|node| told(self.value(node, unit), refused));
+        let number = |value: &Value| if let Value::Number(number) = value { *number } else { f64::NAN };
+        let by_number = |one: &Value, other: &Value| number(one).total_cmp(&number(other));
+        let value = if self.conversion.pick == Pick::Min { values.min_by(by_number) } else { values.max_by(by_number) };
+        value.map_or(Found::Nothing, Found::Value)
     }
 
     fn is_absent(&self, node: &Node<'_>) -> bool {
@@ -204,17 +226,13 @@ impl Field {
         units::find(symbol).ok_or_else(|| self.refuse("unknown_unit", &format!("the unit `{symbol}` is not known")))
     }
 
-    /// What is left of an integer by `signed`, `bits` and `mask`; anything else as it is.
+    /// What is left of an integer by `bits`, `mask` and `signed`; anything else as it is.
     fn bits<'n>(&self, node: &'n Node<'n>) -> Result<Cow<'n, Node<'n>>, DecodeError> {
         let Conversion { signed, bits, mask, .. } = &self.conversion;
         if signed.is_none() && bits.is_none() && mask.is_none() {
             return Ok(Cow::Borrowed(node));
         }
         let mut number = integer(node).ok_or_else(|| self.wrong_type("an integer, for its bits", node))?;
-        if let Some(bits) = signed {
-            let unused = 64_u32.saturating_sub(*bits).min(63);
-            number = (number << unused) >> unused;
-        }
         if let Some((first, count)) = bits {
             let ones = if *count >= 63 { i64::MAX } else { (1 << count) - 1 };
             number = (number >> first.min(&63)) & ones;
@@ -224,6 +242,13 @@ impl Field {
             if self.kind == FieldKind::State {
                 number = i64::from(number != 0);
             }
+        }
+        if let Some(bits) = signed {
+            let (unused, half) = (64_u32.saturating_sub(*bits).min(63), 1_i64 << bits.saturating_sub(1).min(62));
+            if !(-half..half.saturating_mul(2)).contains(&number) {
+                return Err(self.refuse("out_of_range", &format!("{number} is no integer of {bits} bits")));
+            }
+            number = (number << unused) >> unused;
         }
         Ok(Cow::Owned(Node::Int(number)))
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::convert::Literal;
+use super::convert::{Found, Literal};
 use super::field::Field;
 use super::node::Node;
 use super::pointer::{Element, Pointer};
@@ -231,8 +231,12 @@ impl MessageKind {
                 said.push((index, Said { speaker, reading: None }));
                 continue;
             }
-            let values = self.values(types_fields, &scope, refused);
+            let (values, absent) = self.values(types_fields, &scope, refused);
             if values.iter().all(Option::is_none) {
+                if absent {
+                    // It says that it has no value, and so it lives.
+                    said.push((index, Said { speaker, reading: None }));
+                }
                 continue;
             }
             let event_ms = match &self.time {
@@ -286,18 +290,29 @@ impl MessageKind {
         })
     }
 
-    fn values(&self, fields: &[Field], scope: &Scope<'_>, refused: &mut Vec<DecodeError>) -> Vec<Option<Value>> {
+    /// The values of the fields, and whether one of them is said to be absent.
+    fn values(
+        &self,
+        fields: &[Field],
+        scope: &Scope<'_>,
+        refused: &mut Vec<DecodeError>,
+    ) -> (Vec<Option<Value>>, bool) {
+        let mut absent = false;
         let mut values = vec![None; fields.len()];
         for (index, from) in &self.fields {
             let (Some(field), Some(slot)) = (fields.get(*index), values.get_mut(*index)) else { continue };
-            *slot = field.find(from.as_deref(), scope, refused);
+            match field.find(from.as_deref(), scope, refused) {
+                Found::Value(value) => *slot = Some(value),
+                Found::Absent => absent = true,
+                Found::Nothing => {}
+            }
         }
         for (index, value) in &self.set {
             if let Some(slot) = values.get_mut(*index) {
                 *slot = Some(value.clone());
             }
         }
-        values
+        (values, absent)
     }
 }
 

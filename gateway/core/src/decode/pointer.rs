@@ -315,13 +315,13 @@ fn gather<'s>(from: &mut Element<'s>, way: &[Segment], found: &mut Vec<Element<'
                 .iter()
                 .enumerate()
                 .fold(false, |there, (index, item)| visit(Called { index, key: None }, item) || there);
-            within || each.is_none()
+            within || each.is_none() || items.is_empty()
         }
         Node::Map(members) => {
             let within = members.iter().enumerate().fold(false, |there, (index, (key, item))| {
                 visit(Called { index, key: Some(key.as_ref()) }, item) || there
             });
-            within || each.is_none()
+            within || each.is_none() || members.is_empty()
         }
         _ => false,
     }

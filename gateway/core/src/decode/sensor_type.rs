@@ -112,6 +112,13 @@ impl SensorTypes {
     }
 }
 
+impl<'a> Decoded<'a> {
+    fn of(mut said: Vec<(usize, Said<'a>)>, refused: Vec<DecodeError>) -> Self {
+        said.sort_by_key(|(index, _)| *index);
+        Self { said: said.into_iter().map(|(_, said)| said).collect(), refused }
+    }
+}
+
 impl SensorType {
     /// Whether messages on `topic` may be of this type, and who speaks there. Devices of other types
     /// may use the same topic.
@@ -132,28 +139,50 @@ impl SensorType {
     /// # Errors
     /// Names what is wrong and where, if nothing in the payload counts.
     pub fn decode<'a>(&self, topic: &'a str, payload: &'a [u8], arrival: Arrival) -> Result<Decoded<'a>, DecodeError> {
+        self.read(topic, payload, arrival, &mut |_| ())
+    }
+
+    /// The same; `took` is told the index of each kind that takes it or some of its elements.
+    fn read<'a>(
+        &self,
+        topic: &'a str,
+        payload: &'a [u8],
+        arrival: Arrival,
+        took: &mut impl FnMut(usize),
+    ) -> Result<Decoded<'a>, DecodeError> {
         let mut payload = Payload::new(payload);
         let mut refused = Vec::new();
         let mut first_problem = None;
         // Kinds that go over the same elements share them.
         let mut shared: Option<(&Pointer, Vec<bool>)> = None;
         let mut said = Vec::new();
-        for kind in &self.kinds {
+        for (index, kind) in self.kinds.iter().enumerate() {
             if shared.as_ref().is_some_and(|(each, _)| kind.each.as_ref() != Some(*each)) {
                 continue;
             }
             let Some(captured) = kind.captures_of(topic) else { continue };
             let mut elements = shared.as_mut().map(|(_, taken)| std::mem::take(taken)).unwrap_or_default();
-            let taken = self.take(kind, &captured, &mut payload, arrival, &mut elements, &mut refused);
+            let taken = if kind.payload == PayloadForm::Senml {
+                native::take(self, kind, &captured, payload.bytes(), arrival.at_ms, &mut refused)
+            } else {
+                kind.take(&self.fields, &captured, &mut payload, arrival, &mut elements, &mut refused)
+            };
+            if !matches!(taken, Ok(Taken::NotThisKind(_))) {
+                took(index);
+            }
             match (taken?, &kind.each) {
                 (Taken::Said(all), None) => return self.decoded(all, refused),
                 (Taken::Said(some), Some(each)) => {
                     said.extend(some);
-                    let done = elements.iter().all(|taken| *taken);
-                    shared = Some((each, elements));
-                    if done {
-                        break;
+                    if elements.iter().all(|taken| *taken) {
+                        let nothing_to_take = elements.is_empty() && refused.is_empty();
+                        return if nothing_to_take {
+                            Ok(Decoded::of(said, refused))
+                        } else {
+                            self.decoded(said, refused)
+                        };
                     }
+                    shared = Some((each, elements));
                 }
                 (Taken::NotThisKind(problem), _) => {
                     first_problem = first_problem.or(problem);
@@ -174,7 +203,7 @@ impl SensorType {
 
     fn decoded<'a>(
         &self,
-        mut said: Vec<(usize, Said<'a>)>,
+        said: Vec<(usize, Said<'a>)>,
         mut refused: Vec<DecodeError>,
     ) -> Result<Decoded<'a>, DecodeError> {
         if said.is_empty() {
@@ -183,8 +212,7 @@ impl SensorType {
                 detail: format!("nothing in it is a field of `{}`", self.id),
             }));
         }
-        said.sort_by_key(|(index, _)| *index);
-        Ok(Decoded { said: said.into_iter().map(|(_, said)| said).collect(), refused })
+        Ok(Decoded::of(said, refused))
     }
 
     /// Whether its messages may have something that must not be stored.
@@ -193,7 +221,7 @@ impl SensorType {
     }
 
     /// The payload without what must not be stored; `None` where all of it may be. It is masked by
-    /// what the kind that takes it says, or by what all kinds on its topic say where none does.
+    /// what the kinds that take it say, or by what all kinds on its topic say where none does.
     pub fn without_discarded(&self, topic: &str, payload: &[u8]) -> Option<Vec<u8>> {
         let here = || self.kinds.iter().filter(|kind| kind.captures_of(topic).is_some());
         if here().all(|kind| kind.discard.is_empty()) {
@@ -203,38 +231,20 @@ impl SensorType {
             // What cannot be looked into may hold it.
             return here().all(|kind| kind.payload == PayloadForm::Json).then(Vec::new);
         };
-        let masked = match self.taker(topic, payload) {
-            Some(kind) => mask(&kind.discard, &mut root),
-            None => here().filter(|kind| mask(&kind.discard, &mut root)).count() > 0,
-        };
-        masked.then(|| serde_json::to_vec(&root).unwrap_or_default())
+        let takers: Vec<&MessageKind> = self.takers(topic, payload).filter_map(|index| self.kinds.get(index)).collect();
+        let kinds = if takers.is_empty() { here().collect() } else { takers };
+        let pointers = kinds.iter().flat_map(|kind| &kind.discard);
+        let masked = pointers.filter(|pointer| pointer.mask(&mut root)).count();
+        (masked > 0).then(|| serde_json::to_vec(&root).unwrap_or_default())
     }
 
-    /// The kind that takes a message. When it came does not matter for that.
-    fn taker(&self, topic: &str, payload: &[u8]) -> Option<&MessageKind> {
-        let mut payload = Payload::new(payload);
+    /// The indices of the kinds that take a message. When it came does not matter for that.
+    fn takers(&self, topic: &str, payload: &[u8]) -> impl Iterator<Item = usize> + use<> {
+        let mut takers = Vec::new();
         let arrival = Arrival { at_ms: 0, utc_offset: UtcOffset::CHINA };
-        self.kinds.iter().find(|kind| {
-            let Some(captured) = kind.captures_of(topic) else { return false };
-            let taken = self.take(kind, &captured, &mut payload, arrival, &mut Vec::new(), &mut Vec::new());
-            !matches!(taken, Ok(Taken::NotThisKind(_)))
-        })
-    }
-
-    fn take<'a>(
-        &self,
-        kind: &MessageKind,
-        captured: &Captured<'a>,
-        payload: &mut Payload<'a>,
-        arrival: Arrival,
-        elements: &mut Vec<bool>,
-        refused: &mut Vec<DecodeError>,
-    ) -> Result<Taken<'a>, DecodeError> {
-        if kind.payload == PayloadForm::Senml {
-            native::take(self, kind, captured, payload.bytes(), arrival.at_ms, refused)
-        } else {
-            kind.take(&self.fields, captured, payload, arrival, elements, refused)
-        }
+        // Whether it counts for anything does not matter, either.
+        let _ = self.read(topic, payload, arrival, &mut |index| takers.push(index));
+        takers.into_iter()
     }
 
     /// Whether a reading says that the device cannot be reached.
@@ -252,10 +262,12 @@ impl SensorType {
         let (mut kinds, mut fields) = (vec![false; self.kinds.len()], vec![false; self.fields.len()]);
         let arrival = Arrival { at_ms: 0, utc_offset: UtcOffset::CHINA };
         for sample in &self.examples {
-            for (kind, shown) in self.kinds.iter().zip(&mut kinds) {
-                *shown |= self.taker(&sample.topic, &sample.payload).is_some_and(|taker| std::ptr::eq(taker, kind));
-            }
-            let decoded = self.decode(&sample.topic, &sample.payload, arrival).unwrap_or_default();
+            let decoded = self.read(&sample.topic, &sample.payload, arrival, &mut |index| {
+                if let Some(shown) = kinds.get_mut(index) {
+                    *shown = true;
+                }
+            });
+            let decoded = decoded.unwrap_or_default();
             for reading in decoded.said.iter().filter_map(|said| said.reading.as_ref()) {
                 fields.iter_mut().zip(&reading.values).for_each(|(shown, value)| *shown |= value.is_some());
             }
@@ -281,11 +293,6 @@ impl SensorType {
         let captured: Captured<'t> = self.kinds.iter().find_map(|kind| kind.captures_of(topic)).unwrap_or_default();
         self.captures.iter().map(String::as_str).zip(captured).filter_map(|(name, value)| Some((name, value?)))
     }
-}
-
-/// Masks what is there; says whether anything was.
-fn mask(pointers: &[Pointer], root: &mut Node<'_>) -> bool {
-    pointers.iter().filter(|pointer| pointer.mask(root)).count() > 0
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ pub struct Message<'a> {
 /// What a message brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Intake {
-    /// Where its device is in the registry.
-    pub device: usize,
+    /// Where its device is in the registry, the first of several; `None` where a batch holds nobody.
+    pub device: Option<usize>,
     /// New readings.
     pub readings: u32,
     /// Readings that were there already.
@@ -84,7 +84,7 @@ impl Reject {
 /// What devices of the registry said in a message.
 pub(super) struct Understood {
     /// A device that it is of.
-    pub(super) first: usize,
+    pub(super) first: Option<usize>,
     /// By device; without a reading it is a sign of life.
     pub(super) readings: Vec<(usize, Option<Reading>)>,
     pub(super) refused: Vec<DecodeError>,
@@ -135,7 +135,7 @@ fn understand_device(site: &Site, id: &str, message: &Message<'_>, now: TimeMs) 
     {
         return Err(reject(error));
     }
-    Ok(Understood { first, readings, refused })
+    Ok(Understood { first: Some(first), readings, refused })
 }
 
 /// Reads a message from a broker, where topic and payload tell whose it is.
@@ -187,6 +187,7 @@ fn attribute(site: &Site, sensor_type: &SensorType, decoded: Decoded<'_>) -> Opt
             },
         }
     }
-    let first = readings.first()?.0;
-    Some(Understood { first, readings, refused })
+    let first = readings.first().map(|(index, _)| *index);
+    // A batch that holds nobody is understood; one that holds strangers alone is not.
+    (first.is_some() || refused.is_empty()).then_some(Understood { first, readings, refused })
 }

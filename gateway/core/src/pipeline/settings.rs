@@ -35,29 +35,27 @@ impl Settings {
     /// These settings, but for files that have come to have a fault: of those the former version goes
     /// on. Tells every fault.
     pub fn or_former(mut self, former: &Self) -> (Self, Vec<Fault>) {
-        let (_, mut faults) = Site::compile(&self);
+        let (_, found) = Site::compile(&self);
         let given = self.clone();
-        let mut restored = restore(&mut self.sensor_types, &former.sensor_types, &faults);
-        restored.extend(restore(&mut self.rules, &former.rules, &faults));
+        let mut restored = restore(&mut self.sensor_types, &former.sensor_types, &found);
+        restored.extend(restore(&mut self.rules, &former.rules, &found));
         if restored.is_empty() {
-            return (self, faults);
+            return (self, found);
         }
         // A former version that has a fault by now, too, is no better than the new one.
         let (_, left) = Site::compile(&self);
-        let is_bad = |file: &SourceFile| left.iter().any(|fault| fault.file == file.name);
+        let is_bad = |name: &str| left.iter().any(|fault| fault.file == name);
         let keep_new = |files: &mut Vec<SourceFile>, given: &[SourceFile]| {
-            for (file, given) in files.iter_mut().zip(given).filter(|(file, _)| is_bad(file)) {
+            for (file, given) in files.iter_mut().zip(given).filter(|(file, _)| is_bad(&file.name)) {
                 *file = given.clone();
             }
         };
         keep_new(&mut self.sensor_types, &given.sensor_types);
         keep_new(&mut self.rules, &given.rules);
-        let goes_on = |name: &str| {
-            restored.iter().any(|(new, former)| new == name && !left.iter().any(|fault| fault.file == *former))
-        };
-        for fault in faults.iter_mut().filter(|fault| goes_on(&fault.file)) {
-            fault.former_goes_on = true;
-        }
+        restored.retain(|(_, former)| !is_bad(former));
+        let set_aside = found.into_iter().filter(|fault| restored.iter().any(|(new, _)| *new == fault.file));
+        let mut faults: Vec<Fault> = set_aside.map(|fault| Fault { former_goes_on: true, ..fault }).collect();
+        faults.extend(Site::compile(&self).1);
         (self, faults)
     }
 }
@@ -201,4 +199,58 @@ fn untyped(registry: &Registry, sensor_types: &SensorTypes) -> Vec<Fault> {
         former_goes_on: false,
     };
     missing.into_iter().map(fault).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::Registry;
+
+    const GAS: &str = include_str!("../../../sensors/ninewatch-gas.toml");
+    const DOOR: &str = include_str!("../../../sensors/ninewatch-door.toml");
+
+    fn file(name: &str, text: &str) -> SourceFile {
+        SourceFile { name: name.into(), text: text.into() }
+    }
+
+    fn settings(sensor_types: Vec<SourceFile>) -> Settings {
+        let registry = "[[place]]\nid = \"p\"\nname = \"p\"\nkind = \"home\"\ngrid = \"g\"\n\
+                        [[device]]\nid = \"d\"\ntype = \"ninewatch-gas\"\nplace = \"p\"\n";
+        Settings {
+            gateway: "g".into(),
+            utc_offset: UtcOffset::CHINA,
+            alerts: AlertSettings::default(),
+            registry: Registry::parse("registry.toml", registry).unwrap(),
+            sensor_types,
+            rules: Vec::new(),
+            models: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_a_file_that_came_to_have_a_fault_the_former_version_goes_on() {
+        let former = settings(vec![file("built-in gas.toml", GAS), file("door.toml", DOOR)]);
+        let broken = GAS.replace("co_ppm = 12,", "co_ppm = 13,");
+        let changed = DOOR.replace("cadence = \"30m\"", "cadence = \"20m\"");
+        // One in the folder takes the built-in one's place.
+        let given = settings(vec![file("/etc/gas.toml", &broken), file("door.toml", &changed)]);
+        let (in_force, faults) = given.or_former(&former);
+        assert_eq!(in_force.sensor_types, [file("built-in gas.toml", GAS), file("door.toml", &changed)]);
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "its devices lack nothing: {told:?}");
+        assert!(told[0].starts_with("/etc/gas.toml:") && told[0].ends_with("(the former version goes on)"), "{told:?}");
+    }
+
+    #[test]
+    fn without_a_former_version_that_is_better_the_fault_is_told_and_the_rest_runs() {
+        let broken = GAS.replace("unit = \"ppm\"", "unit = \"ppn\"");
+        for former in [settings(vec![file("door.toml", DOOR)]), settings(vec![file("gas.toml", "id = 1")])] {
+            let given = settings(vec![file("gas.toml", &broken), file("door.toml", DOOR)]);
+            let (in_force, faults) = given.clone().or_former(&former);
+            assert_eq!(in_force, given);
+            let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            assert!(told[0].contains("the unit `ppn` is not known") && !told[0].contains("former"), "{told:?}");
+            assert!(told[1].contains("no sensor type `ninewatch-gas` is in use"), "{told:?}");
+        }
+    }
 }

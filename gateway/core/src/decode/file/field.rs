@@ -98,7 +98,7 @@ fn check_numbers(table: &FieldTable, key: &impl Fn(&str) -> String, faults: &mut
         faults.at(&key("signed"), "is no number of bits from 2 to 63", "a 16-bit register has 16");
     }
     if let Some(both) = table.on.0.iter().find(|on| table.off.0.contains(on)) {
-        faults.at(&key("off"), format!("has {both:?}, which is in `on`, too"), "a value means one thing");
+        faults.at(&key("off"), format!("has {both}, which is in `on`, too"), "a value means one thing");
     }
     if !table.sent_unit_map.is_empty() && table.sent_unit_from.is_none() {
         faults.at(&key("sent_unit_map"), "needs `sent_unit_from`", "say where the payload has its unit");
