@@ -36,6 +36,7 @@ const OPEN = [
   "health.broker",
   "health.upstream",
   "health.models",
+  "health.site_files",
 ];
 
 test("every sentence is there in both languages, with the same values in it", () => {
