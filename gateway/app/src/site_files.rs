@@ -127,7 +127,15 @@ impl SiteFiles {
                     settings.send_replace(Arc::new(in_force.settings));
                     registry.send_replace(Arc::new(with_secrets));
                 }
-                Err(error) => tracing::error!("the changed site is not in force, the former one is: {error:#}"),
+                // The folder, or the registry as a whole.
+                Err(error) => set_aside.tell(vec![Fault {
+                    file: "site".to_owned(),
+                    line: None,
+                    key: String::new(),
+                    problem: format!("{error:#}"),
+                    mend: String::new(),
+                    former_goes_on: true,
+                }]),
             }
         }
     }
@@ -184,27 +192,34 @@ pub(crate) fn read_named(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
     Ok(files)
 }
 
-/// The file at `path`, or every `.toml` of the folder there, by name.
+/// The file at `path`, or every `.toml` of the folder there, by name. One of a folder that cannot be
+/// read is told when it is compiled, like any other fault in it.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Where the folder cannot be listed, or the file that was named cannot be read.
 pub(crate) fn sources_at(path: &Path) -> anyhow::Result<Vec<SourceFile>> {
-    let mut paths = vec![path.to_owned()];
-    if path.is_dir() {
-        let listed = std::fs::read_dir(path).with_context(|| format!("{} cannot be listed", path.display()))?;
-        paths = listed.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-        paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
-        paths.sort();
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
     }
-    let read = |path: PathBuf| {
-        let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let text =
-            String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8; save it as UTF-8", path.display()))?;
-        // Some editors put a byte order mark first.
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        Ok(SourceFile { name: path.display().to_string(), text })
+    let listed = std::fs::read_dir(path).with_context(|| format!("{} cannot be listed", path.display()))?;
+    let mut paths: Vec<PathBuf> = listed.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    paths.sort();
+    let read_or_say = |path: &PathBuf| {
+        read(path).unwrap_or_else(|error| {
+            SourceFile::unreadable(path.display().to_string(), &format!("{:#}", error.root_cause()))
+        })
     };
-    paths.into_iter().map(read).collect()
+    Ok(paths.iter().map(read_or_say).collect())
+}
+
+fn read(path: &Path) -> anyhow::Result<SourceFile> {
+    let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let not_utf8 = |_| anyhow::anyhow!("it is not UTF-8; save it as UTF-8");
+    let text = String::from_utf8(bytes).map_err(not_utf8).with_context(|| path.display().to_string())?;
+    // Some editors put a byte order mark first.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    Ok(SourceFile { name: path.display().to_string(), text })
 }
 
 #[cfg(test)]
@@ -217,6 +232,18 @@ mod tests {
         let mut files = vec![file("built-in gas.toml", "a"), file("/etc/ninewatch/rules/water.toml", "b")];
         lay_over(&mut files, &[file("my/water.toml", "c"), file("gas.toml", "d"), file("my/extra.toml", "e")]);
         assert_eq!(files, [file("my/extra.toml", "e"), file("gas.toml", "d"), file("my/water.toml", "c")]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_one_fault_and_the_others_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("gas.toml"), b"label = \"\xc9\xcc\xb5\xea\"").unwrap();
+        std::fs::write(folder.path().join("mine.toml"), "\u{feff}id = 1").unwrap();
+        let files = sources_at(folder.path()).unwrap();
+        let fault = files[0].parse::<toml::Table>().unwrap_err().to_string();
+        assert!(fault.ends_with("gas.toml: it is not UTF-8; save it as UTF-8"), "{fault}");
+        assert_eq!(files[1].text, "id = 1", "without the mark that some editors put first");
+        assert!(sources_at(&folder.path().join("gas.toml")).unwrap_err().to_string().contains("gas.toml"));
     }
 
     #[test]

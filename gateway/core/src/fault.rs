@@ -17,6 +17,14 @@ impl SourceFile {
     /// Stands before the names of files that are in the program.
     pub const BUILT_IN: &str = "built-in ";
 
+    /// No text begins so.
+    const UNREADABLE: &str = "\0";
+
+    /// One that is there and cannot be read, for this reason: reading it as TOML gives that as its fault.
+    pub fn unreadable(name: String, why: &str) -> Self {
+        Self { name, text: format!("{}{why}", Self::UNREADABLE) }
+    }
+
     /// Its name without a folder: files of one name take each other's place, wherever they are.
     pub fn bare_name(&self) -> &str {
         let name = self.name.strip_prefix(Self::BUILT_IN).unwrap_or(&self.name);
@@ -38,6 +46,9 @@ impl SourceFile {
     /// # Errors
     /// What the parser finds, with its line and key.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Fault> {
+        if let Some(why) = self.text.strip_prefix(Self::UNREADABLE) {
+            return Err(Fault::at_key(&self.name, "", "", why, ""));
+        }
         toml::from_str(&self.text).map_err(|error| Fault::from_toml(&self.name, &self.text, &error))
     }
 }
@@ -178,6 +189,8 @@ mod tests {
         assert_eq!(Fault::at_key("r", SOURCE, "rule.1.id", "", "").line, Some(7));
         assert_eq!(Fault::at_key("r", SOURCE, "rule.1.gone.deeper", "", "").line, Some(6), "as far as there is");
         assert_eq!(Fault::at_key("r", SOURCE, "gone", "", "").line, None);
+        let unreadable = SourceFile::unreadable("x.toml".into(), "is not UTF-8");
+        assert_eq!(unreadable.parse::<toml::Table>().unwrap_err().to_string(), "x.toml: is not UTF-8");
     }
 
     #[test]
