@@ -62,7 +62,7 @@ pub struct Arrival {
 }
 
 /// The year 2286: beyond it the number is not of that unit.
-const FARTHEST_MS: f64 = 1e13;
+const FARTHEST: TimeMs = 10_000_000_000_000;
 
 impl Format {
     /// Reads the `format` of a file.
@@ -125,6 +125,10 @@ impl Stamp {
             let before_last = i64::try_from(count).unwrap_or(0).saturating_sub(1);
             let from_stamp = if step.of_last { steps - before_last } else { steps };
             at = at.saturating_add(from_stamp.saturating_mul(apart));
+        }
+        // What is added may lead anywhere.
+        if !(-FARTHEST..FARTHEST).contains(&at) {
+            return Err(bad("is not of this age"));
         }
         Ok(Some(at))
     }
@@ -192,9 +196,9 @@ fn text<'n>(node: &'n Node<'_>) -> Result<std::borrow::Cow<'n, str>, DecodeError
     node.text().ok_or_else(|| bad(&format!("{} is no text", node.kind())))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "checked to be in range")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "checked to be in range")]
 fn whole_ms(ms: f64) -> Result<TimeMs, DecodeError> {
-    let inside = (-FARTHEST_MS..FARTHEST_MS).contains(&ms);
+    let inside = ms.abs() < FARTHEST as f64;
     inside.then(|| ms.round() as TimeMs).ok_or_else(|| bad(&format!("{ms} ms since 1970 is not of this age")))
 }
 
@@ -268,6 +272,8 @@ mod tests {
             ("rfc3339", r#"{"t":"2026-13-24T05:35:00Z"}"#),
             ("%Y%m%d", r#"{"t":"24.11.2026"}"#),
             ("ms", r#"{"t":[1]}"#),
+            ("ms", r#"{"t":9999999999999,"dt":9999999999999}"#),
+            ("rfc3339", r#"{"t":"9999-01-01T00:00:00Z"}"#),
         ] {
             let told = read(format, payload).unwrap_err();
             assert!(told.starts_with("bad_time: the time "), "{told}");
