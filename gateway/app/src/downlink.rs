@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use thiserror::Error;
 
-use crate::engine::Heard;
+use crate::engine::LastHeard;
 use crate::intake::broker::BrokerStatus;
 use crate::intake::sensor_port::Downlink;
 
@@ -35,7 +35,7 @@ impl Downlinks {
     /// Why nobody took it.
     pub(crate) async fn send(
         &self,
-        heard: &Heard,
+        heard: &LastHeard,
         device: &str,
         topic: String,
         payload: String,

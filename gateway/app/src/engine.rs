@@ -23,7 +23,7 @@ use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::detect::model::Scorer;
 use ninewatch_core::fault::Fault;
-use ninewatch_core::pipeline::Settings;
+use ninewatch_core::pipeline::{Called, Settings};
 
 use crate::clock::Clock;
 use crate::config::JournalConfig;
@@ -68,15 +68,17 @@ pub(crate) enum Command {
     Act(StaffAction, oneshot::Sender<Result<bool, ActionError>>),
     Configure(Box<Settings>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
-    Heard(String, oneshot::Sender<Option<Heard>>),
+    Heard(String, oneshot::Sender<Option<LastHeard>>),
 }
 
-/// Where a device was heard last.
+/// Where and as what a device was heard last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct LastHeard {
     /// See [`Inbound::door`].
     pub(crate) door: Arc<str>,
     pub(crate) topic: String,
+    /// Its id, or what its own system calls it.
+    pub(crate) called: Called,
 }
 
 /// What is in force of the settings that were given.
@@ -207,7 +209,7 @@ impl Engine {
     }
 
     /// Where a device that can be told something was heard last, since the gateway started.
-    pub(crate) async fn heard(&self, device: &str) -> Result<Option<Heard>, Stopped> {
+    pub(crate) async fn heard(&self, device: &str) -> Result<Option<LastHeard>, Stopped> {
         self.ask(|reply| Command::Heard(device.to_owned(), reply)).await
     }
 

@@ -60,6 +60,8 @@ impl Gateway {
         let (models, library) = (config.files.models.clone(), config.files.onnxruntime.clone());
         let loaded = tokio::task::spawn_blocking(move || scorer::load(models.as_deref(), library.as_deref())).await?;
         let files = SiteFiles::new(config.clone(), loaded.cards);
+        // Before they are read: what changes while the gateway starts is seen then.
+        let seen = files.fingerprint();
         let (settings, registry) = files.read()?;
         let (accounts, first_password) = Accounts::open(&data_dir)?;
 
@@ -125,7 +127,7 @@ impl Gateway {
             tasks.spawn(console.serve(state));
             address
         });
-        let follow = tokio::spawn(files.follow(engine.clone(), settings_sender, registry_sender, set_aside));
+        let follow = tokio::spawn(files.follow(seen, engine.clone(), settings_sender, registry_sender, set_aside));
         Ok(Self {
             engine,
             counters,

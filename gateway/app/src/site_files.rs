@@ -50,6 +50,9 @@ impl SetAside {
     }
 }
 
+/// Files, how long they are and when they were changed.
+pub(crate) type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
 /// Reads the site's files as `config` says.
 #[derive(Debug, Clone)]
 pub(crate) struct SiteFiles {
@@ -86,7 +89,7 @@ impl SiteFiles {
     }
 
     /// What the files look like from outside: it changes when one of them does.
-    fn fingerprint(&self) -> BTreeMap<PathBuf, (u64, Option<SystemTime>)> {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         let files = &self.config.files;
         let folders = [files.sensors.as_deref(), files.rules.as_deref()];
         let listed = folders.into_iter().flatten().filter_map(|folder| std::fs::read_dir(folder).ok());
@@ -101,15 +104,15 @@ impl SiteFiles {
             .collect()
     }
 
-    /// Puts every change of the files in force, until the engine stops.
+    /// Puts every change of the files since `seen` in force, until the engine stops.
     pub(crate) async fn follow(
         self,
+        mut seen: Fingerprint,
         engine: Engine,
         settings: watch::Sender<Arc<Settings>>,
         registry: watch::Sender<Arc<Registry>>,
         set_aside: SetAside,
     ) {
-        let mut seen = self.fingerprint();
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
             look.tick().await;

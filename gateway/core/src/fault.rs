@@ -25,6 +25,11 @@ impl SourceFile {
         Self { name, text: format!("{}{why}", Self::UNREADABLE) }
     }
 
+    /// Whether it is in the program.
+    pub fn is_built_in(&self) -> bool {
+        self.name.starts_with(Self::BUILT_IN)
+    }
+
     /// Its name without a folder: files of one name take each other's place, wherever they are.
     pub fn bare_name(&self) -> &str {
         let name = self.name.strip_prefix(Self::BUILT_IN).unwrap_or(&self.name);

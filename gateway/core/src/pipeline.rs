@@ -16,7 +16,7 @@ use crate::detect::{Detector, DeviceStatus, Placement};
 use crate::fault::Fault;
 use crate::time::TimeMs;
 
-pub use intake::{Intake, Message, Reject};
+pub use intake::{Called, Heard, Intake, Message, Reject};
 pub use settings::{Settings, Site};
 
 /// What can happen.
@@ -215,22 +215,26 @@ impl Pipeline {
         signals: &mut Vec<Signal>,
     ) -> Result<Intake, Reject> {
         let site = &self.site;
-        let said = intake::understand(site, &message, now)?;
-        let mut intake = Intake { device: said.first, refused: said.refused, ..Intake::default() };
+        let understood = intake::understand(site, &message, now)?;
+        let mut intake = Intake { refused: understood.refused, ..Intake::default() };
         let (detector, again) = (&mut self.state.detector, message.redelivered);
-        for (index, reading) in said.readings {
-            let Some(reading) = reading else {
-                detector.heard(site, index, now, signals);
-                continue;
-            };
-            match detector.reading(site, index, &reading, again, now, scorer, signals, &mut intake.refused) {
-                Placement::Duplicate => intake.duplicates += 1,
-                Placement::Newest => intake.readings += 1,
-                Placement::Late => {
-                    intake.readings += 1;
-                    intake.late += 1;
+        for (device, called, reading) in understood.said {
+            let mut heard = Heard { device, called, new_reading: false };
+            match &reading {
+                None => detector.heard(site, device, now, signals),
+                Some(reading) => {
+                    match detector.reading(site, device, reading, again, now, scorer, signals, &mut intake.refused) {
+                        Placement::Duplicate => intake.duplicates += 1,
+                        Placement::Newest => heard.new_reading = true,
+                        Placement::Late => {
+                            heard.new_reading = true;
+                            intake.late += 1;
+                        }
+                    }
                 }
             }
+            intake.readings += u32::from(heard.new_reading);
+            intake.devices.push(heard);
         }
         Ok(intake)
     }

@@ -108,7 +108,7 @@ fn check(out: &mut impl Write, rules: AllRules, named: &[SourceFile], lang: Lang
 
 fn list(out: &mut impl Write, rules: &AllRules, lang: Lang) -> anyhow::Result<()> {
     let row = |checked: &CheckedRule| {
-        let rule = checked.rule.as_ref().filter(|_| checked.faults.is_empty())?;
+        let rule = checked.rule.as_ref().filter(|_| checked.is_in_force())?;
         let title = lang.of(&rule.title).to_owned();
         Some([checked.id.clone(), lang::severity(rule.severity, lang).to_owned(), title, checked.file.clone()])
     };

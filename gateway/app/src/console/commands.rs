@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ninewatch_core::alert::Text;
 use ninewatch_core::decode::{Accepts, Argument, Command, Parameter, SensorType};
-use ninewatch_core::pipeline::Site;
+use ninewatch_core::pipeline::{Called, Site};
 use ninewatch_core::site::Device;
 
 use super::Shared;
@@ -104,7 +104,7 @@ pub(super) async fn send(
     })?;
     let captures =
         sensor_type.captures_on(&heard.topic).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let called = if device.known_as.is_empty() { &device.id } else { &device.known_as };
+    let called = if heard.called == Called::KnownAs { &device.known_as } else { &device.id };
     let rendered = command.render(called, &captures, &arguments).map_err(|error| {
         Problem::bad(error.to_string(), format!("GET /api/v1/devices/{id}/commands says what it takes"))
     })?;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
+use ninewatch_core::decode::without_bulk;
 use ninewatch_core::detect::model::Scorer;
-use ninewatch_core::pipeline::{Effects, Event, Intake, Message, Pipeline, Settings, Site};
+use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
 use ninewatch_core::replay::Recorded;
 
 use super::quarantine::Samples;
-use super::{Ack, Acked, Command, Heard, InForce, Inbound};
+use super::{Ack, Acked, Command, InForce, Inbound, LastHeard};
 use crate::clock::Clock;
 use crate::journal;
 use crate::metrics::Counters;
@@ -43,7 +44,7 @@ pub(super) struct Decide {
     segment_used: usize,
     samples: Samples,
     /// By id, the devices that can be told something.
-    heard: HashMap<String, Heard>,
+    heard: HashMap<String, LastHeard>,
     batch: Batch,
     batches: SyncSender<Batch>,
 }
@@ -156,14 +157,21 @@ impl Decide {
         if let Some(rest) = self.pipeline.site().without_discarded(as_message(&inbound)) {
             inbound.payload = rest;
         }
-        let device = inbound.device.as_deref();
         let message = as_message(&inbound);
         let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
         self.count(&effects);
         let intake = effects.intake.take();
-        if let Some(Ok(Intake { device: Some(device), .. })) = &intake {
-            note_door(&mut self.heard, self.pipeline.site(), *device, &inbound);
+        match &intake {
+            Some(Ok(intake)) => note_doors(&mut self.heard, self.pipeline.site(), intake, &inbound),
+            // It is kept as a sample, and no sensor type has said what in it must not be.
+            Some(Err(Reject::UnknownDevice(_) | Reject::UnknownType { .. } | Reject::WrongTopic { .. })) => {
+                if let Some(rest) = without_bulk(&inbound.payload) {
+                    inbound.payload = rest;
+                }
+            }
+            _ => {}
         }
+        let device = inbound.device.as_deref();
         if let Some(ack) = inbound.ack {
             let acked = Acked { token: ack.token, rejected: matches!(intake, Some(Err(_))) };
             self.batch.acks.push((ack, acked));
@@ -211,12 +219,11 @@ impl Decide {
 
     fn count_intake(&self, intake: &Intake) {
         let site = self.pipeline.site();
-        let class = intake
-            .device
-            .and_then(|index| site.registry.devices.get(index))
-            .and_then(|device| site.sensor_types.get(&device.sensor_type));
-        if let Some(sensor_type) = class {
-            self.counters.count_readings(sensor_type.class, u64::from(intake.readings));
+        for heard in intake.devices.iter().filter(|heard| heard.new_reading) {
+            let device = site.registry.devices.get(heard.device);
+            if let Some(known) = device.and_then(|device| site.sensor_types.get(&device.sensor_type)) {
+                self.counters.count_readings(known.class, 1);
+            }
         }
         self.counters.duplicates.fetch_add(u64::from(intake.duplicates), Relaxed);
         self.counters.late.fetch_add(u64::from(intake.late), Relaxed);
@@ -275,17 +282,21 @@ impl Decide {
     }
 }
 
-/// Notes where a device was heard, if there is anything that it can be told.
-fn note_door(heard: &mut HashMap<String, Heard>, site: &Site, device: usize, inbound: &Inbound) {
-    let Some(device) = site.registry.devices.get(device) else { return };
-    if site.sensor_types.get(&device.sensor_type).is_none_or(|sensor_type| sensor_type.commands.is_empty()) {
-        return;
-    }
-    match heard.get_mut(&device.id) {
-        Some(heard) if heard.door == inbound.door && heard.topic == inbound.topic => {}
-        _ => {
-            let (door, topic) = (inbound.door.clone(), inbound.topic.clone());
-            heard.insert(device.id.clone(), Heard { door, topic });
+/// Notes where the devices that speak by name were heard, as far as they can be told anything.
+fn note_doors(heard: &mut HashMap<String, LastHeard>, site: &Site, intake: &Intake, inbound: &Inbound) {
+    for Heard { device, called, .. } in &intake.devices {
+        let Some(device) = site.registry.devices.get(*device).filter(|_| *called != Called::NotByName) else {
+            continue;
+        };
+        let sensor_type = site.sensor_types.get(&device.sensor_type);
+        if sensor_type.is_none_or(|sensor_type| sensor_type.commands.is_empty()) {
+            continue;
+        }
+        let now = || LastHeard { door: inbound.door.clone(), topic: inbound.topic.clone(), called: *called };
+        match heard.get_mut(&device.id) {
+            Some(last) if last.door == inbound.door && last.topic == inbound.topic && last.called == *called => {}
+            Some(last) => *last = now(),
+            None => _ = heard.insert(device.id.clone(), now()),
         }
     }
 }

@@ -185,11 +185,12 @@ fn split_tag<'t, 'b>(
         }
     };
     let (value, behind) = behind.split_at_checked(size).ok_or_else(|| short(name()))?;
-    // An integer may be sent shorter or longer than its type; anything else has its size.
+    // Integers and texts may be sent shorter or longer than their type; anything else has its size.
     let fits = match tag.map(|tag| &tag.form) {
         None => true,
         Some(Form::Int { .. }) => value.len() <= 8,
-        Some(form) => form.size().is_none_or(|size| size <= value.len() || value.is_empty()),
+        Some(Form::Text(_) | Form::Hex(_) | Form::Records(..)) => true,
+        Some(form) => form.size().is_none_or(|size| size == value.len()) || value.is_empty(),
     };
     if fits { Ok((tag, value, behind)) } else { Err(short(name())) }
 }
@@ -242,7 +243,8 @@ impl Form {
     fn read(&self, bytes: &[u8], endian: Endian, left: &mut usize) -> Result<Node<'static>, DecodeError> {
         Ok(match self {
             Self::Int { signed, .. } => integer(bytes, endian, *signed),
-            Self::F32 => Node::Float(f64::from(f32::from_bits(u32::try_from(unsigned(bytes, endian)).unwrap_or(0)))),
+            #[allow(clippy::cast_possible_truncation, reason = "four bytes")]
+            Self::F32 => Node::Float(f64::from(f32::from_bits(unsigned(bytes, endian) as u32))),
             Self::F64 => Node::Float(f64::from_bits(unsigned(bytes, endian))),
             Self::Bcd(_) => bcd(bytes, endian)?,
             Self::Text(_) => {
@@ -403,6 +405,9 @@ mod tests {
         let layout_with_lengths = Layout::Tags { tags: vec![listed], length_bytes: Some(1) };
         let node = layout_with_lengths.read(&[5, 1, 7, 9, 2, 0, 0, 5, 1, 8], Endian::Big, &mut refused).unwrap();
         assert_eq!(node.member("v"), Some(&Node::List(vec![Node::Int(7), Node::Int(8)])), "9 is passed over");
+        let float = Layout::Tags { tags: vec![tag(&[1], Some("f"), Form::F32)], length_bytes: Some(1) };
+        let longer = float.read(&[1, 8, 0x40, 0x6b, 0x80, 0, 0, 0, 0, 0], Endian::Big, &mut refused);
+        assert_eq!(longer.unwrap_err().code, "too_short", "a double is no float");
         refused.clear();
         let cut = layout.read(&bytes[..9], Endian::Little, &mut refused).unwrap();
         assert_eq!(number(&cut, "battery"), Some(92), "what came before counts");

@@ -151,7 +151,7 @@ impl Template {
         let mut rest = text;
         while let Some(at) = rest.find('{') {
             let (before, behind) = rest.split_at(at);
-            let name = behind[1..].split_once('}').map(|(name, _)| name).filter(|name| is_name(name));
+            let name = behind[1..].split_once('}').map(|(name, _)| name).filter(|name| is_parameter_name(name));
             let literal = |pieces: &mut Vec<Piece>, text: &str| match pieces.last_mut() {
                 Some(Piece::Literal(last)) => last.push_str(text),
                 _ => pieces.push(Piece::Literal(text.to_owned())),
@@ -196,6 +196,7 @@ impl Template {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether `name` may stand in a template's braces. JSON's own braces hold no such thing.
+pub(super) fn is_parameter_name(name: &str) -> bool {
     name.starts_with(|sign: char| sign.is_ascii_lowercase()) && super::topic::is_capture_name(name)
 }

@@ -177,7 +177,8 @@ impl Field {
         value.map_or(Found::Nothing, Found::Value)
     }
 
-    fn is_absent(&self, node: &Node<'_>) -> bool {
+    /// Whether `node` says that there is no value.
+    pub(super) fn is_absent(&self, node: &Node<'_>) -> bool {
         let empty =
             matches!((node, &self.kind), (Node::Text(text), FieldKind::Measure { .. }) if text.trim().is_empty());
         empty || self.conversion.absent.iter().any(|absent| absent.is(node))

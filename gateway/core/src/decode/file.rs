@@ -114,7 +114,11 @@ pub(super) fn read(source: &SourceFile) -> Result<SensorType, Vec<Fault>> {
         }
     }
     check_names(&file.fields, &mut faults);
-    let mut known = Known { captures: Vec::new(), senml: file.messages.iter().any(MessageTable::is_senml) };
+    let mut known = Known {
+        captures: Vec::new(),
+        senml: file.messages.iter().any(MessageTable::is_senml),
+        senml_only: file.messages.iter().all(MessageTable::is_senml),
+    };
     let topics: Vec<_> = file
         .messages
         .iter()
@@ -137,7 +141,9 @@ pub(super) fn read(source: &SourceFile) -> Result<SensorType, Vec<Fault>> {
         .commands
         .iter()
         .enumerate()
-        .filter_map(|(index, table)| command::compile(table, index, &known, &mut faults))
+        .filter_map(|(index, table)| {
+            command::compile(table, index, file.commands.get(..index).unwrap_or_default(), &known, &mut faults)
+        })
         .collect();
     if !faults.list.is_empty() {
         return Err(faults.list);
@@ -189,6 +195,8 @@ struct Known {
     captures: Vec<String>,
     /// Whether a message is SenML: then a field's `from` may be a record's name.
     senml: bool,
+    /// Whether all are: then a field has one source, its record.
+    senml_only: bool,
 }
 
 /// What was found wrong so far.

@@ -1,6 +1,7 @@
 //! One kind of message: where it comes, who speaks in it, and which readings it holds.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 use super::convert::{Found, Literal};
 use super::field::Field;
@@ -138,19 +139,9 @@ impl Test {
             (_, None) => false,
             (Asks::Is(values), Some(node)) => values.iter().any(|value| value.is(node)),
             (Asks::Has(values), Some(node)) => values.iter().any(|value| value.is_in(node)),
-            (Asks::AtLeast(limit), Some(node)) => number(node).is_some_and(|number| number >= *limit),
-            (Asks::Below(limit), Some(node)) => number(node).is_some_and(|number| number < *limit),
+            (Asks::AtLeast(limit), Some(node)) => node.number().is_some_and(|number| number >= *limit),
+            (Asks::Below(limit), Some(node)) => node.number().is_some_and(|number| number < *limit),
         }
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "limits in files are small")]
-fn number(node: &Node<'_>) -> Option<f64> {
-    match node {
-        Node::Int(number) => Some(*number as f64),
-        Node::Float(number) => Some(*number),
-        Node::Text(text) => text.trim().parse().ok(),
-        _ => None,
     }
 }
 
@@ -261,6 +252,19 @@ impl MessageKind {
         Ok(Taken::Said(said))
     }
 
+    /// Masks in the payload `root` what must not be stored, also within JSON in a text; says whether
+    /// anything was there.
+    pub(super) fn mask(&self, root: &mut Node<'_>) -> bool {
+        let masks = |pointer: &&Pointer| {
+            let packed = self.unpack.iter().find_map(|step| Some((&step.at, pointer.within(&step.at)?)));
+            match packed {
+                Some((at, inner)) => mask_within(root, at, &inner),
+                None => pointer.mask(root),
+            }
+        };
+        self.discard.iter().filter(masks).count() > 0
+    }
+
     /// Whether the tests that can be asked before anything is opened hold.
     fn may_be(&self, root: &Node<'_>, captured: &Captured<'_>) -> bool {
         let path = [root];
@@ -314,6 +318,29 @@ impl MessageKind {
         }
         (values, absent)
     }
+}
+
+/// Masks what `inner` names in the JSON that stands as a text at `at`, or is open there already.
+fn mask_within(root: &mut Node<'_>, at: &Pointer, inner: &Pointer) -> bool {
+    let mut masked = false;
+    let mut open = |node: &mut Node<'_>| -> Result<(), Infallible> {
+        let Node::Text(text) = node else {
+            masked |= inner.mask(node);
+            return Ok(());
+        };
+        let changed = match Node::from_json(text.as_bytes()) {
+            Ok(mut json) => inner.mask(&mut json).then(|| serde_json::to_string(&json).unwrap_or_default()),
+            // What cannot be looked into may hold it.
+            Err(_) => Some(String::new()),
+        };
+        if let Some(changed) = changed {
+            *node = Node::Text(Cow::Owned(changed));
+            masked = true;
+        }
+        Ok(())
+    };
+    let Ok(()) = at.for_each(root, &mut open);
+    masked
 }
 
 /// A source of the topic alone.

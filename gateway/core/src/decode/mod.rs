@@ -6,6 +6,7 @@
 //! [`stamp`] its time. What a file's examples say is checked whenever it is read ([`example`]).
 
 mod binary;
+mod bulk;
 mod burst;
 mod command;
 mod convert;
@@ -24,6 +25,7 @@ mod topic;
 mod units;
 mod unpack;
 
+pub use bulk::without_bulk;
 pub use command::{Accepts, Argument, Command, CommandError, Parameter, Rendered};
 pub use field::{BurstShape, Channel, Field, FieldKind};
 pub use file::schema;

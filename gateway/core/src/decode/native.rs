@@ -47,7 +47,8 @@ pub(super) fn take<'a>(
         // Devices may measure more than their type file cares for.
         let Some((index, value)) = value(sensor_type, &record) else { continue };
         match value {
-            Ok(value) => put(sensor_type.fields.len(), &mut said, device, record.at_ms, index, value),
+            Ok(None) => said.push(Said { speaker: Speaker::Device(device), reading: None }),
+            Ok(Some(value)) => put(sensor_type.fields.len(), &mut said, device, record.at_ms, index, value),
             Err(error) => refused.push(error),
         }
     }
@@ -59,8 +60,8 @@ fn names(given: &str, device: &str) -> bool {
     given.strip_suffix(device).is_some_and(|before| before.is_empty() || before.ends_with([':', '/']))
 }
 
-/// The field that a record is of, and its value.
-fn value(sensor_type: &SensorType, record: &Record<'_>) -> Option<(usize, Result<Value, DecodeError>)> {
+/// The field that a record is of, and its value; `None` where it says that there is none.
+fn value(sensor_type: &SensorType, record: &Record<'_>) -> Option<(usize, Result<Option<Value>, DecodeError>)> {
     let called = |name: &str| *name == *record.name;
     let index = sensor_type
         .fields
@@ -72,8 +73,11 @@ fn value(sensor_type: &SensorType, record: &Record<'_>) -> Option<(usize, Result
         senml::Value::Bool(on) => Node::Bool(*on),
         senml::Value::Text(text) | senml::Value::Data(text) => Node::Text(Cow::Borrowed(text)),
     };
+    if field.is_absent(&node) {
+        return Some((index, Ok(None)));
+    }
     let unit = record.unit.as_deref().map(|symbol| field.unit_named(symbol)).transpose();
-    Some((index, unit.and_then(|unit| field.value(&node, unit.or(field.conversion.sent_unit)))))
+    Some((index, unit.and_then(|unit| field.value(&node, unit.or(field.conversion.sent_unit)).map(Some))))
 }
 
 /// Puts a value into the reading of its device and time, the last that has room for it.

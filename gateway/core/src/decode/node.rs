@@ -76,6 +76,18 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// A finite number, also one that was sent as a text.
+    #[allow(clippy::cast_precision_loss, reason = "no sensor counts past 2^53")]
+    pub(super) fn number(&self) -> Option<f64> {
+        let number = match self {
+            Self::Int(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| number.is_finite())
+    }
+
     /// What it is, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {

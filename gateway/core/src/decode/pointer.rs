@@ -103,6 +103,12 @@ impl Pointer {
             && !self.segments.iter().any(|segment| matches!(segment, Segment::Capture(_)))
     }
 
+    /// What leads from what `outer` names to what this names; `None` where it does not lie within.
+    pub(super) fn within(&self, outer: &Self) -> Option<Self> {
+        let segments = self.segments.strip_prefix(outer.segments.as_slice())?.to_vec();
+        (!segments.is_empty()).then_some(Self { from: From::Here, segments })
+    }
+
     /// Whether it has a `*`.
     pub(super) fn has_each(&self) -> bool {
         self.segments.contains(&Segment::Each)
@@ -266,11 +272,9 @@ fn visit<'n, E>(
     match (segment, node) {
         (Segment::Each, Node::List(items)) => items.iter_mut().try_for_each(|item| visit(item, rest, with)),
         (Segment::Each, Node::Map(members)) => members.iter_mut().try_for_each(|(_, item)| visit(item, rest, with)),
+        // Also those that a later one of the name hides: they are written down with the rest.
         (Segment::Name(name, _), Node::Map(members)) => {
-            match members.iter_mut().rev().find(|(there, _)| there == name) {
-                Some((_, item)) => visit(item, rest, with),
-                None => Ok(()),
-            }
+            members.iter_mut().filter(|(there, _)| there == name).try_for_each(|(_, item)| visit(item, rest, with))
         }
         (segment, Node::List(items)) => match segment.index(items).and_then(|index| items.get_mut(index)) {
             Some(item) => visit(item, rest, with),
@@ -364,8 +368,9 @@ mod tests {
         assert!(Pointer::parse("/a", &[]).unwrap().mask(&mut root));
         assert!(!Pointer::parse("/gone", &[]).unwrap().mask(&mut root));
         assert!(!Pointer::parse("/nil", &[]).unwrap().mask(&mut root), "nothing was there");
+        assert!(Pointer::parse("/twice", &[]).unwrap().mask(&mut root));
         let text = serde_json::to_string(&root).unwrap();
-        let expected = r#"{"a":"*","list":[{"name":"t","v":21},{"name":"h","v":40}],"groups":[{"id":"g1","items":[{"v":"*"},{"v":"*"}]},{"id":"g2","items":[{"v":"*"}]}],"nil":null,"twice":1,"twice":2}"#;
+        let expected = r#"{"a":"*","list":[{"name":"t","v":21},{"name":"h","v":40}],"groups":[{"id":"g1","items":[{"v":"*"},{"v":"*"}]},{"id":"g2","items":[{"v":"*"}]}],"nil":null,"twice":"*","twice":"*"}"#;
         assert_eq!(text, expected);
     }
 }

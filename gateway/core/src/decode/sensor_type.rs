@@ -82,8 +82,13 @@ impl SensorTypes {
     pub fn compile(files: &[SourceFile]) -> (Self, Vec<Fault>) {
         let mut types: Vec<SensorType> = Vec::new();
         let mut faults = Vec::new();
-        for source in files {
-            match file::read(source) {
+        // An id belongs to the file that is called so: a copy under another name takes nothing from it.
+        let (own, others): (Vec<_>, Vec<_>) =
+            files.iter().map(|source| (source, file::read(source))).partition(|(source, read)| {
+                read.as_ref().is_ok_and(|new| source.bare_name() == format!("{}.toml", new.id))
+            });
+        for (source, read) in own.into_iter().chain(others) {
+            match read {
                 Ok(new) if types.iter().any(|there| there.id == new.id) => {
                     let problem = format!("there is another type `{}`", new.id);
                     faults.push(source.fault("id", problem, "give it an id of its own"));
@@ -227,14 +232,13 @@ impl SensorType {
         if here().all(|kind| kind.discard.is_empty()) {
             return None;
         }
-        let Ok(mut root) = Node::from_json(payload) else {
-            // What cannot be looked into may hold it.
-            return here().all(|kind| kind.payload == PayloadForm::Json).then(Vec::new);
-        };
         let takers: Vec<&MessageKind> = self.takers(topic, payload).filter_map(|index| self.kinds.get(index)).collect();
+        let Ok(mut root) = Node::from_json(payload) else {
+            // What cannot be looked into may hold it, unless a kind knows what it is.
+            return takers.iter().all(|kind| kind.payload == PayloadForm::Json).then(Vec::new);
+        };
         let kinds = if takers.is_empty() { here().collect() } else { takers };
-        let pointers = kinds.iter().flat_map(|kind| &kind.discard);
-        let masked = pointers.filter(|pointer| pointer.mask(&mut root)).count();
+        let masked = kinds.iter().filter(|kind| kind.mask(&mut root)).count();
         (masked > 0).then(|| serde_json::to_vec(&root).unwrap_or_default())
     }
 

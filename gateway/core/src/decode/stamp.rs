@@ -181,15 +181,8 @@ pub(super) fn unit_ms(unit: &str) -> Option<f64> {
     })
 }
 
-#[allow(clippy::cast_precision_loss, reason = "microseconds since 1970 fit; nanoseconds are rounded")]
 fn number(node: &Node<'_>) -> Result<f64, DecodeError> {
-    let number = match node {
-        Node::Int(number) => Some(*number as f64),
-        Node::Float(number) => Some(*number),
-        Node::Text(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    number.ok_or_else(|| bad(&format!("{} is no number", shown(node))))
+    node.number().ok_or_else(|| bad(&format!("{} is no number", shown(node))))
 }
 
 fn text<'n>(node: &'n Node<'_>) -> Result<std::borrow::Cow<'n, str>, DecodeError> {

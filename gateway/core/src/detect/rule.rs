@@ -127,6 +127,15 @@ pub struct CheckedRule {
 }
 
 impl CheckedRule {
+    /// Whether it may be used. Of a shipped rule examples that come out otherwise here are told and take
+    /// nothing away: they hold with the shipped sensor types, and a site that has others still wants the
+    /// rule.
+    pub fn is_in_force(&self) -> bool {
+        let of_example = |fault: &Fault| fault.key.starts_with(&format!("rule.{}.example.", self.index));
+        let is_shipped = self.file.starts_with(SourceFile::BUILT_IN);
+        self.faults.is_empty() || (is_shipped && self.faults.iter().all(of_example))
+    }
+
     pub(super) fn unreadable(source: &SourceFile, fault: Fault) -> Self {
         let file = source.name.clone();
         Self { file, index: 0, id: String::new(), rule: None, examples: ExampleCount::default(), faults: vec![fault] }
@@ -139,7 +148,8 @@ impl Rules {
     pub fn compile(files: &[SourceFile], types: &SensorTypes, models: &[ModelCard]) -> (Self, Vec<Fault>) {
         let (mut rules, mut faults) = (Vec::new(), Vec::new());
         for checked in Self::check(files, types, models) {
-            rules.extend(checked.rule.filter(|_| checked.faults.is_empty()));
+            let in_force = checked.is_in_force();
+            rules.extend(checked.rule.filter(|_| in_force));
             faults.extend(checked.faults);
         }
         (Self { rules }, faults)
@@ -150,7 +160,9 @@ impl Rules {
     pub fn check(files: &[SourceFile], types: &SensorTypes, models: &[ModelCard]) -> Vec<CheckedRule> {
         let mut bench = Bench::new(types);
         let mut all: Vec<CheckedRule> = Vec::new();
-        for source in files {
+        // A rule of one's own takes no shipped one away by its id.
+        let (shipped, own): (Vec<_>, Vec<_>) = files.iter().partition(|source| source.is_built_in());
+        for source in shipped.into_iter().chain(own) {
             for mut checked in rule_file::read(source, types, models, &mut bench) {
                 let same = all.iter().find(|there| there.id == checked.id && there.faults.is_empty());
                 if let Some(there) = same.filter(|_| checked.faults.is_empty()) {

@@ -1,9 +1,10 @@
 //! What came in, and whose it is.
 
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 use super::Site;
-use crate::decode::{Arrival, DecodeError, Decoded, Hears, Said, SensorType, Speaker};
+use crate::decode::{Arrival, DecodeError, Said, SensorType, Speaker};
 use crate::reading::Reading;
 use crate::time::TimeMs;
 
@@ -23,8 +24,8 @@ pub struct Message<'a> {
 /// What a message brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Intake {
-    /// Where its device is in the registry, the first of several; `None` where a batch holds nobody.
-    pub device: Option<usize>,
+    /// The devices that it is of, one entry for each reading or sign of life.
+    pub devices: Vec<Heard>,
     /// New readings.
     pub readings: u32,
     /// Readings that were there already.
@@ -33,6 +34,28 @@ pub struct Intake {
     pub late: u32,
     /// Values in it that could not be taken.
     pub refused: Vec<DecodeError>,
+}
+
+/// A device that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Where it is in the registry.
+    pub device: usize,
+    /// How the message called it.
+    pub called: Called,
+    /// Whether it brought a reading that was not there yet.
+    pub new_reading: bool,
+}
+
+/// How a message calls a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called {
+    /// By its id.
+    Id,
+    /// By what its own system calls it.
+    KnownAs,
+    /// Not at all: the message is about all of its type.
+    NotByName,
 }
 
 /// Why a message brought nothing.
@@ -82,11 +105,10 @@ impl Reject {
 }
 
 /// What devices of the registry said in a message.
+#[derive(Default)]
 pub(super) struct Understood {
-    /// A device that it is of.
-    pub(super) first: Option<usize>,
-    /// By device; without a reading it is a sign of life.
-    pub(super) readings: Vec<(usize, Option<Reading>)>,
+    /// Without a reading it is a sign of life.
+    pub(super) said: Vec<(usize, Called, Option<Reading>)>,
     pub(super) refused: Vec<DecodeError>,
 }
 
@@ -95,17 +117,18 @@ pub(super) struct Understood {
 /// # Errors
 /// Why it brings nothing.
 pub(super) fn understand(site: &Site, message: &Message<'_>, now: TimeMs) -> Result<Understood, Reject> {
+    let arrival = Arrival { at_ms: now, utc_offset: site.utc_offset };
     match message.device {
-        Some(id) => understand_device(site, id, message, now),
-        None => understand_any(site, message, now),
+        Some(id) => understand_device(site, id, message, arrival),
+        None => understand_any(site, message, arrival),
     }
 }
 
 /// Reads a message of the device that proved to be `id`: it speaks for itself alone.
-fn understand_device(site: &Site, id: &str, message: &Message<'_>, now: TimeMs) -> Result<Understood, Reject> {
+fn understand_device(site: &Site, id: &str, message: &Message<'_>, arrival: Arrival) -> Result<Understood, Reject> {
     let unknown = || Reject::UnknownDevice(message.topic.to_owned());
-    let first = site.device_index(id).ok_or_else(unknown)?;
-    let device = site.registry.devices.get(first).ok_or_else(unknown)?;
+    let index = site.device_index(id).ok_or_else(unknown)?;
+    let device = site.registry.devices.get(index).ok_or_else(unknown)?;
     let reject = |error| Reject::Decode { device: device.id.clone(), error };
     let sensor_type = site
         .sensor_types
@@ -118,43 +141,51 @@ fn understand_device(site: &Site, id: &str, message: &Message<'_>, now: TimeMs) 
             wanted: sensor_type.topics().collect::<Vec<_>>().join(", "),
         });
     }
-    let arrival = Arrival { at_ms: now, utc_offset: site.utc_offset };
-    let Decoded { said, mut refused } = sensor_type.decode(message.topic, message.payload, arrival).map_err(reject)?;
-    let mut readings = Vec::with_capacity(said.len());
-    for Said { speaker, reading } in said {
+    let decoded = sensor_type.decode(message.topic, message.payload, arrival).map_err(reject)?;
+    let mut understood = Understood { said: Vec::with_capacity(decoded.said.len()), refused: decoded.refused };
+    for Said { speaker, reading } in decoded.said {
         match speaker {
-            Speaker::Device(name) if *name != *device.id && *name != *device.known_as => refused.push(DecodeError {
-                code: "wrong_device",
-                detail: format!("the message names the device `{name}`, its sender is `{id}`"),
-            }),
-            Speaker::Device(_) | Speaker::All => readings.push((first, reading)),
+            Speaker::Device(name) if *name != *device.id && *name != *device.known_as => {
+                understood.refused.push(DecodeError {
+                    code: "wrong_device",
+                    detail: format!("the message names the device `{name}`, its sender is `{id}`"),
+                });
+            }
+            Speaker::Device(_) | Speaker::All => understood.said.push((index, Called::Id, reading)),
         }
     }
-    if readings.is_empty()
-        && let Some(error) = refused.pop()
+    if understood.said.is_empty()
+        && let Some(error) = understood.refused.pop()
     {
         return Err(reject(error));
     }
-    Ok(Understood { first: Some(first), readings, refused })
+    Ok(understood)
 }
 
-/// Reads a message from a broker, where topic and payload tell whose it is.
-fn understand_any(site: &Site, message: &Message<'_>, now: TimeMs) -> Result<Understood, Reject> {
-    let arrival = Arrival { at_ms: now, utc_offset: site.utc_offset };
-    let mut first_reject = None;
-    for sensor_type in site.types_in_use.iter().filter_map(|id| site.sensor_types.get(id)) {
-        let device = match sensor_type.hears(message.topic) {
-            None => continue,
-            Some(Hears::PayloadTells) => None,
-            Some(Hears::Device(name)) => match site.device_called(sensor_type, &name) {
-                None => continue,
-                known => known,
-            },
-        };
+/// Reads a message from a broker, where topic and payload tell whose it is. A batch may hold devices
+/// of several types, so every type that hears the topic is asked.
+fn understand_any(site: &Site, message: &Message<'_>, arrival: Arrival) -> Result<Understood, Reject> {
+    let mut understood = Understood::default();
+    // By what they are called; another type may know them.
+    let (mut strangers, mut known) = (BTreeSet::new(), BTreeSet::new());
+    let (mut heard, mut first_reject) = (false, None);
+    for (sensor_type, device) in site.meant_by(message.topic) {
         match sensor_type.decode(message.topic, message.payload, arrival) {
             Ok(decoded) => {
-                if let Some(understood) = attribute(site, sensor_type, decoded) {
-                    return Ok(understood);
+                heard |= decoded.said.is_empty();
+                understood.refused.extend(decoded.refused);
+                for Said { speaker, reading } in decoded.said {
+                    let Speaker::Device(name) = speaker else {
+                        say_to_all(site, sensor_type, reading.as_ref(), &mut understood);
+                        continue;
+                    };
+                    match site.device_called(sensor_type, &name) {
+                        Some((index, called)) => {
+                            understood.said.push((index, called, reading));
+                            known.insert(name.into_owned());
+                        }
+                        None => _ = strangers.insert(name.into_owned()),
+                    }
                 }
             }
             Err(error) => {
@@ -164,30 +195,24 @@ fn understand_any(site: &Site, message: &Message<'_>, now: TimeMs) -> Result<Und
             }
         }
     }
-    Err(first_reject.unwrap_or_else(|| Reject::UnknownDevice(message.topic.to_owned())))
+    // A batch that holds nobody is understood; one that holds strangers alone is not.
+    if understood.said.is_empty() && !(heard && strangers.is_empty()) {
+        return Err(first_reject.unwrap_or_else(|| Reject::UnknownDevice(message.topic.to_owned())));
+    }
+    if let Some(Reject::Decode { error, .. }) = first_reject {
+        understood.refused.push(error);
+    }
+    understood.refused.extend(strangers.difference(&known).map(|name| DecodeError {
+        code: "unknown_device",
+        detail: format!("no device that comes on this topic is called `{name}`"),
+    }));
+    Ok(understood)
 }
 
-/// Finds the devices that spoke in the registry; `None` where none of them is there.
-fn attribute(site: &Site, sensor_type: &SensorType, decoded: Decoded<'_>) -> Option<Understood> {
-    let mut readings = Vec::with_capacity(decoded.said.len());
-    let mut refused = decoded.refused;
-    for Said { speaker, reading } in decoded.said {
-        match speaker {
-            Speaker::All => {
-                let all = site.registry.devices.iter().enumerate();
-                let own = all.filter(|(_, device)| device.sensor_type == sensor_type.id);
-                readings.extend(own.map(|(index, _)| (index, reading.clone())));
-            }
-            Speaker::Device(name) => match site.device_called(sensor_type, &name) {
-                Some(index) => readings.push((index, reading)),
-                None => refused.push(DecodeError {
-                    code: "unknown_device",
-                    detail: format!("no device of type `{}` is called `{name}`", sensor_type.id),
-                }),
-            },
-        }
-    }
-    let first = readings.first().map(|(index, _)| *index);
-    // A batch that holds nobody is understood; one that holds strangers alone is not.
-    (first.is_some() || refused.is_empty()).then_some(Understood { first, readings, refused })
+/// What is said of all devices of a type. That it is passed over is nobody's sign of life.
+fn say_to_all(site: &Site, sensor_type: &SensorType, reading: Option<&Reading>, understood: &mut Understood) {
+    let Some(reading) = reading else { return };
+    let devices = site.registry.devices.iter().enumerate();
+    let own = devices.filter(|(_, device)| device.sensor_type == sensor_type.id);
+    understood.said.extend(own.map(|(index, _)| (index, Called::NotByName, Some(reading.clone()))));
 }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-use super::Message;
+use super::{Called, Message};
 use crate::alert::AlertSettings;
-use crate::decode::{SensorType, SensorTypes};
+use crate::decode::{Hears, SensorType, SensorTypes};
 use crate::detect::Rules;
 use crate::detect::model::ModelCard;
 use crate::fault::{Fault, SourceFile};
@@ -33,44 +33,48 @@ pub struct Settings {
 
 impl Settings {
     /// These settings, but for files that have come to have a fault: of those the former version goes
-    /// on. Tells every fault.
+    /// on, unless that has a fault, too, and leaves less in force. Tells every fault.
     pub fn or_former(mut self, former: &Self) -> (Self, Vec<Fault>) {
-        let (_, found) = Site::compile(&self);
-        let given = self.clone();
-        let mut restored = restore(&mut self.sensor_types, &former.sensor_types, &found);
-        restored.extend(restore(&mut self.rules, &former.rules, &found));
-        if restored.is_empty() {
-            return (self, found);
-        }
-        // A former version that has a fault by now, too, is no better than the new one.
-        let (_, left) = Site::compile(&self);
-        let is_bad = |name: &str| left.iter().any(|fault| fault.file == name);
-        let keep_new = |files: &mut Vec<SourceFile>, given: &[SourceFile]| {
-            for (file, given) in files.iter_mut().zip(given).filter(|(file, _)| is_bad(&file.name)) {
-                *file = given.clone();
+        let (mut site, found) = Site::compile(&self);
+        let mut told = Vec::new();
+        for (kind, before) in [(Kind::SensorTypes, &former.sensor_types), (Kind::Rules, &former.rules)] {
+            for index in 0..kind.files(&mut self).len() {
+                let Some(new) = kind.files(&mut self).get(index).cloned() else { continue };
+                let is_faulty = |fault: &&Fault| fault.file == new.name;
+                let replaced = before.iter().find(|old| old.bare_name() == new.bare_name() && old.text != new.text);
+                let (true, Some(old)) = (found.iter().any(|fault| is_faulty(&fault)), replaced) else { continue };
+                let mut with_old = self.clone();
+                if let Some(file) = kind.files(&mut with_old).get_mut(index) {
+                    *file = old.clone();
+                }
+                let (old_site, old_faults) = Site::compile(&with_old);
+                let is_whole = !old_faults.iter().any(|fault| fault.file == old.name);
+                if is_whole || old_site.size() > site.size() {
+                    let set_aside = found.iter().filter(is_faulty).cloned();
+                    told.extend(set_aside.map(|fault| Fault { former_goes_on: true, ..fault }));
+                    (self, site) = (with_old, old_site);
+                }
             }
-        };
-        keep_new(&mut self.sensor_types, &given.sensor_types);
-        keep_new(&mut self.rules, &given.rules);
-        restored.retain(|(_, former)| !is_bad(former));
-        let set_aside = found.into_iter().filter(|fault| restored.iter().any(|(new, _)| *new == fault.file));
-        let mut faults: Vec<Fault> = set_aside.map(|fault| Fault { former_goes_on: true, ..fault }).collect();
-        faults.extend(Site::compile(&self).1);
-        (self, faults)
+        }
+        told.extend(if told.is_empty() { found } else { Site::compile(&self).1 });
+        (self, told)
     }
 }
 
-/// Puts the former version in the place of each file that has a fault; gives the names of the two.
-fn restore(files: &mut [SourceFile], former: &[SourceFile], faults: &[Fault]) -> Vec<(String, String)> {
-    let mut restored = Vec::new();
-    for file in files.iter_mut().filter(|file| faults.iter().any(|fault| fault.file == file.name)) {
-        let before = former.iter().find(|before| before.bare_name() == file.bare_name() && before.text != file.text);
-        if let Some(before) = before {
-            restored.push((file.name.clone(), before.name.clone()));
-            *file = before.clone();
+/// The two kinds of files that people write in numbers.
+#[derive(Clone, Copy)]
+enum Kind {
+    SensorTypes,
+    Rules,
+}
+
+impl Kind {
+    fn files(self, settings: &mut Settings) -> &mut Vec<SourceFile> {
+        match self {
+            Self::SensorTypes => &mut settings.sensor_types,
+            Self::Rules => &mut settings.rules,
         }
     }
-    restored
 }
 
 /// [`Settings`] made ready for use.
@@ -148,6 +152,11 @@ impl Site {
         }
     }
 
+    /// How much is in force.
+    fn size(&self) -> usize {
+        self.sensor_types.iter().count() + self.rules.iter().count()
+    }
+
     /// Where in the registry the device with this id is.
     pub fn device_index(&self, id: &str) -> Option<usize> {
         self.device_index.get(id).copied()
@@ -159,24 +168,44 @@ impl Site {
         self.registry.places.get(place?)
     }
 
-    /// Where in the registry the device of this type is that its own system calls so.
-    pub(super) fn device_called(&self, sensor_type: &SensorType, name: &str) -> Option<usize> {
-        let is_of_type = |index: &&usize| {
-            self.registry.devices.get(**index).is_some_and(|device| device.sensor_type == sensor_type.id)
-        };
-        self.called.get(name)?.iter().find(is_of_type).copied()
+    /// Where in the registry the device of this type is that is called so, and in which way it is.
+    pub(super) fn device_called(&self, sensor_type: &SensorType, name: &str) -> Option<(usize, Called)> {
+        self.called.get(name)?.iter().find_map(|index| {
+            let device = self.registry.devices.get(*index).filter(|device| device.sensor_type == sensor_type.id)?;
+            Some((*index, if device.id == name { Called::Id } else { Called::KnownAs }))
+        })
     }
 
-    /// The payload of a message without what must not be stored; `None` where all of it may be.
+    /// The types in use of which devices may be meant by a broker's `topic`, and the device where the
+    /// topic names it.
+    pub(super) fn meant_by<'s>(&'s self, topic: &'s str) -> impl Iterator<Item = (&'s SensorType, Option<usize>)> {
+        self.types_in_use.iter().filter_map(|id| self.sensor_types.get(id)).filter_map(move |sensor_type| {
+            match sensor_type.hears(topic)? {
+                Hears::PayloadTells => Some((sensor_type, None)),
+                Hears::Device(name) => Some((sensor_type, Some(self.device_called(sensor_type, &name)?.0))),
+            }
+        })
+    }
+
+    /// The payload of a message without what must not be stored; `None` where all of it may be. The
+    /// types of the devices that are meant say what; where none is, all types do.
     pub fn without_discarded(&self, message: Message<'_>) -> Option<Vec<u8>> {
         if self.discarding.is_empty() {
             return None;
         }
-        let own = message.device.and_then(|id| self.registry.devices.get(self.device_index(id)?));
-        let types = self.discarding.iter().filter(|id| own.is_none_or(|device| device.sensor_type == **id));
-        types
-            .filter_map(|id| self.sensor_types.get(id))
-            .find_map(|sensor_type| sensor_type.without_discarded(message.topic, message.payload))
+        let meant: Vec<&SensorType> = match message.device {
+            Some(id) => {
+                let device = self.device_index(id).and_then(|index| self.registry.devices.get(index));
+                device.and_then(|device| self.sensor_types.get(&device.sensor_type)).into_iter().collect()
+            }
+            None => self.meant_by(message.topic).map(|(sensor_type, _)| sensor_type).collect(),
+        };
+        let all = || self.discarding.iter().filter_map(|id| self.sensor_types.get(id)).collect();
+        let types = if meant.is_empty() { all() } else { meant };
+        types.into_iter().fold(None, |masked: Option<Vec<u8>>, sensor_type| {
+            let payload = masked.as_deref().unwrap_or(message.payload);
+            sensor_type.without_discarded(message.topic, payload).or(masked)
+        })
     }
 }
 
@@ -252,5 +281,31 @@ mod tests {
             assert!(told[0].contains("the unit `ppn` is not known") && !told[0].contains("former"), "{told:?}");
             assert!(told[1].contains("no sensor type `ninewatch-gas` is in use"), "{told:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_file_that_breaks_loses_no_rule_that_was_in_force() {
+        let rule = |id: &str, field: &str| {
+            format!(
+                "[[rule]]\nid = \"{id}\"\ntitle = {{ zh = \"报警\", en = \"Alarm\" }}\nseverity = \"critical\"\nsource = \"test\"\n\
+                 reason = {{ zh = \"报警\", en = \"Alarm\" }}\nstate = {{ field = \"{field}\", is = true }}\n"
+            )
+        };
+        let with_rules = |text: String| {
+            let mut settings = settings(vec![file("gas.toml", GAS)]);
+            settings.rules = vec![file("own.toml", &text)];
+            settings
+        };
+        // One of its rules has a fault; the other is in force.
+        let former = with_rules(rule("good", "gas_alarm") + &rule("bad", "nothing"));
+        let (in_force, faults) = with_rules(former.rules[0].text.clone() + "[[rule").or_former(&former);
+        assert_eq!(in_force.rules, former.rules);
+        assert!(faults.iter().any(|fault| fault.former_goes_on), "{faults:?}");
+        assert!(faults.iter().any(|fault| !fault.former_goes_on && fault.problem.contains("nothing")), "{faults:?}");
+        // As much in force as before: the new version is what its writer means.
+        let mended = with_rules(rule("good", "gas_alarm") + &rule("bad", "nowhere"));
+        let (in_force, faults) = mended.clone().or_former(&former);
+        assert_eq!(in_force, mended);
+        assert!(faults.iter().all(|fault| !fault.former_goes_on), "{faults:?}");
     }
 }

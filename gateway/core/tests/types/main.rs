@@ -8,15 +8,22 @@ use ninewatch_core::alert::AlertSettings;
 use ninewatch_core::decode::{Arrival, SensorType, SensorTypes, Speaker};
 use ninewatch_core::detect::model::{ScoreError, Scorer};
 use ninewatch_core::fault::SourceFile;
-use ninewatch_core::pipeline::{Event, Message, Pipeline, Settings};
+use ninewatch_core::pipeline::{Called, Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
 use std::collections::{BTreeMap, BTreeSet};
 
 const NOW: TimeMs = 1_795_467_300_000;
+const ARRIVAL: Arrival = Arrival { at_ms: NOW, utc_offset: UtcOffset::CHINA };
 /// Mutated payloads of each type.
 const MUTATIONS: usize = 10_000;
+
+/// The shipped rules, as the program has them.
+fn rules() -> Vec<SourceFile> {
+    let built_in = |file: SourceFile| SourceFile { name: format!("{}{}", SourceFile::BUILT_IN, file.name), ..file };
+    files("rules").into_iter().map(built_in).collect()
+}
 
 fn files(folder: &str) -> Vec<SourceFile> {
     let folder = format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"));
@@ -44,23 +51,27 @@ impl Scorer for NoModel {
     }
 }
 
-/// A site with a device for everybody who speaks in the type's examples.
-fn site(sensor_type: &SensorType, file: &SourceFile) -> Pipeline {
-    let arrival = Arrival { at_ms: NOW, utc_offset: UtcOffset::CHINA };
+/// Everybody who speaks in the type's examples.
+fn speakers(sensor_type: &SensorType) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for sample in &sensor_type.examples {
-        for said in sensor_type.decode(&sample.topic, &sample.payload, arrival).unwrap_or_default().said {
+        for said in sensor_type.decode(&sample.topic, &sample.payload, ARRIVAL).unwrap_or_default().said {
             if let Speaker::Device(name) = said.speaker {
                 names.insert(name.into_owned());
             }
         }
     }
-    let device = |(index, name): (usize, String)| Device {
+    names
+}
+
+/// A site with these types and rules, and a device for each (type, name).
+fn site(sensor_types: Vec<SourceFile>, devices: &[(String, String)], rules: Vec<SourceFile>) -> Pipeline {
+    let device = |(index, (sensor_type, name)): (usize, &(String, String))| Device {
         id: format!("d-{index}"),
-        sensor_type: sensor_type.id.clone(),
+        sensor_type: sensor_type.clone(),
         place: "home".into(),
         spot: String::new(),
-        known_as: name,
+        known_as: name.clone(),
         person: None,
         secret: String::new(),
     };
@@ -75,12 +86,20 @@ fn site(sensor_type: &SensorType, file: &SourceFile) -> Pipeline {
         gateway: "test".into(),
         utc_offset: UtcOffset::CHINA,
         alerts: AlertSettings::default(),
-        registry: Registry { places: vec![place], devices: names.into_iter().enumerate().map(device).collect() },
-        sensor_types: vec![file.clone()],
-        rules: files("rules"),
+        registry: Registry { places: vec![place], devices: devices.iter().enumerate().map(device).collect() },
+        sensor_types,
+        rules,
         models: Vec::new(),
     };
     Pipeline::new(settings, NOW).0
+}
+
+/// Takes a message that came to a broker, masked as the gateway masks it.
+fn take(pipeline: &mut Pipeline, topic: &str, payload: &[u8], now: TimeMs) -> Effects {
+    let message = Message { device: None, topic, payload, redelivered: false };
+    let masked = pipeline.site().without_discarded(message);
+    let message = Message { payload: masked.as_deref().unwrap_or(payload), ..message };
+    pipeline.step(Event::Message(message), now, &mut NoModel)
 }
 
 #[test]
@@ -93,21 +112,133 @@ fn there_are_types_of_all_nine_classes_for_what_communities_have() {
 }
 
 #[test]
-fn every_example_is_heard_by_the_whole_gateway() {
-    for file in files("sensors") {
-        let (types, _) = SensorTypes::compile(std::slice::from_ref(&file));
-        let sensor_type = types.iter().next().unwrap();
-        let mut pipeline = site(sensor_type, &file);
-        let mut readings = 0;
-        for (index, sample) in sensor_type.examples.iter().enumerate() {
-            let message = Message { device: None, topic: &sample.topic, payload: &sample.payload, redelivered: false };
-            let now = NOW + 1_000 * i64::try_from(index).unwrap();
-            if let Some(Ok(intake)) = pipeline.step(Event::Message(message), now, &mut NoModel).intake {
-                readings += intake.readings;
-            }
+fn every_example_brings_in_the_whole_gateway_what_it_says_by_itself() {
+    let types = shipped();
+    let of = |sensor_type: &SensorType| {
+        speakers(sensor_type).into_iter().map(|name| (sensor_type.id.clone(), name)).collect::<Vec<_>>()
+    };
+    let devices: Vec<(String, String)> = types.iter().flat_map(of).collect();
+    let mut pipeline = site(files("sensors"), &devices, Vec::new());
+    let mut now = NOW;
+    for sensor_type in types.iter() {
+        for sample in &sensor_type.examples {
+            now += 60_000;
+            let masked = sensor_type.without_discarded(&sample.topic, &sample.payload);
+            let payload = masked.as_deref().unwrap_or(&sample.payload);
+            let said = sensor_type.decode(&sample.topic, payload, ARRIVAL).unwrap_or_default().said;
+            let by_name = said.iter().filter(|said| said.reading.is_some() && said.speaker != Speaker::All);
+            let intake = take(&mut pipeline, &sample.topic, &sample.payload, now).intake.unwrap().unwrap_or_default();
+            let own = intake
+                .devices
+                .iter()
+                .filter(|heard| heard.called == Called::KnownAs && devices[heard.device].0 == sensor_type.id);
+            // Each is there, or was there already: examples repeat the same moment.
+            let readings = own.filter(|heard| heard.new_reading).count() + usize::try_from(intake.duplicates).unwrap();
+            assert!(readings >= by_name.count(), "{}: {}", sensor_type.id, String::from_utf8_lossy(&sample.payload));
         }
-        assert!(readings > 0, "{}", file.name);
     }
+}
+
+const BATCH: &str = r#"
+cadence = "1m"
+silent_after = "5m"
+label = { zh = "网关", en = "Hub" }
+[[message]]
+topic = "hub/{hub}/status"
+device = "/mac"
+each = ""
+ignore = [{ at = "/dead", is = true }]
+[[message]]
+topic = "hub/{hub}/gone"
+payload = "text"
+device = "*"
+ignore = [{ at = "", is = "who knows" }]
+fields = {}
+set = { online = false }
+[[field]]
+name = "online"
+label = { zh = "在线", en = "Online" }
+kind = "state"
+"#;
+
+fn batch_type(id: &str, class: &str, field: &str) -> SourceFile {
+    let own = format!(
+        "id = \"{id}\"\nclass = \"{class}\"\n{BATCH}[[field]]\nname = \"{field}\"\nlabel = {{ zh = \"值\", en = \"Value\" }}\n\
+         kind = \"state\"\nfrom = \"/{field}\"\n[[example]]\ntopic = \"hub/1/status\"\n\
+         payload = '[{{\"mac\":\"m\",\"{field}\":true}}]'\nreadings = [{{ device = \"m\", {field} = true }}]\n"
+    );
+    SourceFile { name: format!("{id}.toml"), text: own }
+}
+
+#[test]
+fn a_batch_holds_devices_of_several_types_and_none_is_lost() {
+    let types = vec![batch_type("hub-door", "door", "open"), batch_type("hub-sos", "sos", "sos")];
+    assert_eq!(SensorTypes::compile(&types).1, []);
+    let devices = [("hub-door".to_owned(), "d1".to_owned()), ("hub-sos".to_owned(), "s1".to_owned())];
+    let mut pipeline = site(types, &devices, rules());
+    let batch = br#"[{"mac":"d1","open":true},{"mac":"s1","sos":true},{"mac":"x9","open":true}]"#;
+    let effects = take(&mut pipeline, "hub/7/status", batch, NOW + 1_000);
+    let intake = effects.intake.unwrap().unwrap();
+    assert_eq!(intake.devices.iter().map(|heard| heard.device).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(intake.refused.iter().map(|error| error.code).collect::<Vec<_>>(), ["unknown_device"], "x9, once");
+    assert!(effects.changes.iter().any(|change| change.alert.rules.iter().any(|rule| &**rule == "sos")));
+
+    let gone = take(&mut pipeline, "hub/7/gone", b"offline", NOW + 2_000).intake.unwrap().unwrap();
+    assert_eq!(gone.readings, 2, "all devices of both types");
+    let ignored = take(&mut pipeline, "hub/7/gone", b"who knows", NOW + 3_000).intake.unwrap();
+    assert!(ignored.is_err(), "what is passed over is nobody's sign of life");
+    let nobody = take(&mut pipeline, "hub/7/status", b"[]", NOW + 4_000).intake.unwrap().unwrap();
+    assert_eq!(nobody.devices, [], "and an empty batch is no fault");
+    assert!(
+        take(&mut pipeline, "hub/7/status", br#"[{"mac":"x9","open":true}]"#, NOW + 5_000).intake.unwrap().is_err()
+    );
+}
+
+#[test]
+fn a_copy_of_a_type_under_another_name_takes_nothing_from_it() {
+    let mut all = files("sensors");
+    let co = all.iter().find(|file| file.name == "zigbee2mqtt-co.toml").unwrap().clone();
+    all.insert(0, SourceFile { name: "acme-co.toml".into(), ..co });
+    let (types, faults) = SensorTypes::compile(&all);
+    assert_eq!(types.iter().count(), all.len() - 1);
+    assert_eq!(faults.iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), ["acme-co.toml"]);
+}
+
+#[test]
+fn what_is_discarded_is_gone_however_it_is_written() {
+    let text = r#"
+id = "packed"
+class = "face_camera"
+label = { zh = "相机", en = "Camera" }
+cadence = "1m"
+silent_after = "5m"
+[[message]]
+topic = "cam/{device}"
+discard = ["/face", "/packed/phone"]
+unpack = [{ at = "/packed", as = "json" }]
+[[field]]
+name = "match"
+label = { zh = "比对", en = "Match" }
+kind = "word"
+from = "/packed/match"
+[[example]]
+topic = "cam/1"
+payload = '{"face":"AAAA","packed":"{\"match\":\"known\",\"phone\":\"139\"}"}'
+readings = [{ device = "1", match = "known" }]
+"#;
+    let (types, faults) = SensorTypes::compile(&[SourceFile { name: "packed.toml".into(), text: text.into() }]);
+    assert_eq!(faults, []);
+    let sensor_type = types.get("packed").unwrap();
+    let masked =
+        |payload: &str| String::from_utf8(sensor_type.without_discarded("cam/1", payload.as_bytes()).unwrap()).unwrap();
+    assert_eq!(
+        masked(r#"{"face":"AAAA","face":"","packed":"{\"match\":\"known\",\"phone\":\"139\"}"}"#),
+        r#"{"face":"*","face":"","packed":"{\"match\":\"known\",\"phone\":\"*\"}"}"#
+    );
+    assert_eq!(masked(r#"{"face":"AA"#), "", "what cannot be looked into may hold it");
+    let hex = text.replace("as = \"json\"", "as = \"hex\"");
+    let (_, faults) = SensorTypes::compile(&[SourceFile { name: "packed.toml".into(), text: hex }]);
+    assert!(faults.iter().any(|fault| fault.key == "message.0.discard"), "{faults:?}");
 }
 
 #[test]
@@ -117,16 +248,14 @@ fn mutated_payloads_are_taken_or_refused_with_a_reason() {
     for file in files("sensors") {
         let (types, _) = SensorTypes::compile(std::slice::from_ref(&file));
         let sensor_type = types.iter().next().unwrap();
-        let mut pipeline = site(sensor_type, &file);
+        let devices: Vec<_> = speakers(sensor_type).into_iter().map(|name| (sensor_type.id.clone(), name)).collect();
+        let mut pipeline = site(vec![file.clone()], &devices, rules());
         let mut mutator = mutation::Mutator::new(&sensor_type.id, &sensor_type.examples);
         let (mut taken, mut rejected) = (0, 0);
         for index in 0..MUTATIONS {
             let sample = mutator.next();
-            let message = Message { device: None, topic: &sample.topic, payload: &sample.payload, redelivered: false };
-            let masked = pipeline.site().without_discarded(message);
-            let message = Message { payload: masked.as_deref().unwrap_or(&sample.payload), ..message };
             let now = NOW + 1_000 * i64::try_from(index).unwrap();
-            match pipeline.step(Event::Message(message), now, &mut NoModel).intake {
+            match take(&mut pipeline, &sample.topic, &sample.payload, now).intake {
                 Some(Ok(intake)) => {
                     taken += 1;
                     intake.refused.iter().for_each(|error| *counted.entry(error.code).or_default() += 1);

@@ -94,10 +94,7 @@ fn run_to(args: SensorArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result<
 /// Checks each file by itself and against the built-in ones.
 fn check(paths: &[PathBuf], lang: Lang, out: &mut impl Write) -> anyhow::Result<()> {
     let mut faults: Vec<Fault> = Vec::new();
-    let mut files: Vec<SourceFile> = Vec::new();
-    for path in paths {
-        files.extend(site_files::sources_at(path)?);
-    }
+    let files = site_files::read_named(paths)?;
     anyhow::ensure!(!files.is_empty(), "there is no file that ends in .toml");
     for file in &files {
         let (types, found) = SensorTypes::compile(std::slice::from_ref(file));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Faults, Known};
 use crate::alert::Text;
+use crate::decode::command::is_parameter_name;
 use crate::decode::command::{Accepts, Argument, Command, Parameter, Template};
 use crate::decode::convert::Literal;
 use crate::decode::sensor_type::SensorType;
@@ -50,10 +51,20 @@ struct ParameterTable {
 }
 
 /// Makes a command of a table.
-pub(super) fn compile(table: &CommandTable, index: usize, known: &Known, faults: &mut Faults<'_>) -> Option<Command> {
+pub(super) fn compile(
+    table: &CommandTable,
+    index: usize,
+    earlier: &[CommandTable],
+    known: &Known,
+    faults: &mut Faults<'_>,
+) -> Option<Command> {
     let key = |name: &str| format!("command.{index}.{name}");
-    if !is_capture_name(&table.name) {
-        faults.at(&key("name"), format!("`{}` is no command's name", table.name), "use a-z 0-9 _");
+    if !is_capture_name(&table.name) || earlier.iter().any(|other| other.name == table.name) {
+        faults.at(
+            &key("name"),
+            format!("`{}` is no command's name, or there twice", table.name),
+            "use a-z 0-9 _, each once",
+        );
     }
     let mut parameters: Vec<Parameter> = Vec::new();
     for (number, parameter) in table.parameters.iter().enumerate() {
@@ -61,8 +72,12 @@ pub(super) fn compile(table: &CommandTable, index: usize, known: &Known, faults:
         let taken = matches!(parameter.name.as_str(), "device" | "topic" | "payload")
             || known.captures.contains(&parameter.name)
             || parameters.iter().any(|other| other.name == parameter.name);
-        if taken || !is_capture_name(&parameter.name) {
-            faults.at(&key("name"), format!("`{}` means something else or nothing", parameter.name), "use a-z 0-9 _");
+        if taken || !is_parameter_name(&parameter.name) {
+            faults.at(
+                &key("name"),
+                format!("`{}` means something else or nothing", parameter.name),
+                "use a-z first, then a-z 0-9 _",
+            );
         }
         let accepts = match (parameter.min, parameter.max, parameter.words.is_empty()) {
             (Some(min), Some(max), true) if min <= max => Accepts::Number(min, max),

@@ -68,6 +68,11 @@ pub(super) fn compile(table: &FieldTable, index: usize, known: &Known, faults: &
             faults.at(&key(name), format!("does not go with kind {}", table.kind.name()), "remove it");
         }
     }
+    for (name, given) in [("pick", table.pick != PickWord::First), ("missing", table.missing.is_some())] {
+        if given && known.senml_only {
+            faults.at(&key(name), "does not go with SenML, of which each record is a value", "remove it");
+        }
+    }
     check_numbers(table, &key, faults);
     let kind = match table.kind {
         State => FieldKind::State,

@@ -16,6 +16,7 @@ use crate::decode::pointer::Pointer;
 use crate::decode::source::Source;
 use crate::decode::stamp::{Format, Interval, Stamp, Step, unit_ms};
 use crate::decode::topic::Topic;
+use crate::decode::unpack::{Packed, Unpack};
 use crate::time::UtcOffset;
 use tables::{LengthTable, PayloadWord, StampWord, StepTable, TestTable, TimeTable};
 
@@ -70,6 +71,12 @@ pub(super) fn compile(
     let places = compiler.places(table);
     let set = compiler.set(&table.set);
     let discard = table.discard.iter().map(|text| compiler.pointer("discard", text)).collect::<Vec<_>>();
+    let opened = unpack.iter().flatten().filter(|step| step.packed != Packed::Json);
+    let hidden = |step: &Unpack| discard.iter().flatten().any(|pointer| pointer.within(&step.at).is_some());
+    if opened.clone().any(hidden) {
+        let problem = "lies within what `unpack` opens, and only JSON can be masked there";
+        compiler.fault("discard", problem, "discard all that is packed");
+    }
     if !table.discard.is_empty() && payload != PayloadForm::Json {
         compiler.fault("discard", "goes with a JSON payload only", SEE);
     }
