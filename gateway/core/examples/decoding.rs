@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example decoding`: one JSON object on standard output. Each type's captured
 //! messages are decoded into readings, and parsed by `serde_json` into a `Value`, in turn; a ratio is
-//! of one turn, and what is told is the median, the least and the greatest of them.
+//! of one turn, and what is told is the median, the least and the greatest of them. `mask_ns` is what it
+//! costs besides to take out of a message what must not be stored.
 
 use ninewatch_core::decode::{Arrival, Sample, SensorType, SensorTypes};
 use ninewatch_core::fault::SourceFile;
@@ -78,6 +79,11 @@ fn measure(sensor_type: &SensorType) -> Result<Value, Box<dyn Error>> {
             let _ = black_box(serde_json::from_slice::<Value>(black_box(&sample.payload)));
         }
     };
+    let mask = || {
+        for sample in &samples {
+            let _ = black_box(sensor_type.without_discarded(&sample.topic, black_box(&sample.payload)));
+        }
+    };
     let mut turns: Vec<(f64, f64)> = (0..TURNS).map(|_| (time(&decode), time(&parse))).collect();
     turns.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
     let ratio = |turn: &(f64, f64)| (turn.0 / turn.1 * 100.0).round() / 100.0;
@@ -89,6 +95,7 @@ fn measure(sensor_type: &SensorType) -> Result<Value, Box<dyn Error>> {
         "bytes": bytes / samples.len(),
         "decode_ns": (median.0 / messages).round(),
         "serde_json_ns": (median.1 / messages).round(),
+        "mask_ns": (time(&mask) / messages).round(),
         "ratio": ratio(median),
         "ratios": [ratio(least), ratio(greatest)],
     }))

@@ -157,23 +157,26 @@ impl Field {
             absent |= is_absent;
             (!is_absent).then_some(node)
         };
-        let nodes: Vec<_> = match self.conversion.pick {
-            Pick::First => from.iter().find_map(there).into_iter().collect(),
-            Pick::Any | Pick::Max | Pick::Min => from.iter().filter_map(&mut there).collect(),
-        };
-        if nodes.is_empty() {
+        let mut nodes = from.iter().filter_map(&mut there);
+        let Some(first) = nodes.next() else {
             return match &self.conversion.missing {
                 Some(value) => Found::Value(value.clone()),
                 None if absent => Found::Absent,
                 None => Found::Nothing,
             };
-        }
+        };
         let Some(unit) = told(self.sent_unit(scope), refused) else { return Found::Nothing };
-        // A wrong one among several is told and does not take the others away.
-        let values = nodes.iter().filter_map(|node| told(self.value(node, unit), refused));
+        let mut value = |node: &Node<'_>| told(self.value(node, unit), refused);
         let number = |value: &Value| if let Value::Number(number) = value { *number } else { f64::NAN };
         let by_number = |one: &Value, other: &Value| number(one).total_cmp(&number(other));
-        let value = if self.conversion.pick == Pick::Min { values.min_by(by_number) } else { values.max_by(by_number) };
+        // A wrong one among several is told and does not take the others away.
+        let value = match self.conversion.pick {
+            Pick::First => value(&first),
+            Pick::Any | Pick::Max => {
+                std::iter::once(first).chain(nodes).filter_map(|node| value(&node)).max_by(by_number)
+            }
+            Pick::Min => std::iter::once(first).chain(nodes).filter_map(|node| value(&node)).min_by(by_number),
+        };
         value.map_or(Found::Nothing, Found::Value)
     }
 

@@ -153,6 +153,7 @@ pub(super) fn read(source: &SourceFile) -> Result<SensorType, Vec<Fault>> {
         class: file.class,
         label: file.label,
         examples: file.examples.iter().filter_map(example::sample).collect(),
+        discards: kinds.iter().any(|kind| !kind.discard.is_empty()),
         captures: known.captures,
         online: fields.iter().position(|field| &*field.name == "online"),
         kinds,

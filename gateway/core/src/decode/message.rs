@@ -94,14 +94,15 @@ pub struct Said<'a> {
     pub speaker: Speaker<'a>,
     /// `None`: nothing but a sign of life.
     pub reading: Option<Reading>,
+    /// Which element of the message says it.
+    pub(super) element: usize,
 }
 
 /// Whether a message is of a kind, and what it says then.
 pub(super) enum Taken<'a> {
     /// It is of another kind, perhaps for this reason.
     NotThisKind(Option<DecodeError>),
-    /// By the index of the element that says it.
-    Said(Vec<(usize, Said<'a>)>),
+    Said(Vec<Said<'a>>),
 }
 
 impl<'a> Payload<'a> {
@@ -186,70 +187,143 @@ impl MessageKind {
                 return Ok(Taken::NotThisKind(Some(error)));
             }
         }
-        let elements = match &self.each {
-            None => vec![Element { path: vec![&root], called: Vec::new() }],
+        let said = match &self.each {
+            None => {
+                let path = [&root];
+                let scope = Scope { path: &path, captured, called: &[] };
+                self.take_element(types_fields, &scope, captured, 1, arrival, refused)?
+                    .map(|said| said.into_iter().collect())
+            }
             Some(each) => match each.elements(&root) {
-                Some(elements) => elements,
+                Some(elements) => self.take_elements(types_fields, &elements, captured, arrival, taken, refused)?,
                 None => {
                     let detail = "what `each` names is not there, or is no list and no object".to_owned();
                     return Ok(Taken::NotThisKind(Some(DecodeError { code: "no_elements", detail })));
                 }
             },
         };
+        if said.is_none() {
+            refused.truncate(told);
+        }
+        Ok(said.map_or(Taken::NotThisKind(None), Taken::Said))
+    }
+
+    /// Whether a message that came on a topic with these captures is of this kind, or some of the elements
+    /// that are not `taken` already; they are marked. As [`Self::take`] decides, without reading values.
+    pub(super) fn selects(
+        &self,
+        captured: &Captured<'_>,
+        payload: &[u8],
+        json: Option<&Node<'_>>,
+        taken: &mut Vec<bool>,
+    ) -> bool {
+        let other;
+        let root = match (self.payload, json) {
+            (PayloadForm::Json, Some(json)) => json,
+            (PayloadForm::Json, None) => return false,
+            (form, _) => match Payload::new(payload).take(form) {
+                Ok(root) => {
+                    other = root;
+                    &other
+                }
+                Err(_) => return false,
+            },
+        };
+        if !self.may_be(root, captured) {
+            return false;
+        }
+        let opened;
+        let root = if self.unpack.is_empty() {
+            root
+        } else {
+            let mut copy = root.clone();
+            if self.unpack.iter().any(|step| step.open(&mut copy, &mut Vec::new()).is_err()) {
+                return false;
+            }
+            opened = copy;
+            &opened
+        };
+        let is_of_this_kind = |scope: &Scope<'_>| self.when.iter().all(|test| test.holds(scope));
+        let Some(each) = &self.each else {
+            return is_of_this_kind(&Scope { path: &[root], captured, called: &[] });
+        };
+        let Some(elements) = each.elements(root) else { return false };
+        taken.resize(elements.len(), false);
+        let mut selected = elements.is_empty();
+        for (element, taken) in elements.iter().zip(taken).filter(|(_, taken)| !**taken) {
+            *taken = is_of_this_kind(&Scope { path: &element.path, captured, called: &element.called });
+            selected |= *taken;
+        }
+        selected
+    }
+
+    /// Takes those elements of a message that are of this kind; `None` where none is.
+    fn take_elements<'a>(
+        &self,
+        types_fields: &[Field],
+        elements: &[Element<'_>],
+        captured: &Captured<'a>,
+        arrival: Arrival,
+        taken: &mut Vec<bool>,
+        refused: &mut Vec<DecodeError>,
+    ) -> Result<Option<Vec<Said<'a>>>, DecodeError> {
         if elements.len() > MOST_ELEMENTS {
             let detail = format!("{} elements; at most {MOST_ELEMENTS} are taken at once", elements.len());
             return Err(DecodeError { code: "too_many", detail });
         }
-        taken.resize(elements.len(), false);
-        let mut said = Vec::new();
-        let mut of_this_kind = elements.is_empty();
-        for (index, (element, taken)) in elements.iter().zip(taken).enumerate() {
-            let scope = Scope { path: &element.path, captured, called: &element.called };
-            if *taken || !self.when.iter().all(|test| test.holds(&scope)) {
-                continue;
-            }
-            of_this_kind = true;
-            *taken = true;
-            let speaker = match self.speaker(&scope, captured) {
-                Ok(speaker) => speaker,
-                Err(error) if self.each.is_some() => {
-                    refused.push(error);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            if self.ignore.iter().any(|test| test.holds(&scope)) {
-                said.push((index, Said { speaker, reading: None }));
-                continue;
-            }
-            let (values, absent) = self.values(types_fields, &scope, refused);
-            if values.iter().all(Option::is_none) {
-                if absent {
-                    // It says that it has no value, and so it lives.
-                    said.push((index, Said { speaker, reading: None }));
-                }
-                continue;
-            }
-            let event_ms = match &self.time {
-                None => None,
-                Some(stamp) => stamp.time(&scope, element.siblings(), arrival).unwrap_or_else(|error| {
-                    refused.push(error);
-                    None
-                }),
-            };
-            said.push((index, Said { speaker, reading: Some(Reading { event_ms, values }) }));
-        }
-        if !of_this_kind {
-            refused.truncate(told);
-            return Ok(Taken::NotThisKind(None));
-        }
-        if elements.is_empty()
-            && let Some(device) = self.speaker_of(captured)
-        {
+        if elements.is_empty() {
             // An empty list is a sign of life.
-            said.push((0, Said { speaker: Speaker::Device(device), reading: None }));
+            let device = self.speaker_of(captured).map(Speaker::Device);
+            return Ok(Some(device.map(|speaker| Said { speaker, reading: None, element: 0 }).into_iter().collect()));
         }
-        Ok(Taken::Said(said))
+        taken.resize(elements.len(), false);
+        let mut all = Vec::new();
+        let mut of_this_kind = false;
+        for (index, (element, taken)) in elements.iter().zip(taken).enumerate().filter(|(_, (_, taken))| !**taken) {
+            let scope = Scope { path: &element.path, captured, called: &element.called };
+            match self.take_element(types_fields, &scope, captured, element.siblings(), arrival, refused) {
+                Ok(None) => continue,
+                Ok(Some(said)) => all.extend(said.map(|said| Said { element: index, ..said })),
+                // The others count all the same.
+                Err(error) => refused.push(error),
+            }
+            *taken = true;
+            of_this_kind = true;
+        }
+        Ok(of_this_kind.then_some(all))
+    }
+
+    /// Takes one element of so many, or the whole message; `None` where it is not of this kind.
+    #[allow(clippy::option_option, reason = "of this kind or not, and then saying something or not")]
+    fn take_element<'a>(
+        &self,
+        types_fields: &[Field],
+        scope: &Scope<'_>,
+        captured: &Captured<'a>,
+        siblings: usize,
+        arrival: Arrival,
+        refused: &mut Vec<DecodeError>,
+    ) -> Result<Option<Option<Said<'a>>>, DecodeError> {
+        if !self.when.iter().all(|test| test.holds(scope)) {
+            return Ok(None);
+        }
+        let speaker = self.speaker(scope, captured)?;
+        if self.ignore.iter().any(|test| test.holds(scope)) {
+            return Ok(Some(Some(Said { speaker, reading: None, element: 0 })));
+        }
+        let (values, absent) = self.values(types_fields, scope, refused);
+        if values.iter().all(Option::is_none) {
+            // One that says that it has no value lives.
+            return Ok(Some(absent.then_some(Said { speaker, reading: None, element: 0 })));
+        }
+        let event_ms = match &self.time {
+            None => None,
+            Some(stamp) => stamp.time(scope, siblings, arrival).unwrap_or_else(|error| {
+                refused.push(error);
+                None
+            }),
+        };
+        Ok(Some(Some(Said { speaker, reading: Some(Reading { event_ms, values }), element: 0 })))
     }
 
     /// Masks in the payload `root` what must not be stored, also within JSON in a text; says whether

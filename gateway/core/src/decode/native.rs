@@ -47,12 +47,12 @@ pub(super) fn take<'a>(
         // Devices may measure more than their type file cares for.
         let Some((index, value)) = value(sensor_type, &record) else { continue };
         match value {
-            Ok(None) => said.push(Said { speaker: Speaker::Device(device), reading: None }),
+            Ok(None) => said.push(Said { speaker: Speaker::Device(device), reading: None, element: 0 }),
             Ok(Some(value)) => put(sensor_type.fields.len(), &mut said, device, record.at_ms, index, value),
             Err(error) => refused.push(error),
         }
     }
-    Ok(Taken::Said(said.into_iter().enumerate().collect()))
+    Ok(Taken::Said(said))
 }
 
 /// Whether the device part of a SenML name is `device`: itself, or at the end of a URN.
@@ -102,5 +102,5 @@ fn put<'a>(
     if let Some(slot) = values.get_mut(index) {
         *slot = Some(value);
     }
-    said.push(Said { speaker, reading: Some(Reading { event_ms, values }) });
+    said.push(Said { speaker, reading: Some(Reading { event_ms, values }), element: 0 });
 }

@@ -45,7 +45,8 @@ pub(super) enum Value<'a> {
 pub(super) fn parse(payload: &[u8], arrival_ms: TimeMs) -> Result<Vec<Record<'_>>, DecodeError> {
     let mut records = Vec::new();
     let pack = Pack { records: &mut records, base: Base::default(), arrival_ms };
-    let mut json = serde_json::Deserializer::from_slice(payload);
+    let not_text = |error: std::str::Utf8Error| DecodeError { code: "not_json", detail: error.to_string() };
+    let mut json = serde_json::Deserializer::from_str(std::str::from_utf8(payload).map_err(not_text)?);
     pack.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| {
         let code = match error.classify() {
             serde_json::error::Category::Data => "not_senml",

@@ -39,6 +39,8 @@ pub struct SensorType {
     /// The names of the topics' captures, as all parts of the type know them by index.
     pub(super) captures: Vec<String>,
     pub(super) kinds: Vec<MessageKind>,
+    /// Whether its messages may have something that must not be stored.
+    pub(crate) discards: bool,
     /// Which field says whether it is online.
     pub(super) online: Option<usize>,
 }
@@ -118,9 +120,9 @@ impl SensorTypes {
 }
 
 impl<'a> Decoded<'a> {
-    fn of(mut said: Vec<(usize, Said<'a>)>, refused: Vec<DecodeError>) -> Self {
-        said.sort_by_key(|(index, _)| *index);
-        Self { said: said.into_iter().map(|(_, said)| said).collect(), refused }
+    fn of(mut said: Vec<Said<'a>>, refused: Vec<DecodeError>) -> Self {
+        said.sort_by_key(|said| said.element);
+        Self { said, refused }
     }
 }
 
@@ -206,11 +208,7 @@ impl SensorType {
         }))
     }
 
-    fn decoded<'a>(
-        &self,
-        said: Vec<(usize, Said<'a>)>,
-        mut refused: Vec<DecodeError>,
-    ) -> Result<Decoded<'a>, DecodeError> {
+    fn decoded<'a>(&self, said: Vec<Said<'a>>, mut refused: Vec<DecodeError>) -> Result<Decoded<'a>, DecodeError> {
         if said.is_empty() {
             return Err(refused.pop().unwrap_or_else(|| DecodeError {
                 code: "no_known_field",
@@ -220,35 +218,40 @@ impl SensorType {
         Ok(Decoded::of(said, refused))
     }
 
-    /// Whether its messages may have something that must not be stored.
-    pub(crate) fn discards(&self) -> bool {
-        self.kinds.iter().any(|kind| !kind.discard.is_empty())
-    }
-
     /// The payload without what must not be stored; `None` where all of it may be. It is masked by
     /// what the kinds that take it say, or by what all kinds on its topic say where none does.
     pub fn without_discarded(&self, topic: &str, payload: &[u8]) -> Option<Vec<u8>> {
+        if !self.discards {
+            return None;
+        }
         let here = || self.kinds.iter().filter(|kind| kind.captures_of(topic).is_some());
         if here().all(|kind| kind.discard.is_empty()) {
             return None;
         }
-        let takers: Vec<&MessageKind> = self.takers(topic, payload).filter_map(|index| self.kinds.get(index)).collect();
-        let Ok(mut root) = Node::from_json(payload) else {
+        let json = Node::from_json(payload).ok();
+        let takers = self.takers(topic, payload, json.as_ref());
+        let Some(mut root) = json else {
             // What cannot be looked into may hold it, unless a kind knows what it is.
-            return takers.iter().all(|kind| kind.payload == PayloadForm::Json).then(Vec::new);
+            return takers.is_empty().then(Vec::new);
         };
         let kinds = if takers.is_empty() { here().collect() } else { takers };
         let masked = kinds.iter().filter(|kind| kind.mask(&mut root)).count();
         (masked > 0).then(|| serde_json::to_vec(&root).unwrap_or_default())
     }
 
-    /// The indices of the kinds that take a message. When it came does not matter for that.
-    fn takers(&self, topic: &str, payload: &[u8]) -> impl Iterator<Item = usize> + use<> {
-        let mut takers = Vec::new();
-        let arrival = Arrival { at_ms: 0, utc_offset: UtcOffset::CHINA };
-        // Whether it counts for anything does not matter, either.
-        let _ = self.read(topic, payload, arrival, &mut |index| takers.push(index));
-        takers.into_iter()
+    /// The kinds that take a message, as [`Self::read`] decides.
+    fn takers(&self, topic: &str, payload: &[u8], json: Option<&Node<'_>>) -> Vec<&MessageKind> {
+        let mut takers: Vec<&MessageKind> = Vec::new();
+        let mut elements = Vec::new();
+        for kind in &self.kinds {
+            let shares = takers.first().is_none_or(|first| first.each.is_some() && first.each == kind.each);
+            if let Some(captured) = kind.captures_of(topic).filter(|_| shares)
+                && kind.selects(&captured, payload, json, &mut elements)
+            {
+                takers.push(kind);
+            }
+        }
+        takers
     }
 
     /// Whether a reading says that the device cannot be reached.

@@ -11,6 +11,9 @@ pub(super) type Captured<'t> = [Option<&'t str>; MOST_CAPTURES];
 pub(super) struct Topic {
     /// As it stands in the file.
     text: String,
+    /// How every topic of the form begins and ends: most topics are told apart by it at once.
+    begins: String,
+    ends: String,
     /// Before the part that takes several levels; all where there is none.
     head: Vec<Level>,
     /// What takes one level or more, with its capture, and the levels behind it.
@@ -46,7 +49,18 @@ impl Topic {
         if text.is_empty() || text.contains('\0') {
             return Err("is no topic".to_owned());
         }
-        let mut topic = Self { text: text.to_owned(), head: Vec::new(), rest: None };
+        let wild = ['{', '}', '+', '#'];
+        let mut topic = Self {
+            text: text.to_owned(),
+            begins: text.split(wild).next().unwrap_or_default().to_owned(),
+            ends: text.rsplit(wild).next().unwrap_or_default().to_owned(),
+            head: Vec::new(),
+            rest: None,
+        };
+        if text.contains('#') {
+            // It stands for its parent, too.
+            topic.begins = topic.begins.strip_suffix('/').unwrap_or(&topic.begins).to_owned();
+        }
         let mut taken = Vec::new();
         for level in text.split('/') {
             let several = match level.strip_prefix('{').and_then(|level| level.strip_suffix("...}")) {
@@ -75,6 +89,9 @@ impl Topic {
 
     /// The captures, if `topic` is of this form.
     pub(super) fn captures<'t>(&self, topic: &'t str) -> Option<Captured<'t>> {
+        if !topic.starts_with(self.begins.as_str()) || !topic.ends_with(self.ends.as_str()) {
+            return None;
+        }
         let mut captured = Captured::default();
         let mut left = Some(topic);
         for level in &self.head {
@@ -91,7 +108,7 @@ impl Topic {
         match rest {
             Rest::Any => Some(captured),
             Rest::Capture(index) => {
-                let several = left.filter(|several| several.split('/').all(|level| !level.is_empty()))?;
+                let several = left.filter(|several| has_no_empty_level(several))?;
                 if let Some(slot) = captured.get_mut(*index) {
                     *slot = Some(several);
                 }
@@ -99,6 +116,18 @@ impl Topic {
             }
         }
     }
+}
+
+/// Whether each of its levels has a name.
+fn has_no_empty_level(levels: &str) -> bool {
+    let mut before = b'/';
+    for byte in levels.bytes() {
+        if byte == b'/' && before == b'/' {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'/'
 }
 
 /// The first level and what follows it, if anything does.
@@ -224,6 +253,10 @@ mod tests {
         assert_eq!(captured("z/{device...}/set", "z/一楼/厨房/set"), pairs(&[("device", "一楼/厨房")]));
         assert_eq!(captured("z/{device...}", "z/a"), pairs(&[("device", "a")]));
         assert_eq!(captured("z/{device...}", "z"), None);
+        for empty in ["z//a", "z/a//b", "z/a/", "z/"] {
+            assert_eq!(captured("z/{device...}", empty), None, "{empty}");
+        }
+        assert_eq!(captured("{device}/online", "a/online"), pairs(&[("device", "a")]));
         assert_eq!(captured("z/+/#", "z/a"), pairs(&[]));
         assert_eq!(captured("z/+/#", "z/a/b/c"), pairs(&[]));
         assert_eq!(captured("z/+", "z/a/b"), None);

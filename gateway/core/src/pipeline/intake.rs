@@ -143,7 +143,7 @@ fn understand_device(site: &Site, id: &str, message: &Message<'_>, arrival: Arri
     }
     let decoded = sensor_type.decode(message.topic, message.payload, arrival).map_err(reject)?;
     let mut understood = Understood { said: Vec::with_capacity(decoded.said.len()), refused: decoded.refused };
-    for Said { speaker, reading } in decoded.said {
+    for Said { speaker, reading, .. } in decoded.said {
         match speaker {
             Speaker::Device(name) if *name != *device.id && *name != *device.known_as => {
                 understood.refused.push(DecodeError {
@@ -174,7 +174,7 @@ fn understand_any(site: &Site, message: &Message<'_>, arrival: Arrival) -> Resul
             Ok(decoded) => {
                 heard |= decoded.said.is_empty();
                 understood.refused.extend(decoded.refused);
-                for Said { speaker, reading } in decoded.said {
+                for Said { speaker, reading, .. } in decoded.said {
                     let Speaker::Device(name) = speaker else {
                         say_to_all(site, sensor_type, reading.as_ref(), &mut understood);
                         continue;

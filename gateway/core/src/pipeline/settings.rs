@@ -132,7 +132,7 @@ impl Site {
         types_in_use.sort_unstable();
         types_in_use.dedup();
         types_in_use.retain(|id| sensor_types.get(id).is_some());
-        let discarding = sensor_types.iter().filter(|known| known.discards()).map(|known| known.id.clone()).collect();
+        let discarding = sensor_types.iter().filter(|known| known.discards).map(|known| known.id.clone()).collect();
         let places: HashMap<&str, usize> =
             registry.places.iter().enumerate().map(|(index, place)| (place.id.as_str(), index)).collect();
         let device_places = registry.devices.iter().map(|device| places.get(device.place.as_str()).copied()).collect();
