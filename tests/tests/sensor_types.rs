@@ -111,6 +111,61 @@ async fn a_plug_behind_zigbee2mqtt_is_heard_by_its_own_name_and_told_to_switch_o
     Ok(())
 }
 
+const SIREN_TYPE: &str = r#"
+id = "acme-siren"
+class = "smoke"
+label = { zh = "警笛", en = "Siren" }
+cadence = "1m"
+silent_after = "5m"
+[[message]]
+topic = "ninewatch/{device}/{line}/state"
+[[field]]
+name = "smoke_alarm"
+label = { zh = "烟雾报警", en = "Smoke alarm" }
+kind = "state"
+from = "/alarm"
+[[command]]
+name = "siren_on"
+label = { zh = "打开警笛", en = "Siren on" }
+topic = "ninewatch/{device}/downlink/{line}"
+payload = '{"siren":{seconds},"tone":"{tone}"}'
+parameters = [
+  { name = "seconds", label = { zh = "秒", en = "Seconds" }, min = 1, max = 300, default = 30 },
+  { name = "tone", label = { zh = "声音", en = "Tone" }, words = ["fire", "test"] },
+]
+example = { device = "s", line = "1", tone = "test", topic = "ninewatch/s/downlink/1", payload = '{"siren":30,"tone":"test"}' }
+[[example]]
+topic = "ninewatch/s/1/state"
+payload = '{"alarm":false}'
+readings = [{ smoke_alarm = false }]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_siren_at_the_sensor_port_is_told_to_sound_whatever_it_is_called_elsewhere() -> anyhow::Result<()> {
+    let site = Site::new("[files]\nsensors = \"sensors\"\n")?;
+    std::fs::create_dir_all(site.folder().join("sensors"))?;
+    std::fs::write(site.folder().join("sensors/acme-siren.toml"), SIREN_TYPE)?;
+    site.add_place("home", "home")?;
+    let data = site.data().display().to_string();
+    let add = ["--type", "acme-siren", "--place", "home", "--known-as", "厨房"];
+    let secret = ninewatch(&[&["device", "--data-dir", &data, "add", "siren-1"][..], &add[..]].concat())?;
+    let gateway = Gateway::start(&site)?;
+    let (client, events) = AsyncClient::new(device::options("siren-1", secret.trim(), gateway.sensor_port), 10);
+    let mut siren = Client { client, events };
+    siren.until(|packet| matches!(packet, Packet::ConnAck(_)).then_some(())).await?;
+    siren.subscribe("ninewatch/siren-1/downlink/#").await?;
+    let send = |body: Value| gateway.post("/api/v1/devices/siren-1/commands/siren_on", &body);
+    assert_refused(&send(json!({"tone": "test"})), "409");
+    siren.publish("ninewatch/siren-1/kitchen/state", r#"{"alarm":false}"#).await?;
+    for wrong in [json!({}), json!({"tone": "loud"}), json!({"tone": "test", "seconds": 900}), json!({"tone": "\"}"})] {
+        assert_refused(&send(wrong), "400");
+    }
+    assert_eq!(send(json!({"tone": "fire", "seconds": 10}))?, json!({"sent": true}));
+    let told = ("ninewatch/siren-1/downlink/kitchen".to_owned(), r#"{"siren":10,"tone":"fire"}"#.to_owned());
+    assert_eq!(siren.next().await?, told);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_not_be_stored_is_nowhere_on_the_disk() -> anyhow::Result<()> {
     if skipped_without("mosquitto", mosquitto::find().is_some()) {
