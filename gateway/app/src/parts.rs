@@ -83,7 +83,7 @@ impl Part for SetAside {
             _ => (format!("其中 {stopped} 处已停用"), format!("{stopped} of them are not in use")),
         };
         PartHealth::Degraded(Text {
-            zh: format!("{} 处配置有误，{zh}：{} {line}`{}`。{first}", faults.len(), first.file, first.key),
+            zh: format!("{} 处配置有误，{zh}：{} {line}`{}`（{}）", faults.len(), first.file, first.key, first.problem),
             en: format!("{} faults in the site's files, {en}: {first}", faults.len()),
         })
     }
