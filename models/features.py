@@ -1,4 +1,4 @@
-"""Features by the gateway's own code: gateway/core/examples/features.rs."""
+"""Features by the gateway's own code: gateway/core/examples/features.rs and series.rs."""
 
 import json
 import subprocess
@@ -18,6 +18,26 @@ def extract(kind, rate_hz, bursts):
     for burst in bursts:
         samples = [round(float(value), 4) for value in np.ravel(burst)]
         lines.append(json.dumps({"rate_hz": rate_hz, "channels": burst.shape[1], "samples": samples}) + "\n")
+    names, *rows = _ask("features", kind, lines)
+    return names, np.array(rows, np.float32).reshape(-1, len(names))
+
+
+def extract_series(kind, series):
+    """The names of the features of `kind`, and for each series one row a reading, float32: NaN while too little has
+    been learnt.
+
+    `series`: pairs of times in ms and an array of readings × channels, NaN where a value is missing.
+    """
+    lines = []
+    for time_ms, values in series:
+        known = [[None if np.isnan(value) else round(float(value), 6) for value in row] for row in values]
+        lines.append(json.dumps({"time_ms": [int(at) for at in time_ms], "values": known}) + "\n")
+    names, *answers = _ask("series", kind, lines)
+    unknown = [np.nan] * len(names)
+    return names, [np.array([row or unknown for row in rows], np.float32) for rows in answers]
+
+
+def _ask(example, kind, lines):
     command = [
         "cargo",
         "run",
@@ -26,10 +46,9 @@ def extract(kind, rate_hz, bursts):
         "--package",
         "ninewatch-core",
         "--example",
-        "features",
+        example,
         "--",
         kind,
     ]
     done = subprocess.run(command, cwd=ROOT, input="".join(lines), stdout=subprocess.PIPE, text=True, check=True)
-    names, *rows = map(json.loads, done.stdout.splitlines())
-    return names, np.array(rows, np.float32).reshape(-1, len(names))
+    return map(json.loads, done.stdout.splitlines())

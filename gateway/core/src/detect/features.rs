@@ -1,6 +1,7 @@
-//! From a burst to the numbers that a model sees. Training calls this very code: what a model
-//! learnt from is what the gateway computes.
+//! From a burst, or a series of readings, to the numbers that a model sees. Training calls this very code: what a
+//! model learnt from is what the gateway computes.
 
+pub mod series;
 #[cfg(test)]
 mod tests;
 mod vector;
@@ -16,6 +17,9 @@ pub enum FeatureError {
     /// No extraction has this name.
     #[error("there is no feature extraction `{0}`; there is `{WRIST_MOTION_V1}`")]
     UnknownKind(String),
+    /// No extraction from a series has this name.
+    #[error("there is no feature extraction `{0}` from a series; there are {known}", known = series::KINDS.join(", "))]
+    UnknownSeries(String),
     /// The channels are not those that the extraction needs.
     #[error("the burst has {found} channels, {needed} are needed: {names}")]
     Channels {

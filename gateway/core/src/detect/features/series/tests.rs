@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn series(kind: &str) -> Series {
+    Series::new(kind).unwrap()
+}
+
+/// The features after the last of `values`, which come `every_ms`.
+fn last(series: &mut Series, every_ms: i64, values: impl IntoIterator<Item = Vec<Option<f64>>>) -> Option<Vec<f32>> {
+    let from = series.newest_ms.map_or(0, |newest| newest + every_ms);
+    values.into_iter().zip(0..).fold(None, |_, (values, index)| series.push(from + index * every_ms, &values))
+}
+
+/// A temperature every hour that goes up and down by 5 °C around 60 °C each day.
+fn usual_days(days: i32) -> Vec<Vec<Option<f64>>> {
+    let daily = |hour: i32| 60.0 + 5.0 * (f64::from(hour) / 24.0 * std::f64::consts::TAU).sin();
+    (0..days * 24).map(|hour| vec![Some(daily(hour))]).collect()
+}
+
+/// A loop that flickers as little as such a sum does.
+fn steady_loop(readings: i32) -> Vec<Vec<Option<f64>>> {
+    let usual = [0.2, 50.0, 2.0, 230.0, 70.0, 25.0, 0.1, 0.2];
+    (0..readings).map(|at| usual.map(|usual| Some(usual * (1.0 + 0.001 * f64::from(at % 3)))).to_vec()).collect()
+}
+
+#[test]
+fn every_feature_has_a_name_and_what_is_unknown_is_told() {
+    for (kind, count) in KINDS.into_iter().zip([6, 8, 2]) {
+        let names: std::collections::BTreeSet<_> = series(kind).names().iter().collect();
+        assert_eq!(names.len(), count);
+    }
+    let told = Series::new("gait").unwrap_err().to_string();
+    assert!(told.contains("`gait` from a series; there are temperature_records_v1, loop_deviation_v1"), "{told}");
+}
+
+#[test]
+fn what_a_machine_does_every_day_is_no_record_and_a_hot_hour_is() {
+    let mut machine = series(TEMPERATURE_RECORDS_V1);
+    assert_eq!(last(&mut machine, HOUR_MS, usual_days(8)), None);
+    let usual = last(&mut machine, HOUR_MS, usual_days(3)).unwrap();
+    assert!(usual.iter().all(|beyond| *beyond < 0.05), "{usual:?}");
+    // Midnight passes meanwhile.
+    let hot = last(&mut machine, HOUR_MS / 4, vec![vec![Some(75.0)]; 4]).unwrap();
+    assert!(hot[0] > 0.5 && hot[1] < -1.0, "{hot:?}");
+}
+
+#[test]
+fn a_month_later_last_months_record_is_forgotten() {
+    let mut machine = series(TEMPERATURE_RECORDS_V1);
+    last(&mut machine, HOUR_MS, usual_days(7));
+    last(&mut machine, HOUR_MS, vec![vec![Some(90.0)]; 24]);
+    let soon = last(&mut machine, HOUR_MS, usual_days(20)).unwrap();
+    let later = last(&mut machine, HOUR_MS, usual_days(12)).unwrap();
+    assert!(soon[0] < -1.5 && later[0] > -1.1, "{soon:?} {later:?}");
+}
+
+#[test]
+fn a_fault_in_a_loop_stands_out_and_what_it_was_before_is_usual_again_after_it() {
+    let mut water = series(LOOP_DEVIATION_V1);
+    assert_eq!(last(&mut water, 1000, steady_loop(400)), None);
+    let usual = last(&mut water, 1000, steady_loop(60)).unwrap();
+    assert!(usual.iter().all(|off| *off < 0.1), "{usual:?}");
+    let throttled = steady_loop(300).into_iter().map(|mut values| {
+        values[1] = Some(45.0);
+        values
+    });
+    let fault = last(&mut water, 1000, throttled).unwrap();
+    assert!(fault[1] > 5.0 && fault.iter().enumerate().all(|(index, off)| index == 1 || *off < 0.1), "{fault:?}");
+    let after = last(&mut water, 1000, steady_loop(120)).unwrap();
+    assert!(after[1] < 0.4, "{after:?}");
+}
+
+#[test]
+fn a_channel_that_a_loop_does_not_have_is_no_deviation() {
+    let without_pressure = |readings| {
+        steady_loop(readings).into_iter().map(|mut values| {
+            values[0] = None;
+            values
+        })
+    };
+    let mut water = series(LOOP_DEVIATION_V1);
+    last(&mut water, 1000, without_pressure(400));
+    // It comes later than could be learnt from.
+    let found = last(&mut water, 1000, steady_loop(10)).unwrap();
+    assert!(found[0] == 0.0 && found[1] < 0.1, "{found:?}");
+}
+
+#[test]
+fn breath_shows_in_the_trend_of_co2() {
+    let breathed =
+        |ppm_per_min: f64| (0..90).map(move |at| vec![Some(400.0), Some(600.0 + ppm_per_min * f64::from(at))]);
+    for ppm_per_min in [-4.0, 0.0, 3.0] {
+        let found = last(&mut series(ROOM_SIGNS_V1), MINUTE_MS, breathed(ppm_per_min)).unwrap();
+        assert!((f64::from(found[1]) - ppm_per_min).abs() < 0.3, "{found:?}");
+    }
+}
+
+#[test]
+fn what_comes_late_twice_or_empty_changes_nothing() {
+    for kind in KINDS {
+        let mut one = series(kind);
+        last(&mut one, MINUTE_MS, steady_loop(10));
+        let before = one.clone();
+        let values = [Some(99.0), Some(99.0)];
+        assert_eq!(one.push(MINUTE_MS * 9, &values), None);
+        assert_eq!(one.push(MINUTE_MS * 2, &values), None);
+        assert_eq!(one.push(MINUTE_MS * 20, &[None, Some(f64::NAN)]), None);
+        assert_eq!(one.push(MINUTE_MS * 20, &[]), None);
+        assert_eq!(one, before);
+    }
+}
+
+#[test]
+fn what_was_learnt_survives_a_restart_and_fits_on_a_page() {
+    for kind in KINDS {
+        let mut one = series(kind);
+        last(&mut one, HOUR_MS, steady_loop(40 * 24));
+        let text = serde_json::to_string(&one).unwrap();
+        assert!(text.len() < 9000, "{kind}: {}", text.len());
+        let mut other: Series = serde_json::from_str(&text).unwrap();
+        assert_eq!(last(&mut one, HOUR_MS, steady_loop(50)), last(&mut other, HOUR_MS, steady_loop(50)));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_readings_at_all_give_finite_features_or_none(
+        readings in prop::collection::vec(
+            (any::<i64>(), prop::collection::vec(prop::option::of(any::<f64>()), 0..10)),
+            0..50,
+        ),
+        gaps_ms in prop::collection::vec(0..DAY_MS * 2, 500),
+        scale in prop_oneof![Just(0.0), Just(1e-200), 0.0..2e6_f64],
+    ) {
+        for kind in KINDS {
+            let mut one = series(kind);
+            let mut at_ms = 0;
+            for (gap_ms, values) in gaps_ms.iter().zip(steady_loop(500)) {
+                at_ms += gap_ms;
+                let values: Vec<_> = values.into_iter().map(|value| value.map(|value| value * scale)).collect();
+                let found = one.push(at_ms, &values);
+                prop_assert!(found.iter().flatten().all(|feature| feature.is_finite()), "{kind} {found:?}");
+            }
+            for (at_ms, values) in &readings {
+                let found = one.push(*at_ms, values);
+                prop_assert!(found.iter().flatten().all(|feature| feature.is_finite()), "{kind} {found:?}");
+            }
+        }
+    }
+}
