@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MODELS = ["fall", "overheat"]
+MODELS = ["fall", "overheat", "supply"]
 
 
 def with_own_python():
