@@ -2,6 +2,21 @@ use proptest::prelude::*;
 
 use super::*;
 
+const GOLDEN: [(&str, &str); 3] = [
+    (TEMPERATURE_RECORDS_V1, include_str!("../../../../../../models/overheat/golden.json")),
+    (LOOP_DEVIATION_V1, include_str!("../../../../../../models/supply/golden.json")),
+    (ROOM_SIGNS_V1, include_str!("../../../../../../models/presence/golden.json")),
+];
+
+/// Made-up readings and what training got of the last one.
+#[derive(Deserialize)]
+struct Golden {
+    name: String,
+    every_ms: i64,
+    values: Vec<Vec<Option<f64>>>,
+    features: Vec<f32>,
+}
+
 fn series(kind: &str) -> Series {
     Series::new(kind).unwrap()
 }
@@ -22,6 +37,22 @@ fn usual_days(days: i32) -> Vec<Vec<Option<f64>>> {
 fn steady_loop(readings: i32) -> Vec<Vec<Option<f64>>> {
     let usual = [0.2, 50.0, 2.0, 230.0, 70.0, 25.0, 0.1, 0.2];
     (0..readings).map(|at| usual.map(|usual| Some(usual * (1.0 + 0.001 * f64::from(at % 3)))).to_vec()).collect()
+}
+
+#[test]
+fn features_are_those_that_the_model_learnt_from() {
+    for (kind, golden) in GOLDEN {
+        for Golden { name, every_ms, values, features } in serde_json::from_str::<Vec<Golden>>(golden).unwrap() {
+            let found = last(&mut series(kind), every_ms, values).unwrap();
+            assert_eq!(found.len(), features.len());
+            for (found, wanted) in found.iter().zip(&features) {
+                assert!(
+                    (found - wanted).abs() <= 1e-5 * wanted.abs().max(1.0),
+                    "{kind}, {name}: {found}, not {wanted}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
