@@ -22,11 +22,13 @@ def judge(data):
     strict = [
         nab.Tally(recording, alert, int(nab.PROBATION * len(alert))) for recording, alert in zip(recordings, found)
     ]
+    by_reading = [nab.Tally(recording, alarm) for recording, alarm in zip(recordings, alarms)]
     days = sum(np.ptp(recording.time_ms) / 86_400_000 for recording in recordings)
     false = sum(len(tally.false) for tally in tallies)
     return {
         "nab_standard": standard(tallies),
         "nab_standard_without_cap_on_probation": standard(strict),
+        "nab_standard_if_each_alarmed_reading_were_an_alert": standard(by_reading),
         "windows_found": sum(earned > -nab.MISSED for tally in tallies for earned in tally.earned),
         "windows": sum(len(tally.windows) for tally in tallies),
         "false_alerts": false,

@@ -129,7 +129,7 @@ def main():
             "source": "made-up machines (made_up.py); judged by NAB (numenta/NAB at ea702d7): "
             + ", ".join(recording.name for recording in recordings),
             "terms": "NAB's data: MIT; not redistributed",
-            "judged_by": "NAB's standard profile, margin learnt without; intervals 95 %, windows and days drawn anew",
+            "judged_by": "NAB's standard profile, of alerts 12 h apart; intervals 95 %, windows and days drawn anew",
         },
     }
     file = served.furthest("overheat", len(names), margin, STEEPNESS)
