@@ -10,6 +10,7 @@ mod memory;
 pub mod model;
 mod reason;
 mod recent;
+pub mod routine;
 mod rule;
 mod rule_file;
 mod skew;

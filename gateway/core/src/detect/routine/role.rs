@@ -1,0 +1,119 @@
+//! What a sensor tells about a home's routine, by the words that installers call it by.
+
+use serde::{Deserialize, Serialize};
+
+/// What it means that a sensor of a home reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Somebody lies in bed.
+    Bed,
+    /// Somebody is in the bedroom.
+    Bedroom,
+    /// Somebody is in the bathroom or the toilet.
+    Bathroom,
+    /// Somebody takes or makes food.
+    Food,
+    /// Somebody is in the kitchen.
+    Kitchen,
+    /// Somebody sits.
+    Seat,
+    /// Somebody is in the living room.
+    Living,
+    /// Somebody comes or goes.
+    Door,
+    /// Somebody is somewhere else at home.
+    Other,
+}
+
+const BED: &[&str] = &["bed", "mattress"];
+const FOOD: &[&str] = &[
+    "fridge", "freezer", "microwave", "cooktop", "cooker", "stove", "oven", "hob", "toaster", "kettle", "cupboard", "pantry",
+    "groceries", "dishwasher", "plates", "cups", "pans", "coffee",
+];
+const BATHROOM: &[&str] = &["bath", "toilet", "wc", "shower", "basin", "flush", "washroom", "restroom", "lavatory"];
+const SEAT: &[&str] = &["seat", "sofa", "couch", "chair", "armchair"];
+const LIVING: &[&str] = &["living", "lounge", "livingroom", "tv", "sitting", "dining"];
+const ENTRANCE: &[&str] = &["maindoor", "entrance", "entry", "frontdoor", "front", "outside", "exit", "backdoor"];
+const MOTION: &[&str] = &["pir", "motion", "presence", "radar", "infrared", "occupancy"];
+
+impl Role {
+    /// By where a sensor is fixed (`Fridge`, `Door`), what it is (`PIR`, `Pressure`) and in which room.
+    ///
+    /// The thing it is fixed to counts first, then the room: a motion sensor at a kitchen's door tells
+    /// of the kitchen, a contact at the main door of coming and going.
+    pub fn of(location: &str, kind: &str, room: &str) -> Self {
+        let (location, kind, room) = (Words::new(location), Words::new(kind), Words::new(room));
+        let moves = kind.has(MOTION);
+        if location.has(BED) && !moves {
+            return Self::Bed;
+        }
+        let by_room = Self::of_room(&room);
+        if location.has(FOOD) && !matches!(by_room, Some(Self::Bedroom | Self::Bathroom)) {
+            return Self::Food;
+        }
+        if location.has(SEAT) && !moves && by_room != Some(Self::Bathroom) {
+            return Self::Seat;
+        }
+        if kind.has(BATHROOM) {
+            return Self::Bathroom;
+        }
+        if !moves && (location.has(ENTRANCE) || room.has(ENTRANCE)) {
+            return Self::Door;
+        }
+        Self::of_room(&location).or(by_room).unwrap_or(Self::Other)
+    }
+
+    fn of_room(words: &Words) -> Option<Self> {
+        let rooms = [(BATHROOM, Self::Bathroom), (BED, Self::Bedroom), (&["kitchen"], Self::Kitchen), (LIVING, Self::Living)];
+        rooms.into_iter().find(|(names, _)| words.has(names) || words.has_room(names)).map(|(_, role)| role)
+    }
+}
+
+/// A name's words, in lower case.
+struct Words(Vec<String>);
+
+impl Words {
+    fn new(name: &str) -> Self {
+        Self(name.split(|letter: char| !letter.is_alphabetic()).map(str::to_lowercase).collect())
+    }
+
+    fn has(&self, any: &[&str]) -> bool {
+        self.0.iter().any(|word| any.contains(&word.as_str()))
+    }
+
+    /// `bedroom` for `bed`.
+    fn has_room(&self, any: &[&str]) -> bool {
+        self.0.iter().filter_map(|word| word.strip_suffix("room")).any(|word| any.contains(&word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Role;
+
+    #[test]
+    fn the_thing_counts_first_then_the_room() {
+        for (location, kind, room, role) in [
+            ("Bed", "Pressure", "Bedroom", Role::Bed),
+            ("Bed", "PIR", "Bedroom", Role::Bedroom),
+            ("Door", "PIR", "Bedroom", Role::Bedroom),
+            ("Door", "PIR", "Kitchen", Role::Kitchen),
+            ("Door", "PIR", "Bathroom", Role::Bathroom),
+            ("Cabinet", "Magnetic", "Bathroom", Role::Bathroom),
+            ("Cupboard", "Magnetic", "Bathroom", Role::Bathroom),
+            ("Cupboard", "Magnetic", "Kitchen", Role::Food),
+            ("Cooktop", "PIR", "Kitchen", Role::Food),
+            ("Toilet", "Flush", "Bathroom", Role::Bathroom),
+            ("Maindoor", "Magnetic", "Entrance", Role::Door),
+            ("Front door", "contact", "Hall", Role::Door),
+            ("Hall", "PIR", "Entrance", Role::Other),
+            ("Seat", "Pressure", "Living", Role::Seat),
+            ("Door", "PIR", "Living room", Role::Living),
+            ("Hall-Bedroom door", "contact", "", Role::Bedroom),
+            ("Ceiling", "PIR", "Study", Role::Other),
+        ] {
+            assert_eq!(Role::of(location, kind, room), role, "{location}, {kind}, {room}");
+        }
+    }
+}

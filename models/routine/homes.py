@@ -1,0 +1,103 @@
+"""Recordings of homes as UCI's "ADLs Recognition Using Binary Sensors" has them, and what the gateway makes of them."""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+# Sleep broken for less goes on.
+BREAK_MS = 60 * MINUTE_MS
+# Shorter sleep is a nap.
+NIGHT_MS = 180 * MINUTE_MS
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A sensor reports somebody from start to end."""
+
+    start_ms: int
+    end_ms: int
+    location: str
+    kind: str
+    room: str
+
+    def until(self, end_ms):
+        return Interval(self.start_ms, min(self.end_ms, end_ms), self.location, self.kind, self.room)
+
+    def since(self, start_ms):
+        return Interval(max(self.start_ms, start_ms), self.end_ms, self.location, self.kind, self.room)
+
+
+@dataclass(frozen=True)
+class Home:
+    name: str
+    intervals: list  # in order
+    nights: list  # (asleep_ms, risen_ms), as somebody has labelled them
+
+    @property
+    def first_ms(self):
+        return self.intervals[0].start_ms
+
+    @property
+    def last_ms(self):
+        return max(interval.end_ms for interval in self.intervals)
+
+
+def find(data):
+    """All homes in DATA/uci-adl: a home is a pair of `<name>_Sensors.txt` and `<name>_ADLs.txt`."""
+    homes = []
+    for sensors in sorted((data / "uci-adl").glob("*_Sensors.txt")):
+        labels = sensors.with_name(sensors.name.replace("_Sensors", "_ADLs"))
+        if labels.exists():
+            homes.append(read(sensors, labels))
+    return [home for home in homes if home.intervals]
+
+
+def read(sensors, labels):
+    intervals = [Interval(start, max(start, end), *words[:3]) for start, end, words in lines(sensors) if len(words) >= 3]
+    asleep = [(start, end) for start, end, words in lines(labels) if words[:1] == ["Sleeping"] and end > start]
+    nights = []
+    for start, end in sorted(asleep):
+        if nights and start - nights[-1][1] < BREAK_MS:
+            nights[-1] = (nights[-1][0], max(end, nights[-1][1]))
+        else:
+            nights.append((start, end))
+    in_order = sorted(intervals, key=lambda interval: (interval.start_ms, interval.end_ms))
+    return Home(sensors.name.removesuffix("_Sensors.txt"), in_order, [n for n in nights if n[1] - n[0] >= NIGHT_MS])
+
+
+def lines(path):
+    """Start and end in ms of local time, and the words after them; headings and broken lines are left out."""
+    moment = r"(\d{4}-\d\d?-\d\d?\s+\d\d?:\d\d:\d\d)"
+    for line in path.read_text("utf-8", errors="replace").splitlines():
+        found = re.match(rf"\s*{moment}\s+{moment}\s+(.*)", line)
+        if found:
+            start, end = (int(local(found[part]).timestamp() * 1000) for part in (1, 2))
+            yield start, end, found[3].split()
+
+
+def local(text):
+    return datetime.strptime(" ".join(text.split()), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+
+
+def watch(recordings):
+    """What the gateway's own code (gateway/core/examples/routine.rs) watches, every five minutes.
+
+    recordings: (intervals, from_ms, until_ms); of each a list of (at_ms, kind, since_ms, features).
+    """
+    command = "cargo run --quiet --locked --package ninewatch-core --example routine".split()
+    text = "".join(json.dumps(recording(*one)) + "\n" for one in recordings)
+    done = subprocess.run(command, cwd=ROOT, input=text, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def recording(intervals, from_ms, until_ms):
+    edges = [(i.start_ms, 1, i) for i in intervals] + [(i.end_ms, 0, i) for i in intervals]
+    # An end comes after its own beginning, and before what begins at the same moment.
+    edges.sort(key=lambda edge: (edge[0], edge[1] if edge[2].start_ms < edge[2].end_ms else 2 - edge[1]))
+    events = [[at, i.location, i.kind, i.room, bool(on)] for at, on, i in edges]
+    return {"events": events, "from_ms": from_ms, "until_ms": until_ms}
