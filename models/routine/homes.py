@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Home:
     name: str
     intervals: list  # in order
     nights: list  # (asleep_ms, risen_ms), as somebody has labelled them
+    moved: tuple = (0, 0)  # what lies from the first on was recorded so many ms earlier
 
     @property
     def first_ms(self):
@@ -45,6 +46,12 @@ class Home:
     @property
     def last_ms(self):
         return max(interval.end_ms for interval in self.intervals)
+
+    def date(self, at_ms):
+        """The home and the date on which that was recorded."""
+        border_ms, moved_ms = self.moved
+        at_ms -= moved_ms if at_ms >= border_ms else 0
+        return f"{self.name} {datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
 
 
 def find(data):
@@ -58,7 +65,8 @@ def find(data):
 
 
 def read(sensors, labels):
-    intervals = [Interval(start, max(start, end), *words[:3]) for start, end, words in lines(sensors) if len(words) >= 3]
+    heard = [(start, max(start, end), words) for start, end, words in lines(sensors) if len(words) >= 3]
+    intervals = [Interval(start, end, *words[:3]) for start, end, words in heard]
     asleep = [(start, end) for start, end, words in lines(labels) if words[:1] == ["Sleeping"] and end > start]
     nights = []
     for start, end in sorted(asleep):
@@ -68,6 +76,20 @@ def read(sensors, labels):
             nights.append((start, end))
     in_order = sorted(intervals, key=lambda interval: (interval.start_ms, interval.end_ms))
     return Home(sensors.name.removesuffix("_Sensors.txt"), in_order, [n for n in nights if n[1] - n[0] >= NIGHT_MS])
+
+
+def beginning_with(home, night):
+    """The same days, beginning with another night: the days before it follow after the last."""
+    cut_ms = home.nights[night][0] - 30 * MINUTE_MS
+    moved_ms = -(-(home.nights[-1][1] - home.nights[0][0]) // DAY_MS) * DAY_MS
+    later = [i for i in home.intervals if i.start_ms >= cut_ms]
+    earlier = [
+        replace(i, start_ms=i.start_ms + moved_ms, end_ms=i.end_ms + moved_ms)
+        for i in home.intervals
+        if i.start_ms < cut_ms
+    ]
+    nights = home.nights[night:] + [(asleep + moved_ms, risen + moved_ms) for asleep, risen in home.nights[:night]]
+    return Home(home.name, later + earlier, nights, (home.first_ms + moved_ms, moved_ms))
 
 
 def lines(path):

@@ -1,5 +1,6 @@
-"""How the routine model does at homes: what it finds of what might have happened, how late, and how often it cries wolf."""
+"""How the routine model does at homes: what it finds of what might have happened, how late, how often it is wrong."""
 
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,7 @@ COPIES = 6
 class Case:
     """What came of a scenario."""
 
-    home: str
-    day: int
+    date: str  # the home and the day, as recorded
     kind: str
     delay_min: float | None  # None: not found
 
@@ -25,25 +25,34 @@ class Case:
 @dataclass(frozen=True)
 class Outcome:
     cases: list
-    false: list  # (home, day, kind) of alerts on real days
-    days: list  # (home, day) of all real days judged
+    false: list  # (date, kind) of alerts on real days
+    days: list  # (date, how much of a day) of all real days judged
 
     def figures(self):
         delays = [case.delay_min for case in self.cases if case.delay_min is not None]
+        found = len(delays) / len(self.cases) if self.cases else None
+        weeks = sum(length for _, length in self.days) / 7
         return {
-            "detected": share(self.cases),
-            "median_delay_min": round(float(np.median(delays)), 1) if delays else None,
-            "false_per_week": round(7 * len(self.false) / len(self.days), 3) if self.days else None,
+            "detected": None if found is None else round(found, 4),
+            "median_delay_min": round(statistics.median(delays), 1) if delays else None,
+            "false_per_week": round(len(self.false) / weeks, 3) if weeks else None,
         }
 
     def of_kind(self, kind):
+        cases = [case for case in self.cases if case.kind == kind]
+        return Outcome(cases, [alert for alert in self.false if alert[1] == kind], self.days)
+
+    def of_dates(self, dates):
         return Outcome(
-            [case for case in self.cases if case.kind == kind], [alert for alert in self.false if alert[2] == kind], self.days
+            [case for case in self.cases if case.date in dates],
+            [alert for alert in self.false if alert[0] in dates],
+            [day for day in self.days if day[0] in dates],
         )
 
 
-def share(cases):
-    return round(sum(case.delay_min is not None for case in cases) / len(cases), 4) if cases else None
+def together(outcomes):
+    parts = list(outcomes)
+    return Outcome(*(sum((getattr(part, name) for part in parts), []) for name in ("cases", "false", "days")))
 
 
 def judge(data):
@@ -56,35 +65,39 @@ def judge(data):
         **outcome.figures(),
         "by_kind": {kind: outcome.of_kind(kind).figures() for kind in perturb.KINDS},
         "scenarios": len(outcome.cases),
-        "days": len(outcome.days),
+        "days": round(sum(length for _, length in outcome.days), 1),
         "homes": [home.name for home in found],
         "seen_in_training": [home.name for home in found if home.name == "OrdonezA"],
-        "false": [f"{home} day {day}: {kind}" for home, day, kind in outcome.false],
+        "missed": [f"{case.date}: {case.kind}" for case in outcome.cases if case.delay_min is None],
+        "false": [f"{date}: {kind}" for date, kind in outcome.false],
     }
 
 
 def outcome_of(found):
-    """Each home learns from its first seven days; all later days are judged, as they were and as they might have been."""
-    cases, false, days, asked = [], [], [], []
+    """Each home learns from its first seven days; later days are judged, as they were and as they might have been."""
+    asked = []
     for home in found:
         begins = home.first_ms + LEARNING_MS
         asked.append((home, None, (home.intervals, begins, home.last_ms)))
         for night, (_, risen) in enumerate(home.nights):
-            if risen < begins + 12 * 60 * homes.MINUTE_MS:
+            if risen < begins:
                 continue
             for scenario in perturb.scenarios(home, night, COPIES):
-                from_ms = scenario.onset_ms - homes.DAY_MS
-                asked.append((home, scenario, (scenario.intervals, max(begins, from_ms), scenario.until_ms)))
-    watched = homes.watch([recording for _, _, recording in asked])
-    for (home, scenario, (_, from_ms, until_ms)), rows in zip(asked, watched):
+                if scenario.onset_ms < begins:
+                    continue
+                from_ms = max(begins, scenario.onset_ms - homes.DAY_MS)
+                asked.append((home, scenario, (scenario.intervals, from_ms, scenario.until_ms)))
+    cases, false, days = [], [], []
+    for (home, scenario, (_, from_ms, until_ms)), rows in zip(asked, homes.watch([one for _, _, one in asked])):
         alerts = alerts_of(rows)
         if scenario is None:
-            false += [(home.name, (at - home.first_ms) // homes.DAY_MS, kind) for kind, at in alerts]
-            days += [(home.name, (at - home.first_ms) // homes.DAY_MS) for at in range(from_ms, until_ms, homes.DAY_MS)]
+            false += [(home.date(at), kind) for kind, at in alerts]
+            starts = range(from_ms, until_ms, homes.DAY_MS)
+            days += [(home.date(at), min(1.0, (until_ms - at) / homes.DAY_MS)) for at in starts]
         else:
             found_at = [at for kind, at in alerts if kind == scenario.kind and at >= scenario.onset_ms]
             delay = (min(found_at) - scenario.onset_ms) / homes.MINUTE_MS if found_at else None
-            cases.append(Case(home.name, (scenario.onset_ms - home.first_ms) // homes.DAY_MS, scenario.kind, delay))
+            cases.append(Case(home.date(scenario.onset_ms), scenario.kind, delay))
     return Outcome(cases, false, days)
 
 

@@ -42,7 +42,7 @@ def scenarios(home, night, copies):
     for kind, make in makers.items():
         for copy in range(copies):
             if kind == "no_meal" and copy:
-                continue
+                continue  # nothing in it is left to chance
             chance = random.Random(f"{home.name} {home.nights[night][1]} {kind} {copy}")
             made = make(home, night, copy, chance)
             if made:
@@ -55,7 +55,8 @@ def not_up(home, night, copy, chance):
     risen = home.nights[night][1]
     # The label's moment and the bed's differ by a little; nothing of getting up may be left.
     stays = [i for i in home.intervals if i.start_ms < risen - 5 * MINUTE_MS]
-    in_bed = max((i for i in stays if is_in(i, "bed")), key=lambda i: i.end_ms, default=None)
+    last_heard = (i for i in stays if is_in(i, "bed") and i.end_ms > risen - 30 * MINUTE_MS)
+    in_bed = max(last_heard, key=lambda i: i.end_ms - i.start_ms, default=None)
     until = risen + PATIENCE_MS
     changed = [i.until(risen) for i in stays]
     if in_bed and copy % 2 == 0:
@@ -70,7 +71,8 @@ def long_bathroom(home, night, copy, chance):
         return None
     entered, left = chance.choice(visits)
     until = left + PATIENCE_MS
-    changed = [i.until(left) for i in home.intervals if i.start_ms <= left and (i.start_ms < entered or is_in(i, "bath"))]
+    before = [i for i in home.intervals if i.start_ms < entered or (i.start_ms <= left and is_in(i, "bath"))]
+    changed = [i.until(left) for i in before]
     sensors = distinct(i for i in home.intervals if is_in(i, "bath"))
     at = left
     while copy % 2:
@@ -84,7 +86,8 @@ def long_bathroom(home, night, copy, chance):
 def night_wandering(home, night, copy, chance):
     asleep, risen = home.nights[night]
     first, last = asleep + 45 * MINUTE_MS, risen - 120 * MINUTE_MS
-    sensors = distinct(i for i in home.intervals if not is_in(i, "bed") and not is_in(i, "entrance") and not is_in(i, "maindoor"))
+    elsewhere = ("bed", "entrance", "maindoor")
+    sensors = distinct(i for i in home.intervals if not any(is_in(i, word) for word in elsewhere))
     if last <= first or not sensors:
         return None
     start = chance.randint(first, last)
@@ -118,7 +121,7 @@ def day_of(home, night):
 
 
 def bathroom_visits(intervals):
-    """(entered, left): from the first sensor of the bathroom to the end of the last, or to when another room is heard."""
+    """(entered, left): from the bathroom's first sensor to the end of its last, or to when another room is heard."""
     visits, inside = [], None
     for interval in intervals:
         if is_in(interval, "bath"):

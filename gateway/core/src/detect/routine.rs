@@ -2,7 +2,8 @@
 //!
 //! A [`Home`] takes events as they come and keeps a few numbers of each of the last [`DAYS`] days. After
 //! [`LEARNING_MS`] it says, whenever asked, what is going on and what is usual in this home ([`Watch`]); a model
-//! scores that. Nothing is compared with other homes.
+//! scores that. Nothing is compared with other homes. Nights need a sensor of the bed, or at least of the bedroom;
+//! without either, only the bathroom is watched.
 
 mod role;
 #[cfg(test)]
@@ -30,21 +31,20 @@ const DAYS: usize = 28;
 const NIGHT_MS: i64 = 3 * HOUR_MS;
 /// Who is out of bed for so long has got up.
 const UP_MS: i64 = 90 * MIN_MS;
+/// Or for so long, and has eaten.
+const BREAKFAST_MS: i64 = 20 * MIN_MS;
 /// Back in bed before that, the night begins anew.
 const SETTLED_MS: i64 = 60 * MIN_MS;
+/// Who gets up again before that has not slept.
+const DOZED_MS: i64 = 30 * MIN_MS;
 /// Who has not moved for so long does not wander about.
 const STILL_MS: i64 = 15 * MIN_MS;
-/// Who was out for so long may have eaten there.
-const OUT_MS: i64 = 60 * MIN_MS;
 /// A bed or seat that says for longer that it is taken is not believed.
 const HELD_MS: i64 = 16 * HOUR_MS;
 /// A bed or seat may notice so late that somebody has left it.
 const LAG_MS: i64 = MIN_MS;
-/// Without a sensor in the bedroom, so long a silence at home is a rest.
-const SILENCE_MS: i64 = 2 * HOUR_MS;
 
 const NOT_UP: Prior = Prior { spread_min: 30.0, least_min: 240.0 };
-const CLOCK: Prior = Prior { spread_min: 30.0, least_min: 0.0 };
 const BATHROOM: Prior = Prior { spread_min: 10.0, least_min: 30.0 };
 const WANDERING: Prior = Prior { spread_min: 10.0, least_min: 15.0 };
 const NO_MEAL: Prior = Prior { spread_min: 20.0, least_min: 45.0 };
@@ -66,7 +66,7 @@ pub enum Kind {
     NoMeal,
 }
 
-/// A sensor begins or ceases to report somebody.
+/// A sensor begins or ceases to report somebody. A bed or seat must tell both; of the others the beginning is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
@@ -111,7 +111,6 @@ pub struct Home {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Has {
     bed: bool,
-    bedroom: bool,
     food: bool,
 }
 
@@ -145,7 +144,6 @@ struct Out {
 struct Day {
     since_ms: LocalMs,
     away_ms: i64,
-    /// Or may have eaten while away.
     eaten: bool,
     first_meal_min: Option<f32>,
 }
@@ -179,7 +177,6 @@ impl Home {
             _ => {}
         }
         self.has.bed |= event.role == Role::Bed;
-        self.has.bedroom |= event.role == Role::Bedroom;
         self.has.food |= event.role == Role::Food;
         // That something ceases tells where somebody was, not where they are: sensors lag. Who gets up, though, was
         // there until now, whatever a motion sensor elsewhere has said meanwhile.
@@ -201,6 +198,7 @@ impl Home {
 
     /// What goes on and can be compared with what is usual.
     pub fn watch(&mut self, now: LocalMs) -> Vec<Watch> {
+        let now = now.max(self.last_ms);
         self.pass_time(now);
         if self.first_ms.is_none_or(|first| now - first < LEARNING_MS) {
             return Vec::new();
@@ -213,16 +211,17 @@ impl Home {
 
     /// What is over by now, without any event.
     fn pass_time(&mut self, now: LocalMs) {
-        let silent = now - self.last_ms >= SILENCE_MS && self.first_ms.is_some();
-        if self.rest.is_none() && silent && !self.has.bed && !self.has.bedroom && !self.is_out() {
-            self.rest = Some(Rest { since_ms: self.last_ms, out: None, roamed_min: 0.0 });
+        let out_ms = self.rest.as_ref().and_then(|rest| rest.out.as_ref()).map(|out| out.since_ms);
+        if out_ms.is_some_and(|out_ms| now - out_ms >= UP_MS) {
+            self.get_up();
         }
-        let up_ms = self.rest.as_ref().and_then(|rest| rest.out.as_ref()).map(|out| out.since_ms);
-        if let Some(up_ms) = up_ms
-            && now - up_ms >= UP_MS
-            && let Some(rest) = self.rest.take()
-            && up_ms - rest.since_ms >= NIGHT_MS
-        {
+    }
+
+    /// The rest ended when the bed was left; if it was a night's, it is remembered.
+    fn get_up(&mut self) {
+        let Some(rest) = self.rest.take() else { return };
+        let Some(up_ms) = rest.out.map(|out| out.since_ms) else { return };
+        if up_ms - rest.since_ms >= NIGHT_MS {
             let night = Night {
                 bed_min: minute_of_day(rest.since_ms),
                 rest_min: minutes(up_ms - rest.since_ms),
@@ -245,8 +244,7 @@ impl Home {
         if left == Some(Role::Door)
             && let Some(day) = &mut self.day
         {
-            day.away_ms += now - since_ms;
-            day.eaten |= day.away_ms >= OUT_MS;
+            day.away_ms += now - since_ms.max(day.since_ms);
         }
     }
 
@@ -272,6 +270,9 @@ impl Home {
     }
 
     fn lie_down(&mut self, now: LocalMs) {
+        if self.has_had_breakfast(now) {
+            self.get_up();
+        }
         let rest = self.rest.get_or_insert(Rest { since_ms: now, out: None, roamed_min: 0.0 });
         let Some(out) = rest.out.take() else { return };
         // It was not morning yet.
@@ -283,6 +284,16 @@ impl Home {
         } else if let Some(roams_ms) = out.roams_ms {
             rest.roamed_min = rest.roamed_min.max(minutes(out.moved_ms - roams_ms));
         }
+    }
+
+    /// Up in the morning, for a while, and fed: who lies down again takes a nap.
+    fn has_had_breakfast(&self, now: LocalMs) -> bool {
+        let Some(rest) = &self.rest else { return false };
+        let is_fed = self.day.as_ref().is_some_and(|day| day.eaten && day.since_ms > rest.since_ms);
+        let is_up = rest.out.as_ref().is_some_and(|out| now - out.since_ms >= BREAKFAST_MS);
+        is_fed
+            && is_up
+            && self.until_morning_ms(rest.since_ms).is_none_or(|until| now >= rest.since_ms.saturating_add(until))
     }
 
     fn move_about(&mut self, role: Role, now: LocalMs) {
@@ -327,8 +338,11 @@ impl Home {
         let rest = self.rest.as_ref()?;
         let out = rest.out.as_ref()?;
         let roams_ms = out.roams_ms?;
-        let begins_ms = roams_ms.max(rest.since_ms + self.until_night_ms(rest.since_ms)?);
-        let is_night = now < rest.since_ms + self.until_morning_ms(rest.since_ms)?;
+        if out.since_ms - rest.since_ms < DOZED_MS || self.is_nap(rest.since_ms)? {
+            return None;
+        }
+        let begins_ms = roams_ms.max(rest.since_ms.saturating_add(self.until_night_ms(rest.since_ms)?));
+        let is_night = now < rest.since_ms.saturating_add(self.until_morning_ms(rest.since_ms)?);
         let is_about = now - out.moved_ms < STILL_MS || self.is_out();
         if !is_night || !is_about || now < begins_ms {
             return None;
@@ -354,8 +368,7 @@ impl Home {
         let by_clock: Vec<f32> = self.nights.iter().map(|night| from(beds, night.bed_min)).collect();
         let rests: Vec<f32> = self.nights.iter().map(|night| night.rest_min).collect();
         let late = from(beds, minute_of_day(since_ms));
-        let is_nap = late.abs() > DAY_MIN / 4.0;
-        let shares: &[f32] = if is_nap { &[0.0] } else { &[0.0, 0.5, 1.0] };
+        let shares: &[f32] = if self.is_nap(since_ms)? { &[0.0] } else { &[0.0, 0.5, 1.0] };
         let told = shares.iter().filter_map(|share| {
             let rests: Vec<f32> = rests.iter().zip(&by_clock).map(|(rest, late)| rest + share * late).collect();
             Usual::of(&rests, &NOT_UP).map(|usual| Usual { middle: usual.middle - share * late, ..usual })
@@ -363,20 +376,20 @@ impl Home {
         told.min_by(|one, other| one.spread.total_cmp(&other.spread))
     }
 
-    /// From going to bed to when it is night by the clock.
+    /// Far from the time when it is usual to go to bed: six hours.
+    fn is_nap(&self, since_ms: LocalMs) -> Option<bool> {
+        Some(from(self.usual_bed_min()?, minute_of_day(since_ms)).abs() > DAY_MIN / 4.0)
+    }
+
+    /// From going to bed to when it is usual; before 0 when that is past.
     fn until_night_ms(&self, since_ms: LocalMs) -> Option<i64> {
-        let beds = self.usual_bed_min()?;
-        let late: Vec<f32> = self.nights.iter().map(|night| from(beds, night.bed_min)).collect();
-        let usual = Usual::of(&late, &CLOCK)?;
-        Some(milliseconds(usual.middle + usual.spread - from(beds, minute_of_day(since_ms))))
+        Some(milliseconds(from(minute_of_day(since_ms), self.usual_bed_min()?)))
     }
 
     /// From going to bed to the earliest that is usual to get up.
     fn until_morning_ms(&self, since_ms: LocalMs) -> Option<i64> {
-        let beds = self.usual_bed_min()?;
-        let rises: Vec<f32> = self.nights.iter().map(|night| from(beds, night.bed_min) + night.rest_min).collect();
-        let usual = Usual::of(&rises, &CLOCK)?;
-        Some(milliseconds(usual.middle - TAIL * usual.spread - from(beds, minute_of_day(since_ms))))
+        let usual = self.usual_rest(since_ms)?;
+        Some(milliseconds(usual.middle - TAIL * usual.spread))
     }
 
     /// When it is usual to go to bed, as a minute of the day; the median around any one of the nights, for

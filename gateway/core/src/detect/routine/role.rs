@@ -28,8 +28,24 @@ pub enum Role {
 
 const BED: &[&str] = &["bed", "mattress"];
 const FOOD: &[&str] = &[
-    "fridge", "freezer", "microwave", "cooktop", "cooker", "stove", "oven", "hob", "toaster", "kettle", "cupboard", "pantry",
-    "groceries", "dishwasher", "plates", "cups", "pans", "coffee",
+    "fridge",
+    "freezer",
+    "microwave",
+    "cooktop",
+    "cooker",
+    "stove",
+    "oven",
+    "hob",
+    "toaster",
+    "kettle",
+    "cupboard",
+    "pantry",
+    "groceries",
+    "dishwasher",
+    "plates",
+    "cups",
+    "pans",
+    "coffee",
 ];
 const BATHROOM: &[&str] = &["bath", "toilet", "wc", "shower", "basin", "flush", "washroom", "restroom", "lavatory"];
 const SEAT: &[&str] = &["seat", "sofa", "couch", "chair", "armchair"];
@@ -65,7 +81,8 @@ impl Role {
     }
 
     fn of_room(words: &Words) -> Option<Self> {
-        let rooms = [(BATHROOM, Self::Bathroom), (BED, Self::Bedroom), (&["kitchen"], Self::Kitchen), (LIVING, Self::Living)];
+        let rooms =
+            [(BATHROOM, Self::Bathroom), (BED, Self::Bedroom), (&["kitchen"], Self::Kitchen), (LIVING, Self::Living)];
         rooms.into_iter().find(|(names, _)| words.has(names) || words.has_room(names)).map(|(_, role)| role)
     }
 }
