@@ -162,7 +162,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let mut members = Vec::with_capacity(8);
+        let mut members = Vec::with_capacity(12);
         while let Some(Str(name)) = map.next_key()? {
             members.push((name, map.next_value()?));
         }
