@@ -7,18 +7,32 @@ use ninewatch_tests::gateway::{Gateway, Site, ninewatch};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// A kitchen with a gas detector and a home with an SOS button, both connected.
+struct Watched {
+    site: Site,
+    gateway: Gateway,
+    detector: Device,
+    button: Device,
+}
+
+impl Watched {
+    async fn start() -> anyhow::Result<Self> {
+        let site = Site::new("")?;
+        site.add_place("home", "home")?;
+        site.add_place("kitchen", "restaurant")?;
+        let gas = site.add_devices("ninewatch-gas", &[("gas-1".into(), "kitchen".into())])?;
+        let sos = site.add_devices("ninewatch-sos", &[("sos-1".into(), "home".into())])?;
+        let gateway = Gateway::start(&site)?;
+        let detector = Device::connect(&gas[0].0, &gas[0].1, gateway.sensor_port).await?;
+        let button = Device::connect(&sos[0].0, &sos[0].1, gateway.sensor_port).await?;
+        Ok(Self { site, gateway, detector, button })
+    }
+}
+
 #[tokio::test]
 async fn a_replay_prints_the_alerts_that_the_gateway_wrote_down() -> anyhow::Result<()> {
-    let site = Site::new("")?;
-    site.add_place("home", "home")?;
-    site.add_place("kitchen", "restaurant")?;
-    let gas = site.add_devices("ninewatch-gas", &[("gas-1".into(), "kitchen".into())])?;
-    let sos = site.add_devices("ninewatch-sos", &[("sos-1".into(), "home".into())])?;
+    let Watched { site, mut gateway, mut detector, mut button } = Watched::start().await?;
     let data = site.data().display().to_string();
-
-    let mut gateway = Gateway::start(&site)?;
-    let mut detector = Device::connect(&gas[0].0, &gas[0].1, gateway.sensor_port).await?;
-    let mut button = Device::connect(&sos[0].0, &sos[0].1, gateway.sensor_port).await?;
     // Two hours of 60 ppm that come in late, out of order in part, and one message twice.
     let begin = device::now_s() - 7200.0;
     for minute in (0..60).chain((60..90).rev()).chain(85..120) {
@@ -73,16 +87,8 @@ raises = false
 
 #[tokio::test]
 async fn a_replay_with_other_rules_counts_what_they_would_have_raised() -> anyhow::Result<()> {
-    let site = Site::new("")?;
-    site.add_place("home", "home")?;
-    site.add_place("kitchen", "restaurant")?;
-    let gas = site.add_devices("ninewatch-gas", &[("gas-1".into(), "kitchen".into())])?;
-    let sos = site.add_devices("ninewatch-sos", &[("sos-1".into(), "home".into())])?;
+    let Watched { site, mut gateway, mut detector, mut button } = Watched::start().await?;
     let data = site.data().display().to_string();
-
-    let mut gateway = Gateway::start(&site)?;
-    let mut detector = Device::connect(&gas[0].0, &gas[0].1, gateway.sensor_port).await?;
-    let mut button = Device::connect(&sos[0].0, &sos[0].1, gateway.sensor_port).await?;
     // 40 minutes of 60 ppm: too short for the shipped rule. In the middle the site changes.
     let begin = device::now_s() - 2400.0;
     for minute in 0..20 {

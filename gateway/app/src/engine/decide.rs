@@ -220,8 +220,7 @@ impl Decide {
     fn count_intake(&self, intake: &Intake) {
         let site = self.pipeline.site();
         for heard in intake.devices.iter().filter(|heard| heard.new_reading) {
-            let device = site.registry.devices.get(heard.device);
-            if let Some(known) = device.and_then(|device| site.sensor_types.get(&device.sensor_type)) {
+            if let Some(known) = site.sensor_type_of(heard.device) {
                 self.counters.count_readings(known.class, 1);
             }
         }
@@ -285,13 +284,11 @@ impl Decide {
 /// Notes where the devices that speak by name were heard, as far as they can be told anything.
 fn note_doors(heard: &mut HashMap<String, LastHeard>, site: &Site, intake: &Intake, inbound: &Inbound) {
     for Heard { device, called, .. } in &intake.devices {
-        let Some(device) = site.registry.devices.get(*device).filter(|_| *called != Called::NotByName) else {
-            continue;
-        };
-        let sensor_type = site.sensor_types.get(&device.sensor_type);
-        if sensor_type.is_none_or(|sensor_type| sensor_type.commands.is_empty()) {
+        let is_told_something = site.sensor_type_of(*device).is_some_and(|known| !known.commands.is_empty());
+        if *called == Called::NotByName || !is_told_something {
             continue;
         }
+        let Some(device) = site.registry.devices.get(*device) else { continue };
         let now = || LastHeard { door: inbound.door.clone(), topic: inbound.topic.clone(), called: *called };
         match heard.get_mut(&device.id) {
             Some(last) if last.door == inbound.door && last.topic == inbound.topic && last.called == *called => {}

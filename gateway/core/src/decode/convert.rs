@@ -378,14 +378,11 @@ impl Field {
     }
 }
 
-/// A number without a fraction.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "within 2^53 and whole")]
+/// A number without a fraction, also one that was sent as a text.
 fn integer(node: &Node<'_>) -> Option<i64> {
     match node {
-        Node::Int(number) => Some(*number),
-        Node::Float(number) => (number.fract() == 0.0 && number.abs() < 9e15).then_some(*number as i64),
         Node::Text(text) => text.trim().parse().ok(),
-        _ => None,
+        node => node.whole(),
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) enum Asks {
 /// A payload, read as each form at most once.
 pub(super) struct Payload<'a> {
     bytes: &'a [u8],
-    json: Option<Result<Node<'a>, DecodeError>>,
+    json: Option<Node<'a>>,
 }
 
 /// What a speaker said.
@@ -118,14 +118,14 @@ impl<'a> Payload<'a> {
         match form {
             PayloadForm::Text => Node::from_text(self.bytes),
             PayloadForm::Bytes | PayloadForm::Senml => Ok(Node::Bytes(Cow::Borrowed(self.bytes))),
-            PayloadForm::Json => self.json.take().unwrap_or_else(|| Node::from_json(self.bytes)),
+            PayloadForm::Json => self.json.take().map_or_else(|| Node::from_json(self.bytes), Ok),
         }
     }
 
     /// Takes back what was not changed, for the next kind.
     fn give_back(&mut self, form: PayloadForm, root: Node<'a>) {
         if form == PayloadForm::Json {
-            self.json = Some(Ok(root));
+            self.json = Some(root);
         }
     }
 }

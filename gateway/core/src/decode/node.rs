@@ -88,6 +88,16 @@ impl<'a> Node<'a> {
         number.filter(|number| number.is_finite())
     }
 
+    /// A number without a fraction: `33.0` is how some programs write 33.
+    #[allow(clippy::cast_possible_truncation, reason = "within 2^53 and whole")]
+    pub(super) fn whole(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            Self::Float(number) => (number.fract() == 0.0 && number.abs() < 9e15).then_some(*number as i64),
+            _ => None,
+        }
+    }
+
     /// What it is, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {

@@ -105,12 +105,8 @@ impl SensorTypes {
 
     /// The type with this id.
     pub fn get(&self, id: &str) -> Option<&SensorType> {
-        self.types.get(self.index(id)?)
-    }
-
-    /// Where the type with this id is among all of them.
-    pub(crate) fn index(&self, id: &str) -> Option<usize> {
-        self.types.binary_search_by(|there| there.id.as_str().cmp(id)).ok()
+        let at = self.types.binary_search_by(|there| there.id.as_str().cmp(id)).ok()?;
+        self.types.get(at)
     }
 
     /// All of them, by id.

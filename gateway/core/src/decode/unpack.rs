@@ -118,7 +118,7 @@ impl Encoding {
             Self::Bytes => match node {
                 Node::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
                 Node::List(items) => {
-                    let bytes: Option<Vec<u8>> = items.iter().map(|item| number(item)?.try_into().ok()).collect();
+                    let bytes: Option<Vec<u8>> = items.iter().map(|item| item.whole()?.try_into().ok()).collect();
                     bytes
                         .map(Cow::Owned)
                         .ok_or_else(|| not_packed("a list of other than numbers from 0 to 255".to_owned()))
@@ -127,7 +127,7 @@ impl Encoding {
             },
             Self::Registers => match node {
                 Node::List(items) => {
-                    let word = |item| -> Option<u16> { number(item)?.try_into().ok() };
+                    let word = |item: &Node<'_>| -> Option<u16> { item.whole()?.try_into().ok() };
                     let words: Option<Vec<u16>> = items.iter().map(word).collect();
                     let words =
                         words.ok_or_else(|| not_packed("a list of other than numbers from 0 to 65535".to_owned()))?;
@@ -170,15 +170,6 @@ pub(super) fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
         }
     }
     if high.is_some() { Err("an odd number of hex digits".to_owned()) } else { Ok(bytes) }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "whole, and in range")]
-fn number(node: &Node<'_>) -> Option<i64> {
-    match node {
-        Node::Int(number) => Some(*number),
-        Node::Float(number) => (number.fract() == 0.0 && (0.0..65536.0).contains(number)).then_some(*number as i64),
-        _ => None,
-    }
 }
 
 fn text<'n>(node: &'n Node<'_>) -> Result<&'n str, DecodeError> {

@@ -98,7 +98,7 @@ pub struct Site {
     /// Devices by their ids and by what their own systems call them.
     called: HashMap<String, Vec<usize>>,
     /// The sensor types that devices are of.
-    pub(super) types_in_use: Vec<String>,
+    types_in_use: Vec<String>,
     /// The sensor types that have something that must not be stored, whether devices are of them or not: what
     /// nobody registered is kept as a sample, too.
     discarding: Vec<String>,
@@ -162,6 +162,11 @@ impl Site {
         self.device_index.get(id).copied()
     }
 
+    /// The type of the device `registry.devices[device]`, if it is in use.
+    pub fn sensor_type_of(&self, device: usize) -> Option<&SensorType> {
+        self.sensor_types.get(&self.registry.devices.get(device)?.sensor_type)
+    }
+
     /// The place of the device `registry.devices[device]`.
     pub(crate) fn place_of(&self, device: usize) -> Option<&Place> {
         let place = *self.device_places.get(device)?;
@@ -193,15 +198,17 @@ impl Site {
         if self.discarding.is_empty() {
             return None;
         }
-        let meant: Vec<&SensorType> = match message.device {
-            Some(id) => {
-                let device = self.device_index(id).and_then(|index| self.registry.devices.get(index));
-                device.and_then(|device| self.sensor_types.get(&device.sensor_type)).into_iter().collect()
-            }
+        let of_device = message.device.and_then(|id| self.sensor_type_of(self.device_index(id)?));
+        if let Some(sensor_type) = of_device {
+            return sensor_type.without_discarded(message.topic, message.payload);
+        }
+        let mut types: Vec<&SensorType> = match message.device {
+            Some(_) => Vec::new(),
             None => self.meant_by(message.topic).map(|(sensor_type, _)| sensor_type).collect(),
         };
-        let all = || self.discarding.iter().filter_map(|id| self.sensor_types.get(id)).collect();
-        let types = if meant.is_empty() { all() } else { meant };
+        if types.is_empty() {
+            types.extend(self.discarding.iter().filter_map(|id| self.sensor_types.get(id)));
+        }
         types.into_iter().fold(None, |masked: Option<Vec<u8>>, sensor_type| {
             let payload = masked.as_deref().unwrap_or(message.payload);
             sensor_type.without_discarded(message.topic, payload).or(masked)

@@ -4,6 +4,8 @@
 mod detection;
 mod examples;
 mod life;
+#[path = "../shipped/mod.rs"]
+mod shipped;
 mod time;
 mod town;
 mod what_if;

@@ -2,10 +2,11 @@
 
 use ninewatch_core::alert::{AlertChange, AlertSettings, ChangeKind};
 use ninewatch_core::detect::model::{ModelCard, ScoreError, Scorer};
-use ninewatch_core::fault::SourceFile;
 use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
+
+use crate::shipped::files;
 
 /// 2026-11-24, a Tuesday, 00:00 in China.
 pub(crate) const MIDNIGHT: TimeMs = 1_795_449_600_000;
@@ -42,18 +43,6 @@ const PLACES: &[Row] = &[
         ],
     ),
 ];
-
-fn files(folder: &str) -> Vec<SourceFile> {
-    let folder = format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"));
-    let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
-    paths.sort();
-    let read = |path: std::path::PathBuf| SourceFile {
-        name: path.file_name().unwrap().to_string_lossy().into_owned(),
-        text: std::fs::read_to_string(&path).unwrap(),
-    };
-    paths.into_iter().map(read).collect()
-}
 
 /// The shipped settings, and a card for the model that they name.
 pub(crate) fn settings() -> Settings {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it wants, and fails where it does not get it")]
 
 mod mutation;
+#[path = "../shipped/mod.rs"]
+mod shipped;
 
 use ninewatch_core::alert::AlertSettings;
 use ninewatch_core::decode::{Arrival, SensorType, SensorTypes, Speaker};
@@ -12,6 +14,7 @@ use ninewatch_core::pipeline::{Called, Effects, Event, Message, Pipeline, Settin
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
+use shipped::files;
 use std::collections::{BTreeMap, BTreeSet};
 
 const NOW: TimeMs = 1_795_467_300_000;
@@ -25,19 +28,7 @@ fn rules() -> Vec<SourceFile> {
     files("rules").into_iter().map(built_in).collect()
 }
 
-fn files(folder: &str) -> Vec<SourceFile> {
-    let folder = format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"));
-    let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
-    paths.sort();
-    let read = |path: std::path::PathBuf| SourceFile {
-        name: path.file_name().unwrap().to_string_lossy().into_owned(),
-        text: std::fs::read_to_string(&path).unwrap(),
-    };
-    paths.into_iter().map(read).collect()
-}
-
-fn shipped() -> SensorTypes {
+fn shipped_types() -> SensorTypes {
     let (types, faults) = SensorTypes::compile(&files("sensors"));
     assert_eq!(faults, [], "each file passes its own test");
     types
@@ -104,7 +95,7 @@ fn take(pipeline: &mut Pipeline, topic: &str, payload: &[u8], now: TimeMs) -> Ef
 
 #[test]
 fn there_are_types_of_all_nine_classes_for_what_communities_have() {
-    let types = shipped();
+    let types = shipped_types();
     for class in SensorClass::ALL {
         assert!(types.iter().any(|known| known.class == class && !known.id.starts_with("ninewatch-")), "{class}");
     }
@@ -113,7 +104,7 @@ fn there_are_types_of_all_nine_classes_for_what_communities_have() {
 
 #[test]
 fn every_example_brings_in_the_whole_gateway_what_it_says_by_itself() {
-    let types = shipped();
+    let types = shipped_types();
     let of = |sensor_type: &SensorType| {
         speakers(sensor_type).into_iter().map(|name| (sensor_type.id.clone(), name)).collect::<Vec<_>>()
     };

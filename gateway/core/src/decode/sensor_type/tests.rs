@@ -119,6 +119,29 @@ fn a_broken_file_names_line_key_and_mend_and_the_others_stand() {
     assert!(faults[0].to_string().starts_with("type.toml:5: `cadense`: unknown field"), "{}", faults[0]);
 }
 
+#[test]
+fn what_masks_a_message_is_what_reads_it() {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../sensors")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
+        let sensor_type = native(&std::fs::read_to_string(&path).unwrap());
+        // SenML has nothing to discard.
+        if sensor_type.kinds.iter().any(|kind| kind.payload == PayloadForm::Senml) {
+            continue;
+        }
+        for sample in &sensor_type.examples {
+            let mut took = Vec::new();
+            let _ = sensor_type.read(&sample.topic, &sample.payload, ARRIVAL, &mut |index| took.push(index));
+            let json = Node::from_json(&sample.payload).ok();
+            let takers = sensor_type.takers(&sample.topic, &sample.payload, json.as_ref());
+            let read: Vec<&MessageKind> = took.iter().map(|index| &sensor_type.kinds[*index]).collect();
+            assert_eq!(takers, read, "{}: {}", sensor_type.id, String::from_utf8_lossy(&sample.payload));
+        }
+    }
+}
+
 proptest! {
     /// Whatever bytes come, decoding says yes or no and never falls over.
     #[test]
