@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use ninewatch_core::alert::Text;
 use ninewatch_core::detect::features;
-use ninewatch_core::detect::model::{ModelCard, ScoreError, Scorer};
+use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
 use ninewatch_core::fault::Fault;
 
 pub(crate) use check::{CHECK_COMMAND, be_checked};
@@ -99,7 +99,7 @@ fn with_runtime(files: Vec<ModelFile>, mut faults: Vec<Fault>, runtime: &Runtime
 }
 
 fn try_out(runtime: &Runtime, library: &Path, file: &ModelFile) -> Result<ScoringSession, Fault> {
-    let inputs = features::names(&file.card.features).len();
+    let inputs = features::of(&file.card.features).len();
     let tried = check::model(library, &file.onnx, inputs);
     tried.and_then(|()| ScoringSession::new(runtime, &file.onnx, inputs)).map_err(|why| {
         let mend = "put the file there that the card was made for, or train the model again";
@@ -127,17 +127,17 @@ struct OnnxScorer {
 }
 
 impl Scorer for OnnxScorer {
-    fn score(&mut self, model: &str, features: &[f32]) -> Result<f32, ScoreError> {
-        let session = self.sessions.get_mut(model).ok_or_else(|| "there is no such model".to_owned());
-        let score = session.and_then(|session| session.score(features));
-        score.map_err(|reason| ScoreError { model: model.to_owned(), reason })
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        let session = self.sessions.get_mut(asked.model).ok_or_else(|| "there is no such model".to_owned());
+        let score = session.and_then(|session| session.score(asked.features));
+        score.map_err(|reason| ScoreError { model: asked.model.to_owned(), reason })
     }
 }
 
 struct NoRuntime;
 
 impl Scorer for NoRuntime {
-    fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
-        Err(ScoreError { model: model.to_owned(), reason: "ONNX Runtime is not there".to_owned() })
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        Err(ScoreError { model: asked.model.to_owned(), reason: "ONNX Runtime is not there".to_owned() })
     }
 }

@@ -10,8 +10,9 @@ use std::io::{BufRead, BufWriter, Write};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let kind = std::env::args().nth(1).ok_or("name the extraction, such as wrist_motion_v1")?;
+    let names: Vec<&str> = features::of(&kind).iter().map(|feature| feature.name).collect();
     let mut out = BufWriter::new(std::io::stdout().lock());
-    writeln!(out, "{}", serde_json::to_string(features::names(&kind))?)?;
+    writeln!(out, "{}", serde_json::to_string(&names)?)?;
     for line in std::io::stdin().lock().lines() {
         let burst: Burst = serde_json::from_str(&line?)?;
         writeln!(out, "{}", serde_json::to_string(&features::extract(&kind, &burst)?)?)?;

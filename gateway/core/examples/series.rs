@@ -4,7 +4,7 @@
 //! that is not there is `null`. The first line out holds the names; then for each series a list with the features
 //! after each reading, `null` while too little has been learnt.
 
-use ninewatch_core::detect::features::series::Series;
+use ninewatch_core::detect::features::{self, series::Series};
 use serde::Deserialize;
 use std::error::Error;
 use std::io::{BufRead, BufWriter, Write};
@@ -17,8 +17,9 @@ struct Readings {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let kind = std::env::args().nth(1).ok_or("name the extraction, such as temperature_records_v1")?;
+    let names: Vec<&str> = features::of(&kind).iter().map(|feature| feature.name).collect();
     let mut out = BufWriter::new(std::io::stdout().lock());
-    writeln!(out, "{}", serde_json::to_string(Series::new(&kind)?.names())?)?;
+    writeln!(out, "{}", serde_json::to_string(&names)?)?;
     for line in std::io::stdin().lock().lines() {
         let readings: Readings = serde_json::from_str(&line?)?;
         let mut series = Series::new(&kind)?;

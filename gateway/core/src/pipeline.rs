@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::alert::{ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
-use crate::detect::model::{ScoreError, Scorer};
+use crate::detect::model::{Asked, ScoreError, Scorer};
 use crate::detect::{Detector, DeviceStatus, Placement};
 use crate::fault::Fault;
 use crate::time::TimeMs;
@@ -255,13 +255,13 @@ struct Recorder<'a> {
 }
 
 impl Scorer for Recorder<'_> {
-    fn score(&mut self, model: &str, features: &[f32]) -> Result<f32, ScoreError> {
-        let result = self.scorer.score(model, features).and_then(|score| {
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        let result = self.scorer.score(asked).and_then(|score| {
             // NaN in gives NaN out without an error from the runtime.
             if score.is_finite() {
                 Ok(score)
             } else {
-                Err(ScoreError { model: model.to_owned(), reason: "the score is not a number".to_owned() })
+                Err(ScoreError { model: asked.model.to_owned(), reason: "the score is not a number".to_owned() })
             }
         });
         self.scores.push(*result.as_ref().unwrap_or(&f32::NAN));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::alert::StaffAction;
-use crate::detect::model::{ScoreError, Scorer};
+use crate::detect::model::{Asked, ScoreError, Scorer};
 use crate::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use crate::time::TimeMs;
 
@@ -95,8 +95,8 @@ impl Recorded<'_> {
 struct RecordedScores<'a>(std::slice::Iter<'a, f32>);
 
 impl Scorer for RecordedScores<'_> {
-    fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
-        self.0.next().copied().ok_or_else(|| not_recorded(model))
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        self.0.next().copied().ok_or_else(|| not_recorded(asked.model))
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use ninewatch_core::alert::AlertChange;
-use ninewatch_core::detect::model::{ScoreError, Scorer};
+use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Event, Pipeline, Settings};
 use ninewatch_core::replay::Recorded;
@@ -104,7 +104,7 @@ fn replay_segment(pipeline: &mut Pipeline, segment: &SegmentInfo) -> anyhow::Res
 struct NoModel;
 
 impl Scorer for NoModel {
-    fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
-        Err(ScoreError { model: model.to_owned(), reason: "the gateway is starting".to_owned() })
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        Err(ScoreError { model: asked.model.to_owned(), reason: "the gateway is starting".to_owned() })
     }
 }

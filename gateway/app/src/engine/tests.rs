@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use ninewatch_core::alert::{AlertSettings, ChangeKind, Verb};
-use ninewatch_core::detect::model::ScoreError;
+use ninewatch_core::detect::model::{Asked, ScoreError};
 use ninewatch_core::fault::SourceFile;
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
@@ -14,8 +14,8 @@ use crate::journal;
 struct NoModel;
 
 impl Scorer for NoModel {
-    fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
-        Err(ScoreError { model: model.into(), reason: "there is none here".into() })
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        Err(ScoreError { model: asked.model.into(), reason: "there is none here".into() })
     }
 }
 

@@ -8,10 +8,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use ninewatch_core::detect::features;
 use ninewatch_core::detect::model::ModelCard;
 use ninewatch_core::fault::Fault;
-use ninewatch_core::site::is_id;
 
 #[derive(RustEmbed)]
 #[folder = "../../models"]
@@ -116,15 +114,8 @@ fn understand(
     let card: ModelCard = toml::from_str(&source).map_err(|error| Fault::from_toml(&name, &source, &error))?;
     let file = card.file.clone();
     let mut model = ModelFile { card, onnx: Vec::new(), name, source };
-    if !is_id(&model.card.name) {
-        return Err(model.fault("name", "is not a name", "use 1 to 64 of A-Z a-z 0-9 . _ -"));
-    }
-    if !(0.0..=1.0).contains(&model.card.threshold) {
-        return Err(model.fault("threshold", "is not a score", "give a number from 0 to 1"));
-    }
-    if features::names(&model.card.features).is_empty() {
-        let problem = format!("there is no feature extraction `{}`", model.card.features);
-        return Err(model.fault("features", problem, &format!("use `{}`", features::WRIST_MOTION_V1)));
+    if let Some((key, problem, mend)) = model.card.problem() {
+        return Err(model.fault(&key, problem, &mend));
     }
     if Path::new(&file).file_name() != Some(file.as_ref()) {
         return Err(model.fault(

@@ -8,7 +8,7 @@ mod table;
 use std::sync::Arc;
 
 use super::Detector;
-use super::model::{ScoreError, Scorer};
+use super::model::{Asked, ScoreError, Scorer};
 use super::rule::{Rule, Rules};
 use crate::alert::{AlertSettings, Severity, Signal};
 use crate::decode::{DecodeError, SensorType, SensorTypes};
@@ -233,7 +233,7 @@ struct Outcome {
 struct Says(f32);
 
 impl Scorer for Says {
-    fn score(&mut self, _model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
+    fn score(&mut self, _asked: &Asked<'_>) -> Result<f32, ScoreError> {
         Ok(self.0)
     }
 }

@@ -60,12 +60,61 @@ pub enum FeatureError {
     },
 }
 
+/// A number that a model sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feature {
+    /// As evidence and cards call it.
+    pub name: &'static str,
+    /// As people write it; empty for a count or a share.
+    pub unit: &'static str,
+    /// A few words for people, in Chinese.
+    pub zh: &'static str,
+    /// The same in English.
+    pub en: &'static str,
+}
+
+pub(super) const fn name(name: &'static str, unit: &'static str, zh: &'static str, en: &'static str) -> Feature {
+    Feature { name, unit, zh, en }
+}
+
+/// What features are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// One burst of a device: [`extract`].
+    Burst,
+    /// The readings of a device, one by one: [`series::Series`].
+    Series,
+    /// What goes on in a home: [`super::routine::Home`].
+    Home,
+}
+
 /// The motion of a wrist around an impact: see [`wrist_motion`].
 pub const WRIST_MOTION_V1: &str = "wrist_motion_v1";
+/// What goes on in a home beside what is usual there: see [`super::routine`].
+pub const ROUTINE_V1: &str = "routine_v1";
 
-/// The names of the features of `kind`, in the order of [`extract`]; empty where there is no such kind.
-pub fn names(kind: &str) -> &'static [&'static str] {
-    if kind == WRIST_MOTION_V1 { wrist_motion::NAMES } else { &[] }
+/// All extractions by name, with what they are made from.
+pub const KINDS: [(&str, Source); 5] = [
+    (WRIST_MOTION_V1, Source::Burst),
+    (series::TEMPERATURE_RECORDS_V1, Source::Series),
+    (series::LOOP_DEVIATION_V1, Source::Series),
+    (series::ROOM_SIGNS_V1, Source::Series),
+    (ROUTINE_V1, Source::Home),
+];
+
+/// What the features of `kind` are made from; `None` where there is no such kind.
+pub fn source(kind: &str) -> Option<Source> {
+    KINDS.iter().find(|(name, _)| *name == kind).map(|(_, source)| *source)
+}
+
+/// The features of `kind`, in the order in which a model wants them; empty where there is no such kind.
+pub fn of(kind: &str) -> &'static [Feature] {
+    match source(kind) {
+        Some(Source::Burst) => wrist_motion::FEATURES,
+        Some(Source::Series) => series::features(kind),
+        Some(Source::Home) => super::routine::FEATURES,
+        None => &[],
+    }
 }
 
 /// The features of `kind`, all finite.

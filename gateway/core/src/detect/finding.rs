@@ -135,13 +135,13 @@ pub(super) fn model(
     let mut facts = facts(spot);
     facts.put_same("score", number(value));
     facts.put_same("limit", number(card.threshold));
-    let names = features::names(&card.features);
+    let known = features::of(&card.features);
     let score = Score {
         model: card.name.clone(),
         version: card.version.clone(),
         value,
         threshold: card.threshold,
-        features: names.iter().zip(inputs).map(|(name, input)| ((*name).to_owned(), f64::from(input))).collect(),
+        features: known.iter().zip(inputs).map(|(known, input)| (known.name.to_owned(), f64::from(input))).collect(),
     };
     let curves =
         spot.sensor_type.fields.get(index).map(|field| burst_series(field, burst, found.at)).unwrap_or_default();

@@ -15,7 +15,7 @@ use super::{DeviceStatus, Placement};
 use crate::alert::Signal;
 use crate::decode::{DecodeError, SensorType};
 use crate::detect::features;
-use crate::detect::model::Scorer;
+use crate::detect::model::{Asked, Scorer};
 use crate::pipeline::Site;
 use crate::reading::{Reading, Value};
 use crate::site::{Device, Place};
@@ -301,7 +301,8 @@ impl Memory {
                     }
                 };
                 // A model that gives no score is told by whoever scores.
-                if let Ok(score) = scorer.score(&card.name, &features)
+                if let Ok(score) =
+                    scorer.score(&Asked { model: &card.name, about: &self.id, features: &features, what_if: false })
                     && f64::from(score) >= card.threshold
                 {
                     let score = (f64::from(score), features);

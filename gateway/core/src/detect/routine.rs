@@ -13,6 +13,8 @@ mod usual;
 pub use role::Role;
 
 use serde::{Deserialize, Serialize};
+
+use super::features::{Feature, name};
 use usual::{Prior, TAIL, Usual, median};
 
 /// Milliseconds of the home's own wall clock since 1970-01-01T00:00: routines follow local time.
@@ -49,8 +51,13 @@ const BATHROOM: Prior = Prior { spread_min: 10.0, least_min: 30.0 };
 const WANDERING: Prior = Prior { spread_min: 10.0, least_min: 15.0 };
 const NO_MEAL: Prior = Prior { spread_min: 20.0, least_min: 45.0 };
 
-/// The names of [`Watch::features`].
-pub const FEATURES: [&str; 4] = ["minutes", "usual_min", "spread_min", "least_min"];
+/// Of [`Watch::features`], in order.
+pub(super) const FEATURES: &[Feature] = &[
+    name("minutes", "min", "已持续", "lasts for"),
+    name("usual_min", "min", "平常持续", "usually lasts for"),
+    name("spread_min", "min", "平常的出入", "usual spread"),
+    name("least_min", "min", "起算时间", "nothing is said before"),
+];
 
 /// What can be out of the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

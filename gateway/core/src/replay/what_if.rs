@@ -3,7 +3,7 @@
 
 use super::{Recorded, RecordedScores, ReplayError, not_recorded};
 use crate::alert::StaffAction;
-use crate::detect::model::{ScoreError, Scorer};
+use crate::detect::model::{Asked, ScoreError, Scorer};
 use crate::fault::Fault;
 use crate::pipeline::{CheckpointError, Effects, Event, Pipeline, Settings, Site};
 use crate::time::TimeMs;
@@ -104,9 +104,9 @@ fn new_faults(recorded: &Settings, changed: &Settings) -> Vec<Fault> {
 struct Known(Vec<(String, Vec<f32>, f32)>);
 
 impl Scorer for Known {
-    fn score(&mut self, model: &str, features: &[f32]) -> Result<f32, ScoreError> {
-        let found = self.0.iter().find(|(name, of, _)| name == model && of == features);
-        found.map(|(.., score)| *score).ok_or_else(|| not_recorded(model))
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        let found = self.0.iter().find(|(name, of, _)| name == asked.model && of == asked.features);
+        found.map(|(.., score)| *score).ok_or_else(|| not_recorded(asked.model))
     }
 }
 
@@ -117,9 +117,9 @@ struct Labelled<'a, 'r> {
 }
 
 impl Scorer for Labelled<'_, '_> {
-    fn score(&mut self, model: &str, features: &[f32]) -> Result<f32, ScoreError> {
-        let score = self.scores.score(model, features)?;
-        self.known.0.push((model.to_owned(), features.to_vec(), score));
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        let score = self.scores.score(asked)?;
+        self.known.0.push((asked.model.to_owned(), asked.features.to_vec(), score));
         Ok(score)
     }
 }

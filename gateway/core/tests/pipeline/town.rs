@@ -1,7 +1,7 @@
 //! A little town with the shipped sensor types and rules, for tests that speak in readings and alerts.
 
 use ninewatch_core::alert::{AlertChange, AlertSettings, ChangeKind};
-use ninewatch_core::detect::model::{ModelCard, ScoreError, Scorer};
+use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
 use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
@@ -87,7 +87,7 @@ pub(crate) fn fall_card() -> ModelCard {
 pub(crate) struct Says(pub(crate) f32);
 
 impl Scorer for Says {
-    fn score(&mut self, _model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
+    fn score(&mut self, _asked: &Asked<'_>) -> Result<f32, ScoreError> {
         Ok(self.0)
     }
 }

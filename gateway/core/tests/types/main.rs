@@ -8,7 +8,7 @@ mod shipped;
 
 use ninewatch_core::alert::AlertSettings;
 use ninewatch_core::decode::{Arrival, SensorType, SensorTypes, Speaker};
-use ninewatch_core::detect::model::{ScoreError, Scorer};
+use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::fault::SourceFile;
 use ninewatch_core::pipeline::{Called, Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::reading::SensorClass;
@@ -37,8 +37,8 @@ fn shipped_types() -> SensorTypes {
 struct NoModel;
 
 impl Scorer for NoModel {
-    fn score(&mut self, model: &str, _features: &[f32]) -> Result<f32, ScoreError> {
-        Err(ScoreError { model: model.into(), reason: "there is none here".into() })
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        Err(ScoreError { model: asked.model.into(), reason: "there is none here".into() })
     }
 }
 

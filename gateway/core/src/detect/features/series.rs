@@ -9,7 +9,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use super::FeatureError;
+use super::{Feature, FeatureError, name};
 use crate::time::TimeMs;
 
 /// How a temperature stands to the records of the last four weeks.
@@ -23,6 +23,31 @@ pub const KINDS: [&str; 3] = [TEMPERATURE_RECORDS_V1, LOOP_DEVIATION_V1, ROOM_SI
 
 /// Values beyond this are a broken sensor's.
 const PLAUSIBLE: f64 = 1e6;
+
+/// What is read of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channel {
+    /// As rules call it.
+    pub name: &'static str,
+    /// As people write it.
+    pub unit: &'static str,
+}
+
+/// What is read of a device for the features of `kind`, in the order in which [`Series::push`] wants it. The first has
+/// to be there; others may be missing. Empty where `kind` is not made from a series.
+pub fn channels(kind: &str) -> &'static [Channel] {
+    Series::new(kind).map_or(&[], |series| series.channels())
+}
+
+/// The features of `kind`, in the order of [`Series::push`]; empty where it is not made from a series.
+pub(super) fn features(kind: &str) -> &'static [Feature] {
+    match kind {
+        TEMPERATURE_RECORDS_V1 => temperature_records::FEATURES,
+        LOOP_DEVIATION_V1 => loop_deviation::FEATURES,
+        ROOM_SIGNS_V1 => room_signs::FEATURES,
+        _ => &[],
+    }
+}
 
 /// What has been learnt of one device so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,17 +79,7 @@ impl Series {
         Ok(Self { newest_ms: None, kind })
     }
 
-    /// The names of the features, in the order of [`Self::push`].
-    pub fn names(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::TemperatureRecordsV1(_) => temperature_records::NAMES,
-            Kind::LoopDeviationV1(_) => loop_deviation::NAMES,
-            Kind::RoomSignsV1(_) => room_signs::NAMES,
-        }
-    }
-
-    /// What is read of the device, with units, in the order in which [`Self::push`] wants it.
-    pub fn channels(&self) -> &'static [&'static str] {
+    fn channels(&self) -> &'static [Channel] {
         match self.kind {
             Kind::TemperatureRecordsV1(_) => temperature_records::CHANNELS,
             Kind::LoopDeviationV1(_) => loop_deviation::CHANNELS,
@@ -72,7 +87,7 @@ impl Series {
         }
     }
 
-    /// Takes the next reading: one value a channel, `None` where the device does not tell it. The features, all
+    /// Takes the next reading: one value for each of [`channels`], `None` where the device does not tell it. The features, all
     /// finite, as soon as enough has been learnt. A reading that is no newer than the last, or tells none of the
     /// channels, changes nothing.
     pub fn push(&mut self, at_ms: TimeMs, values: &[Option<f64>]) -> Option<Vec<f32>> {

@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use super::FeatureError;
 use super::vector::{Vec3, add, angle_deg, cross, dot, norm, scale, unit};
+use super::{Feature, FeatureError, name};
 use crate::reading::Burst;
 
 /// ax, ay, az in m/s², gx, gy, gz in rad/s.
@@ -38,73 +38,110 @@ const NEXT: Window = (1.0, 2.0);
 const REST: Window = (1.5, 4.0);
 const LATER: Window = (1.0, 4.0);
 
-/// Each feature's name, with its unit where it has one, and how it is computed.
-type Feature = (&'static str, fn(&Motion) -> f64);
-const FEATURES: [Feature; 40] = [
+/// Each feature, and how it is computed.
+const TABLE: [(Feature, fn(&Motion) -> f64); 40] = [
     // The impact itself: m/s² unless said otherwise.
-    ("peak_mps2", |m| max(m.accel_in((-0.3, 0.3)))),
-    ("peak_100ms_mps2", |m| max(m.accel_100ms_in((-0.1, 0.1)))),
-    ("peak_300ms_mps2", |m| max(&smooth(m.accel_in(AROUND), 7))),
-    ("impact_spread_mps2", |m| spread(m.accel_in(IMPACT))),
-    ("impact_impulse_mps", |m| m.integral(m.accel_in(AROUND), |a| (a - G).max(0.0))),
-    ("impact_energy", |m| m.integral(m.accel_in(AROUND), |a| (a - G).powi(2))),
-    ("impact_over_1_5g_s", |m| m.integral(m.accel_in(AROUND), |a| f64::from(a > 1.5 * G))),
-    ("impact_turn_radps", |m| mean(m.turn_in((-0.2, 0.5)))),
-    ("jerk_mps3", Motion::jerk),
+    (name("peak_mps2", "m/s²", "撞击峰值", "peak of the impact"), |m| max(m.accel_in((-0.3, 0.3)))),
+    (name("peak_100ms_mps2", "m/s²", "撞击 0.1 秒均值", "impact over 0.1 s"), |m| {
+        max(m.accel_100ms_in((-0.1, 0.1)))
+    }),
+    (name("peak_300ms_mps2", "m/s²", "撞击 0.3 秒均值", "impact over 0.3 s"), |m| {
+        max(&smooth(m.accel_in(AROUND), 7))
+    }),
+    (name("impact_spread_mps2", "m/s²", "撞击时加速度起伏", "spread of acceleration at the impact"), |m| {
+        spread(m.accel_in(IMPACT))
+    }),
+    (name("impact_impulse_mps", "m/s", "撞击冲量", "impulse of the impact"), |m| {
+        m.integral(m.accel_in(AROUND), |a| (a - G).max(0.0))
+    }),
+    (name("impact_energy", "m²/s³", "撞击能量", "energy of the impact"), |m| {
+        m.integral(m.accel_in(AROUND), |a| (a - G).powi(2))
+    }),
+    (name("impact_over_1_5g_s", "s", "超过 1.5 g 的时间", "time above 1.5 g"), |m| {
+        m.integral(m.accel_in(AROUND), |a| f64::from(a > 1.5 * G))
+    }),
+    (name("impact_turn_radps", "rad/s", "撞击时转速", "turn rate at the impact"), |m| {
+        mean(m.turn_in((-0.2, 0.5)))
+    }),
+    (name("jerk_mps3", "m/s³", "加速度变化率", "jerk"), Motion::jerk),
     // The fall before it.
-    ("low_mps2", |m| min(m.accel_60ms_in(FALLING))),
-    ("weightless_mps", |m| m.integral(m.accel_in(FALLING), |a| (G - a).max(0.0))),
-    ("falling_spread_mps2", |m| spread(m.accel_in((-1.0, -0.2)))),
-    ("falling_turn_radps", |m| mean(m.turn_in(FALLING))),
-    ("turn_peak_radps", |m| max(m.turn_100ms_in((-1.0, 0.5)))),
-    ("descent_mps", |m| m.descent.speed_mps),
-    ("drop_m", |m| m.descent.drop_m),
-    ("turned_deg", |m| m.descent.turned_deg),
+    (name("low_mps2", "m/s²", "下落时最低加速度", "lowest acceleration while falling"), |m| {
+        min(m.accel_60ms_in(FALLING))
+    }),
+    (name("weightless_mps", "m/s", "失重量", "weightlessness before the impact"), |m| {
+        m.integral(m.accel_in(FALLING), |a| (G - a).max(0.0))
+    }),
+    (name("falling_spread_mps2", "m/s²", "下落时加速度起伏", "spread of acceleration while falling"), |m| {
+        spread(m.accel_in((-1.0, -0.2)))
+    }),
+    (name("falling_turn_radps", "rad/s", "下落时转速", "turn rate while falling"), |m| mean(m.turn_in(FALLING))),
+    (name("turn_peak_radps", "rad/s", "最高转速", "highest turn rate"), |m| max(m.turn_100ms_in((-1.0, 0.5)))),
+    (name("descent_mps", "m/s", "下落速度", "speed downwards"), |m| m.descent.speed_mps),
+    (name("drop_m", "m", "下落高度", "height of the drop"), |m| m.descent.drop_m),
+    (name("turned_deg", "°", "下落时转过的角度", "turn while going down"), |m| m.descent.turned_deg),
     // What went before.
-    ("before_shake_mps2", |m| m.shake(BEFORE)),
-    ("before_turn_radps", |m| mean(m.turn_in(BEFORE))),
-    ("before_peak_mps2", |m| max(m.accel_100ms_in((-2.0, -0.5)))),
-    ("before_knocks", |m| m.knocks((-2.0, -0.4), 1.6 * G)),
+    (name("before_shake_mps2", "m/s²", "之前的晃动", "shaking before"), |m| m.shake(BEFORE)),
+    (name("before_turn_radps", "rad/s", "之前的转速", "turn rate before"), |m| mean(m.turn_in(BEFORE))),
+    (name("before_peak_mps2", "m/s²", "之前的峰值", "peak before"), |m| max(m.accel_100ms_in((-2.0, -0.5)))),
+    (name("before_knocks", "", "之前的磕碰次数", "knocks before"), |m| m.knocks((-2.0, -0.4), 1.6 * G)),
     // What came after.
-    ("settling_spread_mps2", |m| spread(m.accel_in(SETTLING))),
-    ("settling_shake_mps2", |m| m.shake(SETTLING)),
-    ("settling_turn_radps", |m| mean(m.turn_in(SETTLING))),
-    ("rest_spread_mps2", |m| spread(m.accel_in(REST))),
-    ("rest_shake_mps2", |m| m.shake(REST)),
-    ("rest_turn_radps", |m| mean(m.turn_in(REST))),
-    ("rest_peak_mps2", |m| max(m.accel_100ms_in(LATER))),
-    ("rest_turn_peak_radps", |m| max(m.turn_100ms_in(LATER))),
-    ("rest_knocks", |m| m.knocks((0.8, 4.0), 1.6 * G)),
-    ("still_share", Motion::still_share),
-    ("end_shake_mps2", |m| m.shake(m.end())),
-    ("end_turn_radps", |m| mean(m.turn_in(m.end()))),
+    (name("settling_spread_mps2", "m/s²", "撞击后一秒的起伏", "spread in the second after"), |m| {
+        spread(m.accel_in(SETTLING))
+    }),
+    (name("settling_shake_mps2", "m/s²", "撞击后一秒的晃动", "shaking in the second after"), |m| {
+        m.shake(SETTLING)
+    }),
+    (name("settling_turn_radps", "rad/s", "撞击后一秒的转速", "turn rate in the second after"), |m| {
+        mean(m.turn_in(SETTLING))
+    }),
+    (name("rest_spread_mps2", "m/s²", "之后的加速度起伏", "spread of acceleration afterwards"), |m| {
+        spread(m.accel_in(REST))
+    }),
+    (name("rest_shake_mps2", "m/s²", "之后的晃动", "shaking afterwards"), |m| m.shake(REST)),
+    (name("rest_turn_radps", "rad/s", "之后的转速", "turn rate afterwards"), |m| mean(m.turn_in(REST))),
+    (name("rest_peak_mps2", "m/s²", "之后的峰值", "peak afterwards"), |m| max(m.accel_100ms_in(LATER))),
+    (name("rest_turn_peak_radps", "rad/s", "之后的最高转速", "highest turn rate afterwards"), |m| {
+        max(m.turn_100ms_in(LATER))
+    }),
+    (name("rest_knocks", "", "之后的磕碰次数", "knocks afterwards"), |m| m.knocks((0.8, 4.0), 1.6 * G)),
+    (name("still_share", "", "之后静止的比例", "share of stillness afterwards"), Motion::still_share),
+    (name("end_shake_mps2", "m/s²", "最后的晃动", "shaking at the end"), |m| m.shake(m.end())),
+    (name("end_turn_radps", "rad/s", "最后的转速", "turn rate at the end"), |m| mean(m.turn_in(m.end()))),
     // Posture: how far gravity has moved over the wrist.
-    ("tilt_falling_deg", |m| m.tilt_deg(BEFORE, (-0.5, 0.0))),
-    ("tilt_impact_deg", |m| m.tilt_deg((-0.6, -0.2), (0.3, 0.7))),
-    ("tilt_next_deg", |m| m.tilt_deg(BEFORE, NEXT)),
-    ("tilt_end_deg", |m| m.tilt_deg(BEFORE, m.end())),
-    ("tilt_after_deg", |m| m.tilt_deg(NEXT, m.end())),
+    (name("tilt_falling_deg", "°", "下落前后的倾角变化", "tilt while falling"), |m| {
+        m.tilt_deg(BEFORE, (-0.5, 0.0))
+    }),
+    (name("tilt_impact_deg", "°", "撞击前后的倾角变化", "tilt across the impact"), |m| {
+        m.tilt_deg((-0.6, -0.2), (0.3, 0.7))
+    }),
+    (name("tilt_next_deg", "°", "撞击后一秒的倾角变化", "tilt a second after"), |m| {
+        m.tilt_deg(BEFORE, NEXT)
+    }),
+    (name("tilt_end_deg", "°", "最后的倾角变化", "tilt at the end"), |m| m.tilt_deg(BEFORE, m.end())),
+    (name("tilt_after_deg", "°", "撞击后的倾角再变化", "further tilt after the impact"), |m| {
+        m.tilt_deg(NEXT, m.end())
+    }),
     // Rhythm: claps and steps come again, a fall does not.
-    ("knocks", |m| m.knocks(WHOLE, 2.0 * G)),
-    ("rhythm", Motion::rhythm),
+    (name("knocks", "", "磕碰次数", "knocks in all"), |m| m.knocks(WHOLE, 2.0 * G)),
+    (name("rhythm", "", "节奏性", "rhythm"), Motion::rhythm),
 ];
 
-/// The names of [`FEATURES`].
-pub(super) const NAMES: &[&str] = &{
-    let mut names = [""; FEATURES.len()];
+/// What [`extract`] gives, in order.
+pub(super) const FEATURES: &[Feature] = &{
+    let mut features = [TABLE[0].0; TABLE.len()];
     let mut index = 0;
-    while index < names.len() {
-        names[index] = FEATURES[index].0;
+    while index < features.len() {
+        features[index] = TABLE[index].0;
         index += 1;
     }
-    names
+    features
 };
 
 /// See [`super::extract`].
 pub(super) fn extract(burst: &Burst) -> Result<Vec<f32>, FeatureError> {
     let motion = Motion::new(burst)?;
     #[allow(clippy::cast_possible_truncation, reason = "bounded by the cuts, far inside an f32")]
-    Ok(FEATURES.iter().map(|(_, feature)| feature(&motion) as f32).collect())
+    Ok(TABLE.iter().map(|(_, compute)| compute(&motion) as f32).collect())
 }
 
 /// A burst made ready: everything by the sample.

@@ -7,18 +7,34 @@
 
 use serde::{Deserialize, Serialize};
 
-pub(super) const CHANNELS: &[&str] = &[
-    "pressure bar",
-    "flow l/min",
-    "current A",
-    "voltage V",
-    "motor temperature °C",
-    "water temperature °C",
-    "vibration 1 g",
-    "vibration 2 g",
+use super::{Channel, Feature, name};
+
+pub(super) const CHANNELS: &[Channel] = &[
+    Channel { name: "pressure", unit: "bar" },
+    Channel { name: "flow", unit: "l/min" },
+    Channel { name: "current", unit: "A" },
+    Channel { name: "voltage", unit: "V" },
+    Channel { name: "motor_temperature", unit: "°C" },
+    Channel { name: "water_temperature", unit: "°C" },
+    Channel { name: "vibration_1", unit: "g" },
+    Channel { name: "vibration_2", unit: "g" },
 ];
-pub(super) const NAMES: &[&str] =
-    &["pressure", "flow", "current", "voltage", "motor_temperature", "water_temperature", "vibration_1", "vibration_2"];
+/// In units of flicker and of what is shrugged off.
+pub(super) const FEATURES: &[Feature] = &[
+    name("pressure", "×", "水压偏离正常波动的倍数", "pressure off its usual, in its usual flickers"),
+    name("flow", "×", "流量偏离正常波动的倍数", "flow off its usual, in its usual flickers"),
+    name("current", "×", "电流偏离正常波动的倍数", "current off its usual, in its usual flickers"),
+    name("voltage", "×", "电压偏离正常波动的倍数", "voltage off its usual, in its usual flickers"),
+    name(
+        "motor_temperature",
+        "×",
+        "电机温度偏离正常波动的倍数",
+        "motor temperature off its usual, in its usual flickers",
+    ),
+    name("water_temperature", "×", "水温偏离正常波动的倍数", "water temperature off its usual, in its usual flickers"),
+    name("vibration_1", "×", "振动一偏离正常波动的倍数", "vibration 1 off its usual, in its usual flickers"),
+    name("vibration_2", "×", "振动二偏离正常波动的倍数", "vibration 2 off its usual, in its usual flickers"),
+];
 
 /// What is shrugged off beside flicker: a share of the usual, and something in the channel's own unit.
 const SHRUGGED_OFF: [(f64, f64); COUNT] = [
@@ -45,11 +61,11 @@ const CAP: f64 = 30.0;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Learnt {
     readings: u32,
-    channels: [Channel; COUNT],
+    channels: [Trace; COUNT],
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Channel {
+struct Trace {
     values: u32,
     usual: f64,
     /// While learning: the sum of squares around the usual.
@@ -75,7 +91,7 @@ impl Learnt {
     }
 }
 
-impl Channel {
+impl Trace {
     fn smooth(&mut self, value: f64) {
         self.mean = if self.values == 0 { value } else { self.mean + (value - self.mean) / SMOOTH };
     }

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FadingMean, MINUTE_MS};
+use super::{Channel, FadingMean, Feature, MINUTE_MS, name};
 
-pub(super) const CHANNELS: &[&str] = &["light lx", "co2 ppm"];
-pub(super) const NAMES: &[&str] = &["light_lx", "co2_trend_ppm_per_min"];
+pub(super) const CHANNELS: &[Channel] = &[Channel { name: "light", unit: "lx" }, Channel { name: "co2", unit: "ppm" }];
+pub(super) const FEATURES: &[Feature] = &[
+    name("light_lx", "lx", "光照", "light"),
+    name("co2_trend_ppm_per_min", "ppm/min", "二氧化碳变化", "trend of CO2"),
+];
 
 /// Sunlight on the sensor says no more than a lit room.
 const LIGHT_MAX_LX: f64 = 2000.0;

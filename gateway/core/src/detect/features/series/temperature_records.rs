@@ -7,16 +7,47 @@
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-use super::{DAY_MS, FadingMean, HOUR_MS};
+use super::{Channel, DAY_MS, FadingMean, Feature, HOUR_MS, name};
 
-pub(super) const CHANNELS: &[&str] = &["temperature °C"];
-pub(super) const NAMES: &[&str] = &[
-    "above_record_1h",
-    "below_record_1h",
-    "above_record_6h",
-    "below_record_6h",
-    "above_record_24h",
-    "below_record_24h",
+pub(super) const CHANNELS: &[Channel] = &[Channel { name: "temperature", unit: "°C" }];
+/// In swings of a usual day.
+pub(super) const FEATURES: &[Feature] = &[
+    name(
+        "above_record_1h",
+        "×",
+        "一小时均温高出四周最高的日波幅倍数",
+        "hour's mean above the highest of four weeks, in daily swings",
+    ),
+    name(
+        "below_record_1h",
+        "×",
+        "一小时均温低于四周最低的日波幅倍数",
+        "hour's mean below the lowest of four weeks, in daily swings",
+    ),
+    name(
+        "above_record_6h",
+        "×",
+        "六小时均温高出四周最高的日波幅倍数",
+        "six hours' mean above the highest of four weeks, in daily swings",
+    ),
+    name(
+        "below_record_6h",
+        "×",
+        "六小时均温低于四周最低的日波幅倍数",
+        "six hours' mean below the lowest of four weeks, in daily swings",
+    ),
+    name(
+        "above_record_24h",
+        "×",
+        "全天均温高出四周最高的日波幅倍数",
+        "day's mean above the highest of four weeks, in daily swings",
+    ),
+    name(
+        "below_record_24h",
+        "×",
+        "全天均温低于四周最低的日波幅倍数",
+        "day's mean below the lowest of four weeks, in daily swings",
+    ),
 ];
 
 const SPANS_MS: [i64; 3] = [HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS];
@@ -57,7 +88,7 @@ impl Learnt {
         self.day_ms += passed_ms;
         let day_over = self.day_ms >= DAY_MS;
         self.day_ms %= DAY_MS;
-        let mut features = Vec::with_capacity(NAMES.len());
+        let mut features = Vec::with_capacity(FEATURES.len());
         for (span, span_ms) in self.spans.iter_mut().zip(SPANS_MS) {
             if day_over {
                 span.end_day();
@@ -67,7 +98,7 @@ impl Learnt {
             features.extend(span.beyond(mean).into_iter().flatten());
             span.note(mean);
         }
-        (features.len() == NAMES.len()).then_some(features)
+        (features.len() == FEATURES.len()).then_some(features)
     }
 }
 

@@ -58,7 +58,7 @@ fn features_are_those_that_the_model_learnt_from() {
 #[test]
 fn every_feature_has_a_name_and_what_is_unknown_is_told() {
     for (kind, count) in KINDS.into_iter().zip([6, 8, 2]) {
-        let names: std::collections::BTreeSet<_> = series(kind).names().iter().collect();
+        let names: std::collections::BTreeSet<_> = features(kind).iter().map(|feature| feature.name).collect();
         assert_eq!(names.len(), count);
     }
     let told = Series::new("gait").unwrap_err().to_string();
