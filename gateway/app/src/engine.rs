@@ -20,8 +20,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
-use ninewatch_core::detect::DeviceStatus;
-use ninewatch_core::detect::model::Scorer;
+use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
 
@@ -30,6 +29,7 @@ use crate::config::JournalConfig;
 use crate::index::Index;
 use crate::journal::Journal;
 use crate::metrics::Counters;
+use crate::scorer::Serving;
 
 /// A message on its way in.
 #[derive(Debug)]
@@ -66,8 +66,10 @@ pub(crate) struct Acked {
 pub(crate) enum Command {
     Messages(Vec<Inbound>),
     Act(StaffAction, oneshot::Sender<Result<bool, ActionError>>),
-    Configure(Box<Settings>, oneshot::Sender<InForce>),
+    /// With what scores from now on, where that changed.
+    Configure(Box<Settings>, Option<Serving>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
+    Thresholds(oneshot::Sender<Vec<LearntThreshold>>),
     Heard(String, oneshot::Sender<Option<LastHeard>>),
 }
 
@@ -114,7 +116,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) data_dir: &'a Path,
     pub(crate) journal: &'a JournalConfig,
     pub(crate) settings: Settings,
-    pub(crate) scorer: Box<dyn Scorer + Send>,
+    pub(crate) serving: Serving,
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
 }
@@ -166,8 +168,14 @@ impl Engine {
         let (changes, _) = broadcast::channel(CHANGES);
         let (batches, waiting) = std::sync::mpsc::sync_channel(BATCHES);
         let segment_bytes = usize::try_from(ground.journal.segment_mib << 20).unwrap_or(usize::MAX);
-        let decide =
-            decide::Decide::new(pipeline, ground.scorer, ground.clock, ground.counters.clone(), segment_bytes, batches);
+        let decide = decide::Decide::new(
+            pipeline,
+            ground.serving,
+            ground.clock,
+            ground.counters.clone(),
+            segment_bytes,
+            batches,
+        );
         let write = write::Write {
             journal,
             index: index.clone(),
@@ -199,8 +207,13 @@ impl Engine {
     }
 
     /// Puts a changed site in force, as far as it is without fault.
-    pub(crate) async fn configure(&self, settings: Settings) -> Result<InForce, Stopped> {
-        self.ask(|reply| Command::Configure(Box::new(settings), reply)).await
+    pub(crate) async fn configure(&self, settings: Settings, serving: Option<Serving>) -> Result<InForce, Stopped> {
+        self.ask(|reply| Command::Configure(Box::new(settings), serving, reply)).await
+    }
+
+    /// What verdicts have made of the models' thresholds.
+    pub(crate) async fn thresholds(&self) -> Result<Vec<LearntThreshold>, Stopped> {
+        self.ask(Command::Thresholds).await
     }
 
     /// How each device is.

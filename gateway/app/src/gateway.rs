@@ -18,7 +18,7 @@ use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
 use crate::private;
-use crate::scorer;
+use crate::scorer::{Models, Shelf, Sources};
 use crate::site_files::{SetAside, SiteFiles};
 
 /// A gateway at work.
@@ -57,11 +57,18 @@ impl Gateway {
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;
         let console = config.console.as_ref().map(Console::bind).transpose()?;
         let wired = Wired::open(&config.wired)?;
-        let (models, library) = (config.files.models.clone(), config.files.onnxruntime.clone());
-        let loaded = tokio::task::spawn_blocking(move || scorer::load(models.as_deref(), library.as_deref())).await?;
-        let files = SiteFiles::new(config.clone(), loaded.cards);
+        let models = Models::new(Sources {
+            models_dir: config.files.models.clone(),
+            library: config.files.onnxruntime.clone(),
+            shelf: Some(Shelf::new(&data_dir)),
+            clock,
+        });
+        let mut files = SiteFiles::new(config.clone(), Vec::new());
         // Before they are read: what changes while the gateway starts is seen then.
-        let seen = files.fingerprint();
+        let seen = files.seen(&models);
+        let trying = models.clone();
+        let loaded = tokio::task::spawn_blocking(move || trying.load()).await?;
+        files.models = loaded.cards;
         let (settings, registry) = files.read()?;
         let (accounts, first_password) = Accounts::open(&data_dir)?;
 
@@ -71,8 +78,14 @@ impl Gateway {
         let (engine, running) = tokio::task::spawn_blocking({
             let (data_dir, counters) = (data_dir.clone(), counters.clone());
             move || {
-                let ground =
-                    Ground { data_dir: &data_dir, journal: &journal, settings, scorer: loaded.scorer, clock, counters };
+                let ground = Ground {
+                    data_dir: &data_dir,
+                    journal: &journal,
+                    settings,
+                    serving: loaded.serving,
+                    clock,
+                    counters,
+                };
                 Engine::start(ground, move || _ = stopped.send(true))
             }
         })
@@ -81,8 +94,9 @@ impl Gateway {
         set_aside.tell(running.in_force.faults.clone());
         let settings = running.in_force.settings.clone();
 
+        let models_followed = models.clone();
         let mut tasks = JoinSet::new();
-        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(loaded.status), Arc::new(set_aside.clone())];
+        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(models.clone()), Arc::new(set_aside.clone())];
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 
@@ -122,12 +136,21 @@ impl Gateway {
                 accounts,
                 clock,
                 parts,
+                models,
                 downlinks,
             };
             tasks.spawn(console.serve(state));
             address
         });
-        let follow = tokio::spawn(files.follow(seen, engine.clone(), settings_sender, registry_sender, set_aside));
+        let follow = tokio::spawn(files.follow(
+            seen,
+            models_followed,
+            clock,
+            engine.clone(),
+            settings_sender,
+            registry_sender,
+            set_aside,
+        ));
         Ok(Self {
             engine,
             counters,

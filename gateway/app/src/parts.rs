@@ -10,7 +10,7 @@ use crate::intake::broker::{self, BrokerStatus};
 use crate::intake::sensor_port::PortCounters;
 use crate::metrics::header as introduce;
 use crate::mqtt_client::Link;
-use crate::scorer::ScorerStatus;
+use crate::scorer::{ModelReport, Models};
 use crate::site_files::SetAside;
 
 impl Part for PortCounters {
@@ -56,16 +56,53 @@ impl Part for UpstreamStatus {
     }
 }
 
-impl Part for ScorerStatus {
+impl Part for Models {
     fn name(&self) -> String {
         "models".into()
     }
 
     fn health(&self) -> PartHealth {
-        self.degraded().map_or(PartHealth::Ok, |text| PartHealth::Degraded(text.clone()))
+        if let Some(text) = self.status().degraded() {
+            return PartHealth::Degraded(text.clone());
+        }
+        if let Some((model, why)) = self.astray().into_iter().next() {
+            return PartHealth::Degraded(Text {
+                zh: format!("模型 {model} 表现异常且没有可回退的版本：{why}"),
+                en: format!("the model {model} went astray and has no version to go back to: {why}"),
+            });
+        }
+        let drifted = self.watch().report().into_iter().find(|report| !report.drifted.is_empty());
+        let Some(ModelReport { name, drifted, .. }) = drifted else { return PartHealth::Ok };
+        let inputs = drifted.iter().map(|(input, share)| format!("{input} {:.0}%", share * 100.0)).collect::<Vec<_>>();
+        PartHealth::Degraded(Text {
+            zh: format!("模型 {name} 的输入偏离训练范围：{}", inputs.join("、")),
+            en: format!("what the model {name} sees lies outside of what it learnt from: {}", inputs.join(", ")),
+        })
     }
 
-    fn metrics(&self, _out: &mut String) {}
+    fn metrics(&self, out: &mut String) {
+        let reports = self.watch().report();
+        let counts: [(&str, &str, &str, fn(&ModelReport) -> u64); 3] = [
+            ("ninewatch_model_scores_total", "counter", "Scores by model.", |report| report.scores),
+            ("ninewatch_model_errors_total", "counter", "Scores that failed, by model.", |report| report.errors),
+            ("ninewatch_model_alerts_24h", "gauge", "Alerts of the last 24 hours by model.", |report| {
+                report.alerts as u64
+            }),
+        ];
+        for (name, kind, help, value) in counts {
+            introduce(out, name, kind, help);
+            for report in &reports {
+                let _ = writeln!(out, "{name}{{model=\"{}\"}} {}", report.name, value(report));
+            }
+        }
+        let name = "ninewatch_model_drift_ratio";
+        introduce(out, name, "gauge", "Share of a model's last scores whose input lies outside of what training saw.");
+        for report in &reports {
+            for (input, share) in &report.drifted {
+                let _ = writeln!(out, "{name}{{model=\"{}\",input=\"{input}\"}} {share:.3}", report.name);
+            }
+        }
+    }
 }
 
 impl Part for SetAside {

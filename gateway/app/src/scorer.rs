@@ -3,29 +3,73 @@
 //! A model is a folder with `model.toml` and its ONNX file: the built-in ones, and those of a folder. Each is tried
 //! out in a child process with limits before it is used. What is broken is a [`Fault`]; the rest runs. Without the
 //! library or without a sound model the gateway runs on rules, and says so.
+//!
+//! Whatever comes into use is kept ([`Shelf`]), so that there is something to go back to: when a file turns out to be
+//! broken, and when a model goes astray at work ([`Watch`]).
 
 mod check;
 mod library;
 mod model_files;
+mod onnx;
 mod session;
+mod shadow;
+mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
+mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ninewatch_core::alert::Text;
 use ninewatch_core::detect::features;
-use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
+use ninewatch_core::detect::model::{ModelCard, Scorer};
 use ninewatch_core::fault::Fault;
+use ninewatch_core::time::TimeMs;
 
+use crate::clock::Clock;
+use crate::site_files::Fingerprint;
 pub(crate) use check::{CHECK_COMMAND, be_checked};
-use model_files::ModelFile;
+use model_files::{Files, ModelFile};
+use onnx::{NoRuntime, OnnxScorer};
 use session::{Runtime, ScoringSession};
+pub(crate) use shelf::{Refused, Shelf};
+pub(crate) use watch::{ModelReport, Watch};
+
+/// Where models come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    /// A folder of models; those in it win over built-in ones of their name.
+    pub(crate) models_dir: Option<PathBuf>,
+    /// ONNX Runtime, where it is not to be looked for.
+    pub(crate) library: Option<PathBuf>,
+    /// What the gateway keeps of them; nothing where it is only looked whether they are sound.
+    pub(crate) shelf: Option<Shelf>,
+    pub(crate) clock: Clock,
+}
+
+impl Sources {
+    /// To look whether models are sound.
+    pub(crate) fn to_check(models_dir: Option<&Path>, library: Option<&Path>) -> Self {
+        Self {
+            models_dir: models_dir.map(Path::to_owned),
+            library: library.map(Path::to_owned),
+            shelf: None,
+            clock: Clock::System,
+        }
+    }
+}
+
+/// What scores, and how that goes.
+pub(crate) struct Serving {
+    pub(crate) scorer: Box<dyn Scorer + Send>,
+    pub(crate) watch: Arc<Watch>,
+}
 
 /// What there is to score with.
 pub(crate) struct Loaded {
-    pub(crate) scorer: Box<dyn Scorer + Send>,
+    pub(crate) serving: Serving,
     /// Every sound model; without ONNX Runtime every one that could be sound, so that rules that name it stay in force
     /// and say at each reading that it gave no score.
     pub(crate) cards: Vec<ModelCard>,
@@ -35,11 +79,13 @@ pub(crate) struct Loaded {
 }
 
 /// How scoring is, for the health page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ScorerStatus {
     /// The ONNX Runtime in use.
     pub(crate) library: Option<PathBuf>,
     degraded: Option<Text>,
+    /// The models that have another version to go back to.
+    can_go_back: BTreeSet<String>,
 }
 
 impl ScorerStatus {
@@ -51,21 +97,92 @@ impl ScorerStatus {
 
 /// The cards of the models that [`load`] would try out, for whoever scores nothing.
 pub(crate) fn cards(models_dir: Option<&Path>) -> Vec<ModelCard> {
-    let (files, _) = model_files::read(models_dir);
-    by_name(files)
+    by_name(model_files::read(models_dir))
 }
 
-/// Loads the built-in models and those in the folders of `models_dir`, which win over built-in ones of their name, with
-/// the ONNX Runtime at `library`, or else the one that is found. Takes a moment: each model is tried out first.
-pub(crate) fn load(models_dir: Option<&Path>, library: Option<&Path>) -> Loaded {
-    let (files, faults) = model_files::read(models_dir);
-    let found = library::find(library).and_then(|path| {
+/// The models of a gateway: loaded, loaded anew when their files change, gone back from when they go astray. Cheap to
+/// clone.
+#[derive(Clone)]
+pub(crate) struct Models {
+    sources: Sources,
+    state: Arc<Mutex<(ScorerStatus, Arc<Watch>)>>,
+}
+
+impl Models {
+    pub(crate) fn new(sources: Sources) -> Self {
+        Self { sources, state: Arc::default() }
+    }
+
+    /// Loads what there is now. Takes a moment.
+    pub(crate) fn load(&self) -> Loaded {
+        let before = self.watch();
+        let loaded = load(&self.sources, Some(&before));
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
+            (loaded.status.clone(), loaded.serving.watch.clone());
+        loaded
+    }
+
+    pub(crate) fn status(&self) -> ScorerStatus {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// What is refused, because it went astray here.
+    pub(crate) fn refused(&self) -> Vec<Refused> {
+        self.sources.shelf.as_ref().map(Shelf::refused).unwrap_or_default()
+    }
+
+    /// What the files look like from outside: it changes when one of them does.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let entries =
+            |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for folder in self.sources.models_dir.iter().flat_map(|folder| entries(folder)) {
+            paths.extend(entries(&folder));
+        }
+        paths.extend(self.sources.shelf.as_ref().map(Shelf::refused_path));
+        crate::site_files::fingerprint(paths)
+    }
+
+    /// Refuses each model that has gone astray and has another version to go back to. The fingerprint tells that.
+    pub(crate) fn refuse_astray(&self, now: TimeMs) {
+        let Some(shelf) = &self.sources.shelf else { return };
+        let can_go_back = self.status().can_go_back;
+        for (card, why) in self.watch().astray() {
+            if !can_go_back.contains(&card.name) || shelf.refuses(&card) {
+                continue;
+            }
+            let (model, version) = (&card.name, &card.version);
+            match shelf.refuse(&card, &why, now) {
+                Ok(()) => {
+                    tracing::error!(%model, %version, %why, "a model went astray; going back to the former version")
+                }
+                Err(error) => {
+                    tracing::error!(%model, %version, %why, "a model went astray, and stays in use: {error:#}")
+                }
+            }
+        }
+    }
+
+    /// Those that have gone astray and are in use all the same, for want of another, with why.
+    pub(crate) fn astray(&self) -> Vec<(String, String)> {
+        self.watch().astray().into_iter().map(|(card, why)| (card.name, why)).collect()
+    }
+}
+
+/// Loads the models of `sources` that are sound. Takes a moment: each is tried out first.
+pub(crate) fn load(sources: &Sources, before: Option<&Watch>) -> Loaded {
+    let files = model_files::read(sources.models_dir.as_deref());
+    let found = library::find(sources.library.as_deref()).and_then(|path| {
         check::library(&path)?;
         Ok((Runtime::load(&path)?, path))
     });
     let loaded = match found {
-        Ok((runtime, path)) => with_runtime(files, faults, &runtime, path),
-        Err(why) => without_runtime(files, faults, &why),
+        Ok((runtime, path)) => with_runtime(files, sources, &runtime, path, before),
+        Err(why) => without_runtime(files, &why),
     };
     for fault in &loaded.faults {
         tracing::error!(%fault, "set aside");
@@ -76,68 +193,119 @@ pub(crate) fn load(models_dir: Option<&Path>, library: Option<&Path>) -> Loaded 
     loaded
 }
 
-fn with_runtime(files: Vec<ModelFile>, mut faults: Vec<Fault>, runtime: &Runtime, library: PathBuf) -> Loaded {
-    let mut sound = BTreeMap::new();
-    for file in files {
-        match try_out(runtime, &library, &file) {
-            Ok(session) => {
-                // A built-in one comes first, and makes room for a sound one of its name.
-                sound.insert(file.card.name.clone(), (file.card, session));
+fn with_runtime(
+    files: Files,
+    sources: &Sources,
+    runtime: &Runtime,
+    library: PathBuf,
+    before: Option<&Watch>,
+) -> Loaded {
+    let mut faults = files.faults.clone();
+    let mut sound: BTreeMap<String, (ModelFile, ScoringSession)> = BTreeMap::new();
+    let mut can_go_back = BTreeSet::new();
+    let mut refused = Vec::new();
+    let shelf = sources.shelf.as_ref();
+    for (name, candidates) in files.candidates(shelf) {
+        let mut left = candidates.into_iter();
+        while let Some(file) = left.next() {
+            if shelf.is_some_and(|shelf| shelf.refuses(&file.card)) {
+                refused.push(format!("{name} {}", file.card.version));
+                continue;
             }
-            Err(fault) => faults.push(fault),
+            match try_out(runtime, &library, &file) {
+                Ok(session) => {
+                    let others = left.filter(|other| other.card.sha256 != file.card.sha256);
+                    if others.filter(|other| !shelf.is_some_and(|shelf| shelf.refuses(&other.card))).count() > 0 {
+                        can_go_back.insert(name.clone());
+                    }
+                    sound.insert(name, (file, session));
+                    break;
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+    }
+    drop_lone_shadows(&mut sound, &mut faults);
+    for (file, _) in sound.values().filter(|(file, _)| file.is_given && file.card.shadow_of.is_none()) {
+        if let Some(Err(error)) = shelf.map(|shelf| shelf.keep(file)) {
+            tracing::warn!(model = file.card.name, "a model is not kept to go back to: {error:#}");
         }
     }
     let (used, set_aside) = (sound.len(), faults.len());
-    let degraded = (set_aside > 0 || used == 0).then(|| Text {
-        zh: format!("模型评分受限：{used} 个模型在用，{set_aside} 处故障；运行 ninewatch check 查看"),
-        en: format!("scoring is degraded: models in use: {used}, faults: {set_aside}; `ninewatch check` names them"),
+    let degraded = if set_aside > 0 || used == 0 {
+        Some(Text {
+            zh: format!("模型评分受限：{used} 个模型在用，{set_aside} 处故障；运行 ninewatch check 查看"),
+            en: format!(
+                "scoring is degraded: models in use: {used}, faults: {set_aside}; `ninewatch check` names them"
+            ),
+        })
+    } else if refused.is_empty() {
+        None
+    } else {
+        Some(Text {
+            zh: format!(
+                "模型已自动回退：{} 表现异常，改用先前版本；运行 ninewatch model list 查看",
+                refused.join("、")
+            ),
+            en: format!(
+                "gone back to a former version: {} went astray; `ninewatch model list` says why",
+                refused.join(", ")
+            ),
+        })
+    };
+    let cards: Vec<ModelCard> = sound.values().map(|(file, _)| file.card.clone()).collect();
+    let watch = Arc::new(Watch::new(&cards, before));
+    let sessions = sound.into_values().map(|(file, session)| (file.card, session)).collect();
+    let scorer = Box::new(OnnxScorer::new(sessions, watch.clone(), shelf, sources.clock));
+    let status = ScorerStatus { library: Some(library), degraded, can_go_back };
+    Loaded { serving: Serving { scorer, watch }, cards, faults, status }
+}
+
+/// A shadow of nothing, or of what sees something else, has nothing to be compared with.
+fn drop_lone_shadows(sound: &mut BTreeMap<String, (ModelFile, ScoringSession)>, faults: &mut Vec<Fault>) {
+    let active: BTreeMap<String, String> = sound
+        .iter()
+        .filter(|(_, (file, _))| file.card.shadow_of.is_none())
+        .map(|(name, (file, _))| (name.clone(), file.card.features.clone()))
+        .collect();
+    sound.retain(|_, (file, _)| {
+        let Some(of) = &file.card.shadow_of else { return true };
+        let fits = active.get(of) == Some(&file.card.features);
+        if !fits {
+            let problem = format!("no model `{of}` with the features `{}` is in use", file.card.features);
+            faults.push(file.fault("shadow_of", problem, "name one that is, or leave it out"));
+        }
+        fits
     });
-    let cards = sound.values().map(|(card, _)| card.clone()).collect();
-    let sessions = sound.into_iter().map(|(name, (_, session))| (name, session)).collect();
-    let status = ScorerStatus { library: Some(library), degraded };
-    Loaded { scorer: Box::new(OnnxScorer { sessions }), cards, faults, status }
 }
 
 fn try_out(runtime: &Runtime, library: &Path, file: &ModelFile) -> Result<ScoringSession, Fault> {
     let inputs = features::of(&file.card.features).len();
+    let mend = "put the file there that the card was made for, or train the model again";
     let tried = check::model(library, &file.onnx, inputs);
-    tried.and_then(|()| ScoringSession::new(runtime, &file.onnx, inputs)).map_err(|why| {
-        let mend = "put the file there that the card was made for, or train the model again";
-        file.fault("file", format!("`{}` cannot be used: {why}", file.card.file), mend)
-    })
+    let mut session = tried
+        .and_then(|()| ScoringSession::new(runtime, &file.onnx, inputs))
+        .map_err(|why| file.fault("file", format!("`{}` cannot be used: {why}", file.card.file), mend))?;
+    // What says yes to what is usual explains nothing by it, and alarms everybody.
+    match session.score(&file.card.usual_features()) {
+        Ok(score) if f64::from(score) < file.card.threshold => Ok(session),
+        Ok(score) => Err(file.fault("usual", format!("the model says {score} to it, which is a yes"), mend)),
+        Err(why) => Err(file.fault("usual", format!("the model gives no score of it: {why}"), mend)),
+    }
 }
 
-fn without_runtime(files: Vec<ModelFile>, faults: Vec<Fault>, why: &str) -> Loaded {
+fn without_runtime(files: Files, why: &str) -> Loaded {
     let degraded = Text {
         zh: format!("模型评分已停用，目前只按规则判断：{why}"),
         en: format!("no model is scored, the rules stand alone: {why}"),
     };
-    let status = ScorerStatus { library: None, degraded: Some(degraded) };
-    Loaded { scorer: Box::new(NoRuntime), cards: by_name(files), faults, status }
+    let status = ScorerStatus { degraded: Some(degraded), ..ScorerStatus::default() };
+    let faults = files.faults.clone();
+    let serving = Serving { scorer: Box::new(NoRuntime), watch: Arc::default() };
+    Loaded { serving, cards: by_name(files), faults, status }
 }
 
-/// Each model once: those of a folder come later and win.
-fn by_name(files: Vec<ModelFile>) -> Vec<ModelCard> {
-    let cards: BTreeMap<_, _> = files.into_iter().map(|file| (file.card.name.clone(), file.card)).collect();
-    cards.into_values().collect()
-}
-
-struct OnnxScorer {
-    sessions: BTreeMap<String, ScoringSession>,
-}
-
-impl Scorer for OnnxScorer {
-    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
-        let session = self.sessions.get_mut(asked.model).ok_or_else(|| "there is no such model".to_owned());
-        let score = session.and_then(|session| session.score(asked.features));
-        score.map_err(|reason| ScoreError { model: asked.model.to_owned(), reason })
-    }
-}
-
-struct NoRuntime;
-
-impl Scorer for NoRuntime {
-    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
-        Err(ScoreError { model: asked.model.to_owned(), reason: "ONNX Runtime is not there".to_owned() })
-    }
+/// Each model once: the first of its candidates.
+fn by_name(files: Files) -> Vec<ModelCard> {
+    files.candidates(None).into_values().filter_map(|files| Some(files.into_iter().next()?.card)).collect()
 }

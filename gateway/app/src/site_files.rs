@@ -15,9 +15,11 @@ use ninewatch_core::fault::SourceFile;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::Registry;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::registry_file;
+use crate::scorer::Models;
 
 #[derive(RustEmbed)]
 #[folder = "../sensors"]
@@ -53,11 +55,27 @@ impl SetAside {
 /// Files, how long they are and when they were changed.
 pub(crate) type Fingerprint = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
+/// Of those of the files that are there.
+pub(crate) fn fingerprint(paths: Vec<PathBuf>) -> Fingerprint {
+    let of = |path: PathBuf| {
+        let meta = std::fs::metadata(&path).ok()?;
+        Some((path, (meta.len(), meta.modified().ok())))
+    };
+    paths.into_iter().filter_map(of).collect()
+}
+
+/// What the site's files looked like when they were read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Seen {
+    files: Fingerprint,
+    models: Fingerprint,
+}
+
 /// Reads the site's files as `config` says.
 #[derive(Debug, Clone)]
 pub(crate) struct SiteFiles {
     config: Config,
-    models: Vec<ModelCard>,
+    pub(crate) models: Vec<ModelCard>,
 }
 
 impl SiteFiles {
@@ -88,26 +106,27 @@ impl SiteFiles {
         Ok((settings, registry))
     }
 
+    /// What all of them look like from outside.
+    pub(crate) fn seen(&self, models: &Models) -> Seen {
+        Seen { files: self.fingerprint(), models: models.fingerprint() }
+    }
+
     /// What the files look like from outside: it changes when one of them does.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
+    fn fingerprint(&self) -> Fingerprint {
         let files = &self.config.files;
         let folders = [files.sensors.as_deref(), files.rules.as_deref()];
         let listed = folders.into_iter().flatten().filter_map(|folder| std::fs::read_dir(folder).ok());
         let mut paths: Vec<PathBuf> = listed.flatten().flatten().map(|entry| entry.path()).collect();
         paths.push(registry_file::path(&self.config.gateway.data_dir));
-        paths
-            .into_iter()
-            .filter_map(|path| {
-                let meta = std::fs::metadata(&path).ok()?;
-                Some((path, (meta.len(), meta.modified().ok())))
-            })
-            .collect()
+        fingerprint(paths)
     }
 
     /// Puts every change of the files since `seen` in force, until the engine stops.
     pub(crate) async fn follow(
-        self,
-        mut seen: Fingerprint,
+        mut self,
+        mut seen: Seen,
+        models: Models,
+        clock: Clock,
         engine: Engine,
         settings: watch::Sender<Arc<Settings>>,
         registry: watch::Sender<Arc<Registry>>,
@@ -116,14 +135,22 @@ impl SiteFiles {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
             look.tick().await;
-            let now = self.fingerprint();
+            models.refuse_astray(clock.now_ms());
+            let now = self.seen(&models);
             if now == seen {
                 continue;
+            }
+            let mut serving = None;
+            if now.models != seen.models {
+                let trying = models.clone();
+                let Ok(loaded) = tokio::task::spawn_blocking(move || trying.load()).await else { return };
+                self.models = loaded.cards;
+                serving = Some(loaded.serving);
             }
             seen = now;
             match self.read() {
                 Ok((new, with_secrets)) => {
-                    let Ok(in_force) = engine.configure(new).await else { return };
+                    let Ok(in_force) = engine.configure(new, serving).await else { return };
                     let (devices, faults) = (in_force.settings.registry.devices.len(), in_force.faults.len());
                     tracing::info!(devices, faults, "the site's files changed");
                     set_aside.tell(in_force.faults);

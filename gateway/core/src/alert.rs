@@ -146,6 +146,26 @@ pub struct Score {
     pub threshold: f64,
     /// The inputs by name, as the model saw them.
     pub features: Vec<(String, f64)>,
+    /// The inputs without which it would not have said yes, those that moved the score most first.
+    #[serde(default)]
+    pub moved_by: Vec<MovedBy>,
+}
+
+/// An input that moved a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MovedBy {
+    /// Its name among the features.
+    pub input: String,
+    /// What it is.
+    pub label: Text,
+    /// As people write it; empty for a count or a share.
+    pub unit: String,
+    /// What it was.
+    pub value: f64,
+    /// What it is where nothing is amiss.
+    pub usual: f64,
+    /// What the score would be if it, and those before it, were as usual.
+    pub score_without: f64,
 }
 
 /// The readings, features, score and reason that made an alert.

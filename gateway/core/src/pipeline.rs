@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::alert::{ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
 use crate::detect::model::{Asked, ScoreError, Scorer};
-use crate::detect::{Detector, DeviceStatus, Placement};
+use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
 use crate::fault::Fault;
 use crate::time::TimeMs;
 
@@ -152,6 +152,11 @@ impl Pipeline {
             .collect()
     }
 
+    /// What verdicts have made of the models' thresholds.
+    pub fn thresholds(&self) -> Vec<LearntThreshold> {
+        self.state.detector.thresholds(&self.site)
+    }
+
     /// When time alone next has an effect.
     pub fn next_due(&self) -> Option<TimeMs> {
         [self.state.detector.next_due(), self.state.book.next_due()].into_iter().flatten().min()
@@ -165,11 +170,11 @@ impl Pipeline {
         if let Event::Start = event {
             self.state.detector.start(now);
         }
-        self.pass_time(now, &mut effects.changes);
+        let mut recorder = Recorder { scorer, scores: &mut effects.scores, errors: &mut effects.score_errors };
+        self.pass_time(now, &mut recorder, &mut effects.changes);
         match event {
             Event::Start | Event::Tick => {}
             Event::Message(message) => {
-                let mut recorder = Recorder { scorer, scores: &mut effects.scores, errors: &mut effects.score_errors };
                 let mut signals = Vec::new();
                 effects.intake = Some(self.take(message, now, &mut recorder, &mut signals));
                 self.report(signals, now, &mut effects.changes);
@@ -178,6 +183,11 @@ impl Pipeline {
                 let acted = self.state.book.act(action, now);
                 effects.action = Some(acted.map(|change| {
                     let new = change.is_some();
+                    if let Some(closed) = change.as_ref().map(|change| &change.alert)
+                        && let Some(verdict) = closed.verdict
+                    {
+                        self.state.detector.learn(&self.site, &closed.place, &closed.rules, verdict);
+                    }
                     effects.changes.extend(change);
                     new
                 }));
@@ -195,12 +205,12 @@ impl Pipeline {
     }
 
     /// Lets everything happen that falls due up to `now`, each at its own time.
-    fn pass_time(&mut self, now: TimeMs, changes: &mut Vec<AlertChange>) {
+    fn pass_time(&mut self, now: TimeMs, scorer: &mut dyn Scorer, changes: &mut Vec<AlertChange>) {
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
             let due = due.max(self.state.now_ms);
             self.state.now_ms = due;
             let mut signals = Vec::new();
-            self.state.detector.on_time(&self.site, due, &mut signals);
+            self.state.detector.on_time(&self.site, due, scorer, &mut signals);
             self.report(signals, due, changes);
             self.state.book.on_time(&self.site.alerts, due, changes);
         }

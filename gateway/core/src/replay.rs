@@ -38,7 +38,10 @@ pub enum Recorded<'a> {
     /// The gateway began to listen.
     Start,
     /// A tick that had an effect.
-    Tick,
+    Tick {
+        /// In the order of scoring; NaN where a model failed.
+        scores: Vec<f32>,
+    },
     /// A staff action that was taken.
     Action(StaffAction),
     /// The site changed; [`Settings`] as JSON.
@@ -72,7 +75,7 @@ impl Pipeline {
                 Event::Message(Message { device: *device, topic, payload, redelivered: *redelivered })
             }
             Recorded::Start => Event::Start,
-            Recorded::Tick => Event::Tick,
+            Recorded::Tick { .. } => Event::Tick,
             Recorded::Action(action) => Event::Action(action),
             Recorded::Configure(settings) => {
                 let settings: Settings = serde_json::from_str(settings)?;
@@ -86,7 +89,7 @@ impl Pipeline {
 impl Recorded<'_> {
     fn scores(&self) -> &[f32] {
         match self {
-            Self::Message { scores, .. } => scores,
+            Self::Message { scores, .. } | Self::Tick { scores } => scores,
             _ => &[],
         }
     }

@@ -120,6 +120,11 @@ impl UtcOffset {
         u32::try_from(local_seconds.rem_euclid(86_400) / 60).unwrap_or(0)
     }
 
+    /// Milliseconds of the local wall clock since 1970-01-01T00:00.
+    pub fn local_ms(self, at: TimeMs) -> i64 {
+        at + i64::from(self.0.seconds()) * 1000
+    }
+
     /// The moment of local midnight at or before `at`.
     pub fn midnight_before(self, at: TimeMs) -> TimeMs {
         let shift = i64::from(self.0.seconds()) * 1000;

@@ -8,7 +8,7 @@ use ninewatch_core::pipeline::Site;
 
 use crate::config::{Config, Faults};
 use crate::lang::Lang;
-use crate::scorer;
+use crate::scorer::{self, Sources};
 use crate::site_files::SiteFiles;
 
 /// What `check` can be told.
@@ -25,7 +25,8 @@ pub(crate) struct CheckArgs {
 /// Every fault, a line each: file, line, key, problem, mend.
 pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let config = Config::load(&args.site)?;
-    let loaded = scorer::load(config.files.models.as_deref(), config.files.onnxruntime.as_deref());
+    let loaded =
+        scorer::load(&Sources::to_check(config.files.models.as_deref(), config.files.onnxruntime.as_deref()), None);
     let (settings, _) = SiteFiles::new(config, loaded.cards).read()?;
     let (site, mut faults) = Site::compile(&settings);
     faults.extend(loaded.faults);

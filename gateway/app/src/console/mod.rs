@@ -4,6 +4,7 @@
 //! connection ─▶ gate (who are you, from where, in time?) ─▶ alerts   what there is, and what is done about it
 //!                                                            events   the live feed
 //!                                                            site     places and devices
+//!                                                            models   what scores, and how well
 //!                                                            commands, downlink messages down to a device
 //!                                                            health   is the gateway well? metrics
 //!                                                            log_in   sessions
@@ -22,6 +23,7 @@ mod events;
 mod gate;
 mod health;
 mod log_in;
+mod models;
 mod problem;
 mod session;
 mod site;
@@ -59,6 +61,7 @@ use crate::downlink::Downlinks;
 use crate::engine::Engine;
 use crate::index::Index;
 use crate::metrics::Counters;
+use crate::scorer::Models;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
 pub(crate) use credential::{Accounts, FirstPassword};
@@ -95,6 +98,7 @@ pub(crate) struct ConsoleState {
     pub(crate) accounts: Accounts,
     pub(crate) clock: Clock,
     pub(crate) parts: Vec<Arc<dyn Part>>,
+    pub(crate) models: Models,
     pub(crate) downlinks: Downlinks,
 }
 
@@ -231,6 +235,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::POST, "/api/v1/devices/{id}/commands/{name}", commands::send);
     routes.add(Method::POST, "/api/v1/devices/{id}/downlink", downlink::send);
     routes.add(Method::GET, "/api/v1/places", site::places);
+    routes.add(Method::GET, "/api/v1/models", models::list);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);
     routes.add(Method::POST, "/api/v1/session", log_in::begin);

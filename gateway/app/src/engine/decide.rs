@@ -10,15 +10,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
 use ninewatch_core::decode::without_bulk;
-use ninewatch_core::detect::model::Scorer;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
 use ninewatch_core::replay::Recorded;
+use ninewatch_core::time::TimeMs;
 
 use super::quarantine::Samples;
 use super::{Ack, Acked, Command, InForce, Inbound, LastHeard};
 use crate::clock::Clock;
 use crate::journal;
 use crate::metrics::Counters;
+use crate::scorer::Serving;
 
 /// What must be durable together, and who is told then.
 #[derive(Default)]
@@ -36,7 +37,7 @@ pub(super) struct Batch {
 
 pub(super) struct Decide {
     pipeline: Pipeline,
-    scorer: Box<dyn Scorer + Send>,
+    serving: Serving,
     clock: Clock,
     counters: Arc<Counters>,
     segment_bytes: usize,
@@ -60,7 +61,7 @@ const TAKE: usize = 64;
 impl Decide {
     pub(super) fn new(
         pipeline: Pipeline,
-        scorer: Box<dyn Scorer + Send>,
+        serving: Serving,
         clock: Clock,
         counters: Arc<Counters>,
         segment_bytes: usize,
@@ -69,7 +70,7 @@ impl Decide {
         // Recovery has just begun a segment.
         Self {
             pipeline,
-            scorer,
+            serving,
             clock,
             counters,
             segment_bytes,
@@ -93,7 +94,7 @@ impl Decide {
             let taken =
                 runtime.block_on(async { tokio::time::timeout(rest, inbox.recv_many(&mut commands, TAKE)).await });
             let done = matches!(taken, Ok(0));
-            let ticked = if taken.is_err() { self.tick() } else { Ok(()) };
+            let ticked = if taken.is_err() { self.tick().map(|_| ()) } else { Ok(()) };
             let decided = ticked.and_then(|()| commands.drain(..).try_for_each(|command| self.take(command)));
             if decided.and_then(|()| self.hand_over()).is_err() || done {
                 return;
@@ -112,7 +113,10 @@ impl Decide {
         match command {
             Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.message(message)),
             Command::Act(action, reply) => self.act(action, reply),
-            Command::Configure(settings, reply) => {
+            Command::Configure(settings, serving, reply) => {
+                if let Some(serving) = serving {
+                    self.serving = serving;
+                }
                 let in_force = self.configure(*settings)?;
                 self.reply(move || _ = reply.send(in_force));
                 Ok(())
@@ -120,6 +124,10 @@ impl Decide {
             Command::Devices(reply) => {
                 // Nothing to be made durable; whoever asked may be gone.
                 let _ = reply.send(self.pipeline.devices());
+                Ok(())
+            }
+            Command::Thresholds(reply) => {
+                let _ = reply.send(self.pipeline.thresholds());
                 Ok(())
             }
             Command::Heard(device, reply) => {
@@ -133,32 +141,30 @@ impl Decide {
         self.batch.replies.push(Box::new(reply));
     }
 
-    fn tick(&mut self) -> Result<(), Halt> {
+    /// Lets time pass; gives the time. What falls due is recorded as a tick, so that every other event has its own
+    /// effects only.
+    fn tick(&mut self) -> Result<TimeMs, Halt> {
         let now = self.clock.now_ms();
         if self.pipeline.next_due().is_none_or(|due| due > now) {
-            return Ok(());
+            return Ok(now);
         }
-        let effects = self.pipeline.step(Event::Tick, now, &mut *self.scorer);
-        self.keep_if_changed(effects)
-    }
-
-    /// An event of which only the passing of time is worth keeping.
-    fn keep_if_changed(&mut self, effects: Effects) -> Result<(), Halt> {
-        if effects.changes.is_empty() {
-            return Ok(());
+        let effects = self.pipeline.step(Event::Tick, now, &mut *self.serving.scorer);
+        self.count_scores(&effects);
+        if !effects.changes.is_empty() || !effects.scores.is_empty() {
+            self.record(&Recorded::Tick { scores: effects.scores })?;
+            self.batch.changes.extend(effects.changes);
         }
-        self.batch.changes.extend(effects.changes);
-        self.record(&Recorded::Tick)
+        Ok(now)
     }
 
     fn message(&mut self, mut inbound: Inbound) -> Result<(), Halt> {
-        let now = self.clock.now_ms();
+        let now = self.tick()?;
         // What must not be stored is gone before anybody decides by it: a replay gets no more.
         if let Some(rest) = self.pipeline.site().without_discarded(as_message(&inbound)) {
             inbound.payload = rest;
         }
         let message = as_message(&inbound);
-        let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.scorer);
+        let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.serving.scorer);
         self.count(&effects);
         let intake = effects.intake.take();
         match &intake {
@@ -180,7 +186,7 @@ impl Decide {
         let rejected = match &intake {
             Some(Err(reject)) if !self.samples.wants(device.unwrap_or_default(), reject.code(), now) => {
                 // It has no effect, and enough of its like is in quarantine.
-                return self.keep_if_changed(effects);
+                return Ok(());
             }
             Some(Err(reject)) => Some(reject.to_string()),
             Some(Ok(intake)) => intake.refused.first().map(ToString::to_string),
@@ -203,10 +209,7 @@ impl Decide {
     fn count(&self, effects: &Effects) {
         let counters = &*self.counters;
         counters.messages.fetch_add(1, Relaxed);
-        for error in &effects.score_errors {
-            counters.score_errors.fetch_add(1, Relaxed);
-            tracing::warn!(%error, "the rules stand alone for this reading");
-        }
+        self.count_scores(effects);
         match &effects.intake {
             Some(Ok(intake)) => self.count_intake(intake),
             Some(Err(reject)) => {
@@ -214,6 +217,18 @@ impl Decide {
                 tracing::debug!(%reject, "a message brought nothing");
             }
             None => {}
+        }
+    }
+
+    fn count_scores(&self, effects: &Effects) {
+        for error in &effects.score_errors {
+            self.counters.score_errors.fetch_add(1, Relaxed);
+            tracing::warn!(%error, "the rules stand alone here");
+        }
+        for change in &effects.changes {
+            if let Some(score) = change.evidence.as_ref().and_then(|evidence| evidence.score.as_ref()) {
+                self.serving.watch.alerted(&score.model, change.at_ms);
+            }
         }
     }
 
@@ -233,13 +248,12 @@ impl Decide {
     }
 
     fn act(&mut self, action: StaffAction, reply: oneshot::Sender<Result<bool, ActionError>>) -> Result<(), Halt> {
-        let mut effects = self.pipeline.step(Event::Action(&action), self.clock.now_ms(), &mut *self.scorer);
+        let now = self.tick()?;
+        let mut effects = self.pipeline.step(Event::Action(&action), now, &mut *self.serving.scorer);
         let Some(result) = effects.action.take() else { return Ok(()) };
         if matches!(result, Ok(true)) {
             self.record(&Recorded::Action(action))?;
             self.batch.changes.extend(effects.changes);
-        } else {
-            self.keep_if_changed(effects)?;
         }
         self.reply(move || _ = reply.send(result));
         Ok(())
@@ -248,7 +262,8 @@ impl Decide {
     fn configure(&mut self, given: Settings) -> Result<InForce, Halt> {
         let (settings, faults) = given.or_former(self.pipeline.settings());
         if settings != *self.pipeline.settings() {
-            let effects = self.pipeline.step(Event::Configure(&settings), self.clock.now_ms(), &mut *self.scorer);
+            let now = self.tick()?;
+            let effects = self.pipeline.step(Event::Configure(&settings), now, &mut *self.serving.scorer);
             let json = serde_json::to_string(&settings).map_err(|error| halt(&error))?;
             self.record(&Recorded::Configure(Cow::Owned(json)))?;
             self.batch.changes.extend(effects.changes);

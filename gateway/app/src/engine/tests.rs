@@ -64,7 +64,7 @@ impl Bench {
             data_dir: dir,
             journal: &JournalConfig::default(),
             settings: settings(),
-            scorer: Box::new(NoModel),
+            serving: Serving { scorer: Box::new(NoModel), watch: Arc::default() },
             clock: Clock::System,
             counters: Arc::default(),
         };

@@ -116,7 +116,7 @@ fn answer(asked: &mut impl BufRead) -> Result<(), String> {
     let Some(inputs) = question.inputs else { return Ok(()) };
     let mut session = ScoringSession::new(&runtime, &onnx, inputs)?;
     for value in [0.0, 1.0] {
-        session.score(&vec![value; inputs])?;
+        session.score(&vec![value; inputs]).map_err(|why| why.to_string())?;
     }
     // More than any feature is: the answer may be nonsense, but there has to be one.
     let _ = session.score(&vec![1e6; inputs]);

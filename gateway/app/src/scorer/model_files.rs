@@ -2,7 +2,7 @@
 
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read};
@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use ninewatch_core::detect::model::ModelCard;
 use ninewatch_core::fault::Fault;
 
+use super::shelf::Shelf;
+
 #[derive(RustEmbed)]
 #[folder = "../../models"]
 #[include = "*/model.toml"]
 #[include = "*/*.onnx"]
 struct BuiltIn;
 
-const CARD: &str = "model.toml";
+pub(super) const CARD: &str = "model.toml";
 /// Far more than a model for a gateway needs.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -26,10 +28,48 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 pub(super) struct ModelFile {
     pub(super) card: ModelCard,
     pub(super) onnx: Vec<u8>,
+    /// It is not built in.
+    pub(super) is_given: bool,
+    /// The card's text.
+    pub(super) source: String,
     /// The card, as named in messages.
     name: String,
-    /// The card's text.
-    source: String,
+}
+
+/// The models there are.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    built_in: Vec<ModelFile>,
+    given: Vec<ModelFile>,
+    /// The names of folders whose card says nothing.
+    unreadable: Vec<String>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Files {
+    /// By name what may be used, the first choice first: what was given, what is kept of that, what is built in.
+    pub(super) fn candidates(self, shelf: Option<&Shelf>) -> BTreeMap<String, Vec<ModelFile>> {
+        let mut by_name: BTreeMap<String, Vec<ModelFile>> = BTreeMap::new();
+        let mut shadows = BTreeSet::new();
+        for file in self.given {
+            if file.card.shadow_of.is_some() {
+                shadows.insert(file.card.name.clone());
+            }
+            by_name.entry(file.card.name.clone()).or_default().push(file);
+        }
+        for name in self.unreadable {
+            by_name.entry(name).or_default();
+        }
+        // A shadow decides nothing: nothing takes its place.
+        let kept = |name: &String| shelf.filter(|_| !shadows.contains(name)).map(|shelf| shelf.versions(name));
+        by_name.iter_mut().for_each(|(name, files)| files.extend(kept(name).unwrap_or_default()));
+        for file in self.built_in {
+            if !shadows.contains(&file.card.name) {
+                by_name.entry(file.card.name.clone()).or_default().push(file);
+            }
+        }
+        by_name
+    }
 }
 
 impl ModelFile {
@@ -40,28 +80,30 @@ impl ModelFile {
 }
 
 /// The built-in models, then those in the folders of `models_dir`; and what is wrong with others.
-pub(super) fn read(models_dir: Option<&Path>) -> (Vec<ModelFile>, Vec<Fault>) {
-    let mut files = Vec::new();
-    let mut faults = Vec::new();
+pub(super) fn read(models_dir: Option<&Path>) -> Files {
+    let mut files = Files::default();
     for card in BuiltIn::iter().filter(|path| path.ends_with(CARD)) {
-        read_built_in(&card).map_or_else(|fault| faults.push(fault), |file| files.push(file));
+        read_built_in(&card).map_or_else(|fault| files.faults.push(fault), |file| files.built_in.push(file));
     }
     let (folders, unreadable) = models_dir.map(folders).unwrap_or_default();
-    faults.extend(unreadable);
+    files.faults.extend(unreadable);
     let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in folders {
         match read_folder(&folder) {
             Ok(file) => match named.insert(file.card.name.clone(), folder) {
                 Some(other) => {
                     let problem = format!("`{}` is the model in {} too", file.card.name, other.display());
-                    faults.push(file.fault("name", problem, "give one of them another name"));
+                    files.faults.push(file.fault("name", problem, "give one of them another name"));
                 }
-                None => files.push(file),
+                None => files.given.push(file),
             },
-            Err(fault) => faults.push(fault),
+            Err(fault) => {
+                files.faults.push(fault);
+                files.unreadable.extend(folder.file_name().map(|name| name.to_string_lossy().into_owned()));
+            }
         }
     }
-    (files, faults)
+    files
 }
 
 fn read_built_in(card: &str) -> Result<ModelFile, Fault> {
@@ -89,9 +131,10 @@ fn folders(models_dir: &Path) -> (Vec<PathBuf>, Option<Fault>) {
     }
 }
 
-fn read_folder(folder: &Path) -> Result<ModelFile, Fault> {
+pub(super) fn read_folder(folder: &Path) -> Result<ModelFile, Fault> {
     let card = folder.join(CARD);
-    understand(card.display().to_string(), read_file(&card), |file| read_file(&folder.join(file)))
+    let read = understand(card.display().to_string(), read_file(&card), |file| read_file(&folder.join(file)));
+    read.map(|file| ModelFile { is_given: true, ..file })
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
@@ -113,7 +156,7 @@ fn understand(
     let source = String::from_utf8_lossy(&card.map_err(unreadable)?).into_owned();
     let card: ModelCard = toml::from_str(&source).map_err(|error| Fault::from_toml(&name, &source, &error))?;
     let file = card.file.clone();
-    let mut model = ModelFile { card, onnx: Vec::new(), name, source };
+    let mut model = ModelFile { card, onnx: Vec::new(), is_given: false, source, name };
     if let Some((key, problem, mend)) = model.card.problem() {
         return Err(model.fault(&key, problem, &mend));
     }

@@ -1,12 +1,13 @@
 //! One model in ONNX Runtime. The child that tries a model out and the gateway that uses it run this same code.
 
 use ort::environment::Environment;
-use ort::session::Session;
 use ort::session::builder::SessionBuilder;
+use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
 use std::error::Error as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// ONNX Runtime, loaded. A process can load it once.
 pub(super) struct Runtime(Environment);
@@ -22,6 +23,7 @@ impl Runtime {
         }
         let builder = ort::init_from(path).map_err(|error| not_loaded(&error))?;
         let environment = builder.with_name("ninewatch").with_telemetry(false).build().map_err(told)?;
+        std::thread::Builder::new().name("models".into()).spawn(stop_long_runs).map_err(|error| error.to_string())?;
         *loaded = Some(environment.clone());
         Ok(Self(environment))
     }
@@ -40,6 +42,43 @@ fn not_loaded(error: &ort::LoadDynamicError) -> String {
 pub(super) struct ScoringSession {
     session: Session,
     inputs: usize,
+    options: Arc<RunOptions>,
+}
+
+/// Why a model gave no score.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoScore {
+    /// It was asked wrongly, or failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It was still at it after a time in which a sound one gives thousands.
+    #[error("it was not done within {} ms and was stopped", LONGEST_RUN.as_millis())]
+    Hung,
+}
+
+/// A sound model takes microseconds, on the smallest machine a millisecond.
+const LONGEST_RUN: Duration = Duration::from_secs(1);
+/// How often it is looked whether one takes longer.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The runs that go on, for whoever stops those that never end: the check of a new model cannot try every input.
+static RUNS: Mutex<Vec<Run>> = Mutex::new(Vec::new());
+
+struct Run {
+    begun: Instant,
+    options: Arc<RunOptions>,
+    stopped: bool,
+}
+
+/// Stops runs that take too long, for as long as the program lives.
+fn stop_long_runs() {
+    loop {
+        std::thread::sleep(LOOK);
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        for run in runs.iter_mut().filter(|run| run.begun.elapsed() > LONGEST_RUN) {
+            run.stopped |= run.options.terminate().is_ok();
+        }
+    }
 }
 
 impl ScoringSession {
@@ -47,33 +86,55 @@ impl ScoringSession {
     pub(super) fn new(runtime: &Runtime, onnx: &[u8], inputs: usize) -> Result<Self, String> {
         let session = build(runtime, onnx).map_err(told)?;
         match (session.inputs().len(), session.outputs().len()) {
-            (1, 1) => Ok(Self { session, inputs }),
+            (1, 1) => Ok(Self { session, inputs, options: Arc::new(RunOptions::new().map_err(told)?) }),
             (ins, outs) => Err(format!("it has {ins} inputs and {outs} outputs; one of each is needed")),
         }
     }
 
     /// The score of one row of features: 0 to 1.
-    pub(super) fn score(&mut self, features: &[f32]) -> Result<f32, String> {
+    pub(super) fn score(&mut self, features: &[f32]) -> Result<f32, NoScore> {
+        let failed = |why: String| Err(NoScore::Failed(why));
         if features.len() != self.inputs {
-            return Err(format!("it takes {} features and was given {}", self.inputs, features.len()));
+            return failed(format!("it takes {} features and was given {}", self.inputs, features.len()));
         }
         // NaN in would be NaN out, without an error.
         if let Some(index) = features.iter().position(|feature| !feature.is_finite()) {
-            return Err(format!("feature {index} is not a finite number"));
+            return failed(format!("feature {index} is not a finite number"));
         }
-        let score = self.run(features).map_err(told)?;
-        if (0.0..=1.0).contains(&score) { Ok(score) } else { Err(format!("it said {score}; a score is from 0 to 1")) }
+        begin_run(&self.options);
+        let score = self.run(features);
+        if end_run(&self.options) {
+            let _ = self.options.unterminate();
+            return Err(NoScore::Hung);
+        }
+        match score {
+            Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
+            Ok(score) => failed(format!("it said {score}; a score is from 0 to 1")),
+            Err(error) => failed(told(error)),
+        }
     }
 
     fn run(&mut self, features: &[f32]) -> ort::Result<f32> {
         let row = TensorRef::from_array_view(([1, features.len()], features))?;
-        let outputs = self.session.run(ort::inputs![row])?;
+        let outputs = self.session.run_with_options(ort::inputs![row], &*self.options)?;
         let (_, scores) = outputs[0].try_extract_tensor::<f32>()?;
         match scores {
             [score] => Ok(*score),
             _ => Err(ort::Error::new(format!("it gave {} numbers; one is needed", scores.len()))),
         }
     }
+}
+
+fn begin_run(options: &Arc<RunOptions>) {
+    let run = Run { begun: Instant::now(), options: options.clone(), stopped: false };
+    RUNS.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+}
+
+/// Whether it had to be stopped.
+fn end_run(options: &Arc<RunOptions>) -> bool {
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = runs.iter().position(|run| Arc::ptr_eq(&run.options, options));
+    at.is_some_and(|at| runs.swap_remove(at).stopped)
 }
 
 fn build(runtime: &Runtime, onnx: &[u8]) -> ort::Result<Session> {

@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::time::{Duration, Instant};
 
+use ninewatch_core::detect::model::{Asked, ScoreError};
+
 use super::*;
 
 /// What the other tests start as their child process.
@@ -27,7 +29,16 @@ fn runtime() -> Option<PathBuf> {
 
 /// The shipped models, ready; `None` where the machine has no runtime.
 pub(crate) fn shipped() -> Option<Loaded> {
-    runtime().map(|library| load(None, Some(&library)))
+    runtime().map(|library| load_from(None, &library))
+}
+
+fn load_from(models_dir: Option<&Path>, library: &Path) -> Loaded {
+    load(&Sources::to_check(models_dir, Some(library)), None)
+}
+
+/// What a model says.
+pub(crate) fn score(loaded: &mut Loaded, model: &str, features: &[f32]) -> Result<f32, ScoreError> {
+    loaded.serving.scorer.score(&Asked { model, about: "test", features, what_if: false })
 }
 
 /// A folder of models that holds one: its card, with the file's own digest, and its file.
@@ -53,7 +64,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 fn shipped_onnx() -> Vec<u8> {
-    model_files::read(None).0.remove(0).onnx
+    include_bytes!("../../../../models/fall/fall.onnx").to_vec()
 }
 
 #[derive(Deserialize)]
@@ -70,7 +81,7 @@ fn golden() -> Vec<Golden> {
 /// The shipped model still scores as it should.
 fn scores_as_trained(loaded: &mut Loaded) {
     for golden in golden() {
-        let score = loaded.scorer.score("fall", &golden.features).unwrap();
+        let score = score(loaded, "fall", &golden.features).unwrap();
         assert!((score - golden.score).abs() < 1e-4, "{}: {score}, in training {}", golden.name, golden.score);
     }
 }
@@ -89,10 +100,10 @@ fn features_that_are_no_numbers_or_too_few_are_an_error() {
     let Some(mut loaded) = shipped() else { return };
     let mut features = golden().remove(0).features;
     features[3] = f32::NAN;
-    let error = loaded.scorer.score("fall", &features).unwrap_err();
+    let error = score(&mut loaded, "fall", &features).unwrap_err();
     assert_eq!(error.to_string(), "model `fall` gave no score: feature 3 is not a finite number");
-    assert!(loaded.scorer.score("fall", &[0.0]).unwrap_err().reason.contains("was given 1"));
-    assert!(loaded.scorer.score("flood", &features).unwrap_err().reason.contains("no such model"));
+    assert!(score(&mut loaded, "fall", &[0.0]).unwrap_err().reason.contains("was given 1"));
+    assert!(score(&mut loaded, "flood", &features).unwrap_err().reason.contains("no such model"));
     scores_as_trained(&mut loaded);
 }
 
@@ -111,7 +122,7 @@ fn a_broken_model_is_set_aside_and_the_shipped_one_still_scores() {
     for (name, onnx, why) in broken {
         let folder = folder_with(name, onnx);
         let begun = Instant::now();
-        let mut loaded = load(Some(folder.path()), Some(&library));
+        let mut loaded = load_from(Some(folder.path()), &library);
 
         let [fault] = &loaded.faults[..] else { panic!("{name}: {:?}", loaded.faults) };
         assert_eq!(fault.file, folder.path().join(name).join("model.toml").display().to_string());
@@ -120,7 +131,7 @@ fn a_broken_model_is_set_aside_and_the_shipped_one_still_scores() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{name}: the limits hold");
 
         assert!(loaded.status.degraded().is_some_and(|text| text.en.contains("models in use: 1, faults: 1")));
-        assert!(loaded.scorer.score(name, &[0.0; 40]).is_err());
+        assert!(score(&mut loaded, name, &[0.0; 40]).is_err());
         scores_as_trained(&mut loaded);
     }
 }
@@ -129,7 +140,7 @@ fn a_broken_model_is_set_aside_and_the_shipped_one_still_scores() {
 fn a_broken_model_in_the_place_of_a_built_in_one_leaves_that_in_use() {
     let Some(library) = runtime() else { return };
     let folder = folder_with("fall", b"no model");
-    let mut loaded = load(Some(folder.path()), Some(&library));
+    let mut loaded = load_from(Some(folder.path()), &library);
     assert_eq!(loaded.faults.len(), 1);
     assert_eq!(loaded.cards.len(), 1);
     scores_as_trained(&mut loaded);
@@ -140,11 +151,11 @@ fn a_sound_model_in_a_folder_is_used_besides_the_built_in_ones_or_in_their_place
     let Some(library) = runtime() else { return };
     let folder = folder_with("fall", &shipped_onnx());
     add(&folder, "fall2", &shipped_onnx(), &sha256(&shipped_onnx()).to_uppercase());
-    let mut loaded = load(Some(folder.path()), Some(&library));
+    let mut loaded = load_from(Some(folder.path()), &library);
     assert_eq!(loaded.faults, []);
     let versions: Vec<_> = loaded.cards.iter().map(|card| (card.name.as_str(), card.version.as_str())).collect();
     assert_eq!(versions, [("fall", "0.1.0"), ("fall2", "0.1.0")]);
-    assert!(loaded.scorer.score("fall2", &golden()[0].features).is_ok());
+    assert!(score(&mut loaded, "fall2", &golden()[0].features).is_ok());
 }
 
 #[test]
@@ -159,8 +170,7 @@ fn a_card_and_a_file_that_do_not_belong_together_are_a_fault_with_its_line() {
     let card = fs::read_to_string(folder.path().join("outside/model.toml")).unwrap();
     fs::write(folder.path().join("outside/model.toml"), card.replace("x.onnx", "../../secret")).unwrap();
 
-    let (files, faults) = model_files::read(Some(folder.path()));
-    assert_eq!(files.len(), 1, "the built-in one");
+    let (files, faults) = model_files::read(Some(folder.path())).given_and_faults();
     let told: Vec<_> = faults.iter().map(|fault| (fault.key.as_str(), fault.line)).collect();
     assert_eq!(told, [("file", Some(3)), ("sha256", Some(4)), ("file", Some(3)), ("nmae", Some(1))]);
 }
@@ -180,11 +190,11 @@ fn without_a_runtime_the_cards_stay_and_every_score_is_an_error() {
     for (library, why) in
         [(Path::new("/nowhere.so"), "there is no ONNX Runtime at /nowhere.so"), (&text, "invalid ELF")]
     {
-        let mut loaded = load(None, Some(library));
+        let mut loaded = load_from(None, library);
         let degraded = loaded.status.degraded().unwrap();
         assert!(degraded.en.contains(why), "{}", degraded.en);
         assert!(degraded.zh.contains("只按规则"));
         assert_eq!((loaded.cards.len(), loaded.faults.len(), loaded.status.library.as_ref()), (1, 0, None));
-        assert!(loaded.scorer.score("fall", &[0.0; 40]).is_err());
+        assert!(score(loaded, "fall", &[0.0; 40]).is_err());
     }
 }

@@ -198,7 +198,7 @@ impl<'a> Play<'a> {
     fn pass_to(&mut self, to: TimeMs) {
         while let Some(due) = self.detector.next_due().filter(|due| *due <= to) {
             self.now = self.now.max(due);
-            self.detector.on_time(self.site, self.now, &mut self.signals);
+            self.detector.on_time(self.site, self.now, &mut Says(0.0), &mut self.signals);
         }
         self.now = to;
     }

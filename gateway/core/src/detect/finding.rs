@@ -1,7 +1,5 @@
 //! From a condition that came true to a finding: sentence, curves, score.
 
-use std::sync::Arc;
-
 use super::condition::{lowest, points};
 use super::fields::SHOWN_MS;
 use super::memory::Spot;
@@ -10,12 +8,13 @@ use super::rule::{Bound, Condition, Step, Test};
 use super::window::Window;
 use crate::alert::{Evidence, Finding, Scene, Score, Series, Severity, Signal};
 use crate::decode::{Field, FieldKind};
-use crate::detect::features;
-use crate::detect::model::ModelCard;
+use crate::detect::routine::Watch;
 use crate::reading::{Burst, Reading, SensorClass, Value};
 use crate::site::PlaceKind;
 use crate::time::TimeMs;
 
+/// More inputs than a sentence can name.
+const MOST_MOVED_BY: usize = 3;
 /// More points than a chart can show.
 const MOST_POINTS: usize = 240;
 
@@ -123,29 +122,64 @@ pub(super) fn silent(spot: Spot<'_>, bound: &Bound, at: TimeMs, unheard_ms: i64)
 }
 
 /// A model said yes.
-pub(super) fn model(
+pub(super) fn model(spot: Spot<'_>, bound: &Bound, at: TimeMs, score: Score, curves: Vec<Series>) -> Signal {
+    let facts = score_facts(spot, &score);
+    let found = Found { at, severity: bound.rule.severity, lasting: false };
+    raise(spot, bound, &found, &facts, curves, Some(score))
+}
+
+/// A model said yes to what goes on in the home.
+pub(super) fn routine(
     spot: Spot<'_>,
     bound: &Bound,
-    found: &Found,
-    index: usize,
-    burst: &Burst,
-    card: &Arc<ModelCard>,
-    (value, inputs): (f64, Vec<f32>),
+    at: TimeMs,
+    watch: &Watch,
+    score: Score,
+    curves: Vec<Series>,
 ) -> Signal {
+    let mut facts = score_facts(spot, &score);
+    let [minutes, usual_min, ..] = watch.features;
+    #[allow(clippy::cast_possible_truncation, reason = "days at most")]
+    let ms = |minutes: f32| minutes.round() as i64 * 60_000;
+    facts.put_duration("for", ms(minutes));
+    facts.put_duration("usual", ms(usual_min));
+    let found = Found { at, severity: bound.rule.severity, lasting: true };
+    raise(spot, bound, &found, &facts, curves, Some(score))
+}
+
+/// The score, and in words which inputs moved it.
+fn score_facts(spot: Spot<'_>, score: &Score) -> Facts {
     let mut facts = facts(spot);
-    facts.put_same("score", number(value));
-    facts.put_same("limit", number(card.threshold));
-    let known = features::of(&card.features);
-    let score = Score {
-        model: card.name.clone(),
-        version: card.version.clone(),
-        value,
-        threshold: card.threshold,
-        features: known.iter().zip(inputs).map(|(known, input)| (known.name.to_owned(), f64::from(input))).collect(),
+    facts.put_same("score", number(score.value));
+    facts.put_same("limit", number(score.threshold));
+    let told = score.moved_by.iter().take(MOST_MOVED_BY);
+    let (zh, en): (Vec<_>, Vec<_>) = told
+        .map(|by| {
+            let (value, usual) = (quantity(by.value, &by.unit), quantity(by.usual, &by.unit));
+            (format!("{} {value}（平常 {usual}）", by.label.zh), format!("{} {value} (usually {usual})", by.label.en))
+        })
+        .unzip();
+    if zh.is_empty() {
+        facts.put("why", "各项输入的综合", "all inputs together");
+    } else {
+        facts.put("why", zh.join("、"), en.join(", "));
+    }
+    facts
+}
+
+/// What the fields that the rule looks at did up to `at`.
+pub(super) fn curves(spot: Spot<'_>, bound: &Bound, at: TimeMs, windows: &[Window]) -> Vec<Series> {
+    let span = bound.condition.reach_ms().max(SHOWN_MS);
+    let curve = |index: &usize| {
+        let field = spot.sensor_type.fields.get(*index)?;
+        Some(series(field, windows.get(*index)?.between(at - span, at), None))
     };
-    let curves =
-        spot.sensor_type.fields.get(index).map(|field| burst_series(field, burst, found.at)).unwrap_or_default();
-    raise(spot, bound, found, &facts, curves, Some(score))
+    bound.condition.fields().into_iter().filter_map(curve).collect()
+}
+
+/// The magnitudes of the burst in field `index`; its last sample is at `at`.
+pub(super) fn burst(spot: Spot<'_>, index: usize, burst: &Burst, at: TimeMs) -> Vec<Series> {
+    spot.sensor_type.fields.get(index).map(|field| burst_series(field, burst, at)).unwrap_or_default()
 }
 
 fn raise(

@@ -4,18 +4,20 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::DeviceStatus;
+use super::asking::{Models, Question};
 use super::fields::Fields;
 use super::finding::{self, Found};
 use super::recent::Recent;
-use super::rule::{Bound, Condition, Step};
+use super::routine::Role;
+use super::rule::{Bound, Condition, Input, Rule, Step};
 use super::skew::{self, Skew};
 use super::stretch::{Stretch, Terms, Turn};
 use super::window::Window;
-use super::{DeviceStatus, Placement};
-use crate::alert::Signal;
+use crate::alert::{Score, Signal};
 use crate::decode::{DecodeError, SensorType};
-use crate::detect::features;
-use crate::detect::model::{Asked, Scorer};
+use crate::detect::features::{self, series::Series};
+use crate::detect::model::ModelCard;
 use crate::pipeline::Site;
 use crate::reading::{Reading, Value};
 use crate::site::{Device, Place};
@@ -103,7 +105,13 @@ pub(super) enum Watch {
         ends_ms: TimeMs,
     },
     Silent,
-    Model,
+    Model {
+        /// Until then a yes is the same matter.
+        quiet_until_ms: TimeMs,
+        /// Where the model sees readings one by one: what has been learnt of them.
+        learnt: Option<Series>,
+    },
+    Home,
 }
 
 impl Watch {
@@ -115,7 +123,11 @@ impl Watch {
                 Self::Inactive { raised: false, ends_ms: between.next_end(site.utc_offset, now) }
             }
             Condition::Silent => Self::Silent,
-            Condition::Model { .. } => Self::Model,
+            Condition::Burst { .. } => Self::Model { quiet_until_ms: TimeMs::MIN, learnt: None },
+            Condition::Series { card, .. } => {
+                Self::Model { quiet_until_ms: TimeMs::MIN, learnt: Series::new(&card.features).ok() }
+            }
+            Condition::Home { .. } => Self::Home,
         }
     }
 
@@ -125,7 +137,10 @@ impl Watch {
             (Self::Event(_), Condition::Event { .. })
             | (Self::Inactive { .. }, Condition::Inactive { .. })
             | (Self::Silent, Condition::Silent)
-            | (Self::Model, Condition::Model { .. }) => true,
+            | (Self::Model { learnt: None, .. }, Condition::Burst { .. })
+            | (Self::Home, Condition::Home { .. }) => true,
+            // Another version of a model goes on with what was learnt, if it looks at the same.
+            (Self::Model { learnt: Some(series), .. }, Condition::Series { card, .. }) => series.is_of(&card.features),
             _ => false,
         }
     }
@@ -189,7 +204,7 @@ impl Memory {
             Watch::Lasting(stretches) => stretches.iter().any(Stretch::is_raised),
             Watch::Inactive { raised, .. } => *raised,
             Watch::Silent => self.silent,
-            Watch::Event(_) | Watch::Model => false,
+            Watch::Event(_) | Watch::Model { .. } | Watch::Home => false,
         };
         if raised {
             signals.push(Signal::Clear { device: self.id.clone(), rule });
@@ -203,16 +218,16 @@ impl Memory {
         reading: &Reading,
         redelivered: bool,
         now: TimeMs,
-        scorer: &mut dyn Scorer,
+        models: &mut Models<'_>,
         out: &mut Out<'_>,
-    ) -> Placement {
+    ) -> Option<Placed> {
         // What others say of a device that is gone is no sign of life.
         if !spot.sensor_type.says_offline(reading) {
             self.heard(now, out.signals);
         }
         let told = reading.event_ms.filter(|event| skew::is_set(*event));
         if self.recent.knows(told, reading, redelivered) {
-            return Placement::Duplicate;
+            return None;
         }
         self.recent.note(told.unwrap_or(now), reading);
         let at = match told {
@@ -229,10 +244,10 @@ impl Memory {
         self.fields.keep(spot.sensor_type, reading, at, late, out.refused);
         let bound = std::mem::take(&mut self.bound);
         for (index, rule) in bound.iter().enumerate() {
-            self.judge(spot, rule, index, reading, at, scorer, out);
+            self.judge(spot, rule, index, reading, at, models, out);
         }
         self.bound = bound;
-        if late { Placement::Late } else { Placement::Newest }
+        Some(Placed { at, late })
     }
 
     /// It gave a sign of life.
@@ -257,7 +272,7 @@ impl Memory {
         index: usize,
         reading: &Reading,
         at: TimeMs,
-        scorer: &mut dyn Scorer,
+        models: &mut Models<'_>,
         Out { signals, refused }: &mut Out<'_>,
     ) {
         let Some((_, watch)) = self.watches.get_mut(index) else { return };
@@ -282,8 +297,9 @@ impl Memory {
                 self.turn(spot, bound, index, turns, signals);
             }
             (Condition::Event { clauses, times, within_ms }, Watch::Event(happened)) => {
-                let counts = bound.rule.hours.is_none_or(|hours| hours.contains(spot.site.utc_offset, at));
-                if !counts || !clauses.iter().all(|clause| clause.says(reading, self.fields.windows(), at)) {
+                if !counts(bound, spot, at)
+                    || !clauses.iter().all(|clause| clause.says(reading, self.fields.windows(), at))
+                {
                     return;
                 }
                 let count = count_around(happened, at, *within_ms, *times);
@@ -292,25 +308,33 @@ impl Memory {
                     signals.push(finding::event(spot, bound, &found, reading, count, *within_ms));
                 }
             }
-            (Condition::Model { field, card }, Watch::Model) => {
+            (Condition::Burst { field, card }, Watch::Model { quiet_until_ms, .. }) => {
                 let Some(Some(Value::Burst(burst))) = reading.values.get(*field) else { return };
-                let features = match features::extract(&card.features, burst) {
-                    Ok(features) => features,
-                    Err(error) => {
-                        return refused.push(DecodeError { code: "unusable_burst", detail: error.to_string() });
+                match features::extract(&card.features, burst) {
+                    Ok(features) => {
+                        let question = question(spot, &bound.rule, card, features);
+                        if let Some(score) = said_anew(models, &question, at, quiet_until_ms, counts(bound, spot, at)) {
+                            let curves = finding::burst(spot, *field, burst, at);
+                            signals.push(finding::model(spot, bound, at, score, curves));
+                        }
                     }
-                };
-                // A model that gives no score is told by whoever scores.
-                if let Ok(score) =
-                    scorer.score(&Asked { model: &card.name, about: &self.id, features: &features, what_if: false })
-                    && f64::from(score) >= card.threshold
-                {
-                    let score = (f64::from(score), features);
-                    let found = Found { at, severity: bound.rule.severity, lasting: false };
-                    signals.push(finding::model(spot, bound, &found, *field, burst, card, score));
+                    Err(error) => refused.push(DecodeError { code: "unusable_burst", detail: error.to_string() }),
                 }
             }
-            // Activity concerns the whole place, silence only time.
+            (Condition::Series { inputs, card }, Watch::Model { quiet_until_ms, learnt: Some(learnt) }) => {
+                let value = |input: &Option<Input<usize>>| {
+                    let Input { field, scale, offset } = input.as_ref()?;
+                    Some(reading.number(*field)? * scale + offset)
+                };
+                let values: Vec<Option<f64>> = inputs.iter().map(value).collect();
+                let Some(features) = learnt.push(at, &values) else { return };
+                let question = question(spot, &bound.rule, card, features);
+                if let Some(score) = said_anew(models, &question, at, quiet_until_ms, counts(bound, spot, at)) {
+                    let curves = finding::curves(spot, bound, at, self.fields.windows());
+                    signals.push(finding::model(spot, bound, at, score, curves));
+                }
+            }
+            // Activity and routine concern the whole place, silence only time.
             _ => {}
         }
     }
@@ -416,6 +440,30 @@ impl Memory {
         self.unheard_since(listening_ms) + sensor_type.silent_after.ms()
     }
 
+    /// The device is not heard.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// The switches by which `reading`, made at `at`, is a sign of what goes on in the home: what it tells of, and
+    /// whether it is on. A switch that is not a motion sensor's is one only as it changes.
+    #[allow(clippy::float_cmp, reason = "a switch is 0 or 1")]
+    pub(super) fn signs(&self, spot: Spot<'_>, reading: &Reading, at: TimeMs) -> Vec<(Role, bool)> {
+        let of_home = |bound: &Bound| match &bound.condition {
+            Condition::Home { signs, .. } => Some(signs.clone()),
+            _ => None,
+        };
+        let Some(fields) = self.bound.iter().find_map(of_home) else { return Vec::new() };
+        let sign = |field: usize| {
+            let value = reading.number(field)?;
+            let before = self.fields.windows().get(field).and_then(|window| window.before(at));
+            let name = &spot.sensor_type.fields.get(field)?.name;
+            let is_anew = Role::is_motion(name) || before.is_none_or(|(_, before)| before != value);
+            is_anew.then(|| (Role::of(&spot.device.spot, name, ""), value == 1.0))
+        };
+        fields.into_iter().filter_map(sign).collect()
+    }
+
     /// The watch of the rule with this id.
     pub(super) fn watch_mut(&mut self, rule: &str) -> Option<&mut Watch> {
         self.watches.iter_mut().find(|(id, _)| **id == *rule).map(|(_, watch)| watch)
@@ -433,6 +481,37 @@ impl Memory {
             values: self.fields.latest(fields),
         }
     }
+}
+
+/// Where a reading came to lie in its device's window.
+pub(super) struct Placed {
+    /// By the device's corrected clock.
+    pub(super) at: TimeMs,
+    /// Behind what was there.
+    pub(super) late: bool,
+}
+
+/// Whether the rule is in force at `at`.
+fn counts(bound: &Bound, spot: Spot<'_>, at: TimeMs) -> bool {
+    bound.rule.hours.is_none_or(|hours| hours.contains(spot.site.utc_offset, at))
+}
+
+fn question<'a>(spot: Spot<'a>, rule: &'a Rule, card: &'a ModelCard, features: Vec<f32>) -> Question<'a> {
+    let (place, about) = (spot.place.id.as_str(), spot.device.id.as_str());
+    Question { rule, card, place, about, features, usual: card.usual_features() }
+}
+
+/// What the model says, if it is a yes that is not the same matter as the last one.
+fn said_anew(
+    models: &mut Models<'_>,
+    question: &Question<'_>,
+    at: TimeMs,
+    quiet_until_ms: &mut TimeMs,
+    counts: bool,
+) -> Option<Score> {
+    let said = models.ask(question, counts && at >= *quiet_until_ms)?;
+    *quiet_until_ms = at + question.card.quiet.ms();
+    Some(said)
 }
 
 /// Where a reading's consequences go.

@@ -1,11 +1,13 @@
 //! From readings to findings: windows, clock skew, rules and models, device by device.
 
+mod asking;
 mod condition;
 mod example;
 pub mod features;
 mod fields;
 mod finding;
 mod hours;
+mod household;
 mod memory;
 pub mod model;
 mod reason;
@@ -15,6 +17,7 @@ mod rule;
 mod rule_file;
 mod skew;
 mod stretch;
+mod threshold;
 mod window;
 
 pub use example::ExampleCount;
@@ -22,18 +25,21 @@ pub use rule::{CheckedRule, Rule, Rules};
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use crate::alert::Signal;
+use crate::alert::{Severity, Signal, Verdict};
 use crate::decode::DecodeError;
-use crate::detect::model::Scorer;
+use crate::detect::model::{ModelCard, Scorer};
 use crate::pipeline::Site;
 use crate::reading::Reading;
 use crate::time::TimeMs;
+use asking::Models;
 use finding::Found;
+use household::Household;
 use memory::{Memory, Out, Spot, Watch};
 use rule::{Bound, Condition};
+use threshold::Thresholds;
 
 /// Where a reading came to lie in its device's window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,12 +98,35 @@ pub struct Detector {
     listening_ms: TimeMs,
     /// In the registry's order.
     devices: Vec<Memory>,
-    /// When to look at which device; some come too early and find nothing to do.
+    /// By place, the homes whose routine is watched.
+    homes: BTreeMap<String, Household>,
+    thresholds: Thresholds,
+    /// When to look at what; some come too early and find nothing to do.
     #[serde(skip)]
-    timers: BinaryHeap<Reverse<(TimeMs, usize)>>,
+    timers: BinaryHeap<Reverse<(TimeMs, Timer)>>,
     /// The devices of each place.
     #[serde(skip)]
     places: HashMap<String, Vec<usize>>,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The device with this index in the registry.
+    Device(usize),
+    /// The home at the place with this index in the registry.
+    Home(usize),
+}
+
+/// What verdicts have made of a model's threshold at a place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LearntThreshold {
+    /// The place's id.
+    pub place: String,
+    /// The model's name.
+    pub model: String,
+    /// At and above it the model's score is a yes there.
+    pub threshold: f64,
 }
 
 impl Detector {
@@ -116,17 +145,44 @@ impl Detector {
         let mut gone: Vec<Memory> = before.into_values().collect();
         gone.sort_by(|a, b| a.id.cmp(&b.id));
         gone.iter_mut().for_each(|memory| memory.clear_all(signals));
+        self.thresholds.keep_places(|place| site.registry.place(place).is_some());
         self.timers.clear();
         for device in 0..self.devices.len() {
             if let Some(spot) = Spot::find(site, device) {
                 self.set_timer(spot, device, TimeMs::MIN);
             }
         }
+        self.configure_homes(site, now, signals);
+    }
+
+    /// Homes go on by their place; one whose routine nobody watches any more is forgotten.
+    fn configure_homes(&mut self, site: &Site, now: TimeMs, signals: &mut Vec<Signal>) {
+        let mut before = std::mem::take(&mut self.homes);
+        for (index, place) in site.registry.places.iter().enumerate() {
+            let rules = self.home_rules(&place.id);
+            if rules.is_empty() {
+                continue;
+            }
+            let mut home = before.remove(&place.id).unwrap_or_else(|| Household::new(now));
+            let is_gone = |rule: &Arc<str>| !rules.iter().any(|(_, bound)| bound.rule.id == *rule);
+            let gone: Vec<Arc<str>> = home.raised.keys().filter(|rule| is_gone(rule)).cloned().collect();
+            gone.into_iter().for_each(|rule| home.clear(&rule, signals));
+            self.timers.push(Reverse((home.next_ms, Timer::Home(index))));
+            self.homes.insert(place.id.clone(), home);
+        }
+        for home in before.values_mut() {
+            let raised: Vec<Arc<str>> = home.raised.keys().cloned().collect();
+            raised.into_iter().for_each(|rule| home.clear(&rule, signals));
+        }
     }
 
     /// The gateway listens from `now` on: while it did not, no device was silent.
     pub fn start(&mut self, now: TimeMs) {
         self.listening_ms = now;
+        for home in self.homes.values_mut() {
+            home.lose_sight();
+            home.next_ms = home.next_ms.max(now);
+        }
     }
 
     /// Takes a reading of the device `site.registry.devices[device]` that came in at `now` and says
@@ -146,13 +202,46 @@ impl Detector {
         let (Some(spot), Some(memory)) = (Spot::find(site, device), self.devices.get_mut(device)) else {
             return Placement::Duplicate;
         };
+        let mut models = Models { scorer, thresholds: &self.thresholds };
         let mut out = Out { signals, refused };
-        let placement = memory.read(spot, reading, redelivered, now, scorer, &mut out);
-        if placement != Placement::Duplicate {
+        let placed = memory.read(spot, reading, redelivered, now, &mut models, &mut out);
+        if let Some(placed) = &placed {
+            if let Some(home) = self.homes.get_mut(&spot.place.id) {
+                for (role, on) in memory.signs(spot, reading, placed.at) {
+                    home.sign(&spot.device.id, role, on, site.utc_offset.local_ms(placed.at));
+                }
+            }
             self.end_inactivity(device, spot, reading, signals);
         }
         self.set_timer(spot, device, TimeMs::MIN);
-        placement
+        match placed {
+            None => Placement::Duplicate,
+            Some(placed) if placed.late => Placement::Late,
+            Some(_) => Placement::Newest,
+        }
+    }
+
+    /// Takes the verdict on an alert at this place, found by these rules.
+    pub fn learn(&mut self, site: &Site, place: &str, rules: &[String], verdict: Verdict) {
+        let of_model = |id: &String| {
+            let rule = site.rules.get(id).filter(|rule| rule.severity < Severity::Critical)?;
+            rule.condition.card().cloned()
+        };
+        // Where other rules had a part in it, the verdict may be about those.
+        let Some(cards) = rules.iter().map(of_model).collect::<Option<Vec<_>>>() else { return };
+        for card in cards {
+            self.thresholds.learn(place, &card, verdict);
+        }
+    }
+
+    /// What verdicts have made of the models' thresholds.
+    pub fn thresholds(&self, site: &Site) -> Vec<LearntThreshold> {
+        let of = |place: &str, card: &ModelCard| {
+            let threshold = self.thresholds.learnt(place, card)?;
+            Some(LearntThreshold { place: place.to_owned(), model: card.name.clone(), threshold })
+        };
+        let places = site.registry.places.iter();
+        places.flat_map(|place| site.models.iter().filter_map(|card| of(&place.id, card))).collect()
     }
 
     /// The device `site.registry.devices[device]` gave a sign of life and no reading.
@@ -169,18 +258,25 @@ impl Detector {
     }
 
     /// Says what the passing of time means at `now`, which is [`Self::next_due`].
-    pub fn on_time(&mut self, site: &Site, now: TimeMs, signals: &mut Vec<Signal>) {
+    pub fn on_time(&mut self, site: &Site, now: TimeMs, scorer: &mut dyn Scorer, signals: &mut Vec<Signal>) {
         let mut due = Vec::new();
-        while let Some(Reverse((at, device))) = self.timers.peek().copied() {
+        while let Some(Reverse((at, timer))) = self.timers.peek().copied() {
             if at > now {
                 break;
             }
             self.timers.pop();
-            due.push(device);
+            due.push(timer);
         }
         due.sort_unstable();
         due.dedup();
-        for device in due {
+        for timer in due {
+            let device = match timer {
+                Timer::Device(device) => device,
+                Timer::Home(place) => {
+                    self.ask_home(site, place, now, scorer, signals);
+                    continue;
+                }
+            };
             let (Some(spot), Some(memory)) = (Spot::find(site, device), self.devices.get_mut(device)) else { continue };
             memory.timer_ms = None;
             let due = memory.next_due(spot, self.listening_ms).is_some_and(|due| due <= now);
@@ -206,8 +302,51 @@ impl Detector {
         // A timer that is too early corrects itself; one that is too late must be preceded.
         if memory.timer_ms.is_none_or(|set| due < set) {
             memory.timer_ms = Some(due);
-            self.timers.push(Reverse((due, device)));
+            self.timers.push(Reverse((due, Timer::Device(device))));
         }
+    }
+
+    /// What goes on in the home at the place with this index, and is it out of the usual?
+    fn ask_home(&mut self, site: &Site, place: usize, now: TimeMs, scorer: &mut dyn Scorer, signals: &mut Vec<Signal>) {
+        let Some(place_id) = site.registry.places.get(place).map(|place| place.id.as_str()) else { return };
+        let rules = self.home_rules(place_id);
+        let Some(home) = self.homes.get_mut(place_id) else { return };
+        if home.next_ms <= now {
+            home.next_ms = now + household::EVERY_MS;
+            let is_heard =
+                |(device, _): &(usize, Bound)| self.devices.get(*device).is_none_or(|memory| !memory.is_silent());
+            if rules.iter().all(is_heard) {
+                let watched = home.watch(site.utc_offset.local_ms(now));
+                let mut models = Models { scorer, thresholds: &self.thresholds };
+                let mut asked = BTreeSet::new();
+                for (device, bound) in &rules {
+                    // Each rule is asked once, about the device that gave the last sign or else the first.
+                    let about = rules.iter().filter(|(_, other)| other.rule.id == bound.rule.id).map(|(peer, _)| *peer);
+                    let is_last =
+                        |peer: &usize| self.devices.get(*peer).map(|memory| &memory.id) == home.last_device.as_ref();
+                    let device = about.clone().find(is_last).unwrap_or(*device);
+                    let (Some(spot), Some(memory)) = (Spot::find(site, device), self.devices.get(device)) else {
+                        continue;
+                    };
+                    if asked.insert(bound.rule.id.clone()) {
+                        home.judge(spot, bound, &watched, now, memory.fields.windows(), &mut models, signals);
+                    }
+                }
+            } else {
+                home.lose_sight();
+            }
+        }
+        self.timers.push(Reverse((home.next_ms, Timer::Home(place))));
+    }
+
+    /// The devices of a place to which rules about its routine apply, with each of those.
+    fn home_rules(&self, place: &str) -> Vec<(usize, Bound)> {
+        let of_home = |device: &usize| {
+            let memory = self.devices.get(*device)?;
+            let of_home = |bound: &&Bound| matches!(bound.condition, Condition::Home { .. });
+            Some(memory.bound.iter().filter(of_home).map(|bound| (*device, bound.clone())).collect::<Vec<_>>())
+        };
+        self.places.get(place).into_iter().flatten().filter_map(of_home).flatten().collect()
     }
 
     /// Hours of activity have ended for a device: did anything in its place stir?

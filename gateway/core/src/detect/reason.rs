@@ -44,6 +44,12 @@ impl Template {
         Ok(Self { zh: pieces(&text.zh, known)?, en: pieces(&text.en, known)? })
     }
 
+    /// Whether both sentences have the fact `name`.
+    pub(super) fn says(&self, name: &str) -> bool {
+        let has = |pieces: &[Piece]| pieces.iter().any(|piece| matches!(piece, Piece::Fact(fact) if fact == name));
+        has(&self.zh) && has(&self.en)
+    }
+
     /// The sentence with its facts.
     pub(super) fn fill(&self, facts: &Facts) -> Text {
         let fill = |pieces: &[Piece], pick: fn(&Text) -> &str| {

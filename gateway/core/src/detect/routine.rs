@@ -95,6 +95,14 @@ pub struct Watch {
     pub features: [f32; 4],
 }
 
+impl Watch {
+    /// The same as it usually is in this home: it has lasted for no longer than that.
+    pub const fn usual_features(&self) -> [f32; 4] {
+        let [minutes, usual_min, spread_min, least_min] = self.features;
+        [if minutes < usual_min { minutes } else { usual_min }, usual_min, spread_min, least_min]
+    }
+}
+
 /// What is known of a home.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Home {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::example::{Bench, ExampleCount};
 use super::hours::Hours;
 use super::reason::Template;
+use super::routine;
 use super::rule_file;
 use crate::alert::{Scene, Severity, Text};
 use crate::decode::{SensorType, SensorTypes};
@@ -36,6 +37,9 @@ pub struct Rule {
     pub(super) condition: Condition<Arc<str>>,
 }
 
+/// What goes on in a home for hours is shown with hours.
+const HOME_SHOWN_MS: i64 = 6 * 3_600_000;
+
 /// A condition whose fields are named by `F`: by name in a rule, by their index for a sensor type.
 #[derive(Debug, Clone)]
 pub(super) enum Condition<F> {
@@ -48,7 +52,19 @@ pub(super) enum Condition<F> {
     /// The device is unheard for longer than its type allows.
     Silent,
     /// A model says so of a burst.
-    Model { field: F, card: Arc<ModelCard> },
+    Burst { field: F, card: Arc<ModelCard> },
+    /// A model says so of readings, one by one: an input for each channel, of which the first is there.
+    Series { inputs: Vec<Option<Input<F>>>, card: Arc<ModelCard> },
+    /// A model says so of what goes on in the home, of which these switches are signs.
+    Home { signs: Vec<F>, watch: routine::Kind, card: Arc<ModelCard> },
+}
+
+/// A field as a model's channel wants it: `value · scale + offset`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Input<F> {
+    pub(super) field: F,
+    pub(super) scale: f64,
+    pub(super) offset: f64,
 }
 
 /// A test and how long it has to hold.
@@ -181,6 +197,11 @@ impl Rules {
         Self { rules: vec![rule] }
     }
 
+    /// The rule with this id.
+    pub(super) fn get(&self, id: &str) -> Option<&Rule> {
+        self.iter().find(|rule| *rule.id == *id)
+    }
+
     /// All of them, by file and order in it.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().map(Arc::as_ref)
@@ -226,7 +247,21 @@ impl<F> Condition<F> {
                 Condition::Inactive { field: index(field)?, is: *is, between: *between }
             }
             Self::Silent => Condition::Silent,
-            Self::Model { field, card } => Condition::Model { field: index(field)?, card: card.clone() },
+            Self::Burst { field, card } => Condition::Burst { field: index(field)?, card: card.clone() },
+            Self::Series { inputs, card } => {
+                let bind = |input: &Option<Input<F>>| {
+                    let Input { field, scale, offset } = input.as_ref()?;
+                    Some(Input { field: index(field)?, scale: *scale, offset: *offset })
+                };
+                let inputs: Vec<_> = inputs.iter().map(bind).collect();
+                // A device that tells the first is judged by what else it tells.
+                inputs.first()?.as_ref()?;
+                Condition::Series { inputs, card: card.clone() }
+            }
+            Self::Home { signs, watch, card } => {
+                let signs: Vec<_> = signs.iter().filter_map(index).collect();
+                (!signs.is_empty()).then(|| Condition::Home { signs, watch: *watch, card: card.clone() })?
+            }
         })
     }
 
@@ -235,8 +270,18 @@ impl<F> Condition<F> {
         match self {
             Self::Lasting(steps) => steps.iter().flat_map(|step| step.test.fields()).collect(),
             Self::Event { clauses, .. } => clauses.iter().map(|clause| &clause.field).collect(),
-            Self::Inactive { field, .. } | Self::Model { field, .. } => vec![field],
+            Self::Inactive { field, .. } | Self::Burst { field, .. } => vec![field],
+            Self::Series { inputs, .. } => inputs.iter().flatten().map(|input| &input.field).collect(),
+            Self::Home { signs, .. } => signs.iter().collect(),
             Self::Silent => Vec::new(),
+        }
+    }
+
+    /// The model that it asks, if it does.
+    pub(super) fn card(&self) -> Option<&Arc<ModelCard>> {
+        match self {
+            Self::Burst { card, .. } | Self::Series { card, .. } | Self::Home { card, .. } => Some(card),
+            Self::Lasting(_) | Self::Event { .. } | Self::Inactive { .. } | Self::Silent => None,
         }
     }
 
@@ -248,7 +293,8 @@ impl<F> Condition<F> {
             }
             Self::Event { within_ms, .. } => *within_ms,
             Self::Inactive { between, .. } => between.length_ms(),
-            Self::Silent | Self::Model { .. } => 0,
+            Self::Home { .. } => HOME_SHOWN_MS,
+            Self::Silent | Self::Burst { .. } | Self::Series { .. } => 0,
         }
     }
 }

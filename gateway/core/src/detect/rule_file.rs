@@ -7,15 +7,16 @@ use std::sync::Arc;
 use super::example::ExampleTable;
 use super::example::{Bench, ExampleCount};
 use super::reason::Template;
-use super::rule::{Band, CheckedRule, Clause, Condition, Is, Rule, Step, Test};
+use super::rule::{Band, CheckedRule, Clause, Condition, Input, Is, Rule, Step, Test};
 use crate::alert::Severity;
-use crate::decode::{Field, FieldKind, SensorTypes};
+use crate::decode::{Field, FieldKind, SensorTypes, convert_unit};
+use crate::detect::features::{self, Source, series};
 use crate::detect::model::ModelCard;
 use crate::fault::Fault;
 use crate::fault::SourceFile;
 use crate::site::is_id;
 use crate::time::Span;
-use tables::{BandsTable, ClauseTable, LevelTable, RuleFile, RuleTable, SilentTable};
+use tables::{BandsTable, ClauseTable, LevelTable, ModelTable, RuleFile, RuleTable, SilentTable};
 
 /// Reads a rule file: each rule with what is wrong in it, its examples tried on `bench`.
 pub(super) fn read(
@@ -88,6 +89,10 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        if facts.contains(&WHY) && !reason.says(WHY) {
+            let mend = "put `{why}` into both sentences: the inputs that moved the score";
+            self.fault("reason", "a model's alert says which inputs moved it", mend);
+        }
         Some(Rule {
             id: table.id.into(),
             title: table.title,
@@ -171,13 +176,7 @@ impl Compiler<'_> {
             found.push((Condition::Silent, vec!["for"]));
         }
         if let Some(model) = &table.model {
-            let field = self.field("model.field", &model.field, Wanted::Burst)?;
-            let Some(card) = self.models.iter().find(|card| card.name == model.name) else {
-                let mend = "see `ninewatch check` for why, or set `files.models`";
-                self.fault("model.name", format!("the model `{}` is not in use", model.name), mend);
-                return None;
-            };
-            found.push((Condition::Model { field, card: Arc::new(card.clone()) }, vec!["score", "limit"]));
+            found.push(self.model(model)?);
         }
         if found.len() != 1 {
             let mend = "give one of level, state, rise, bands, event, inactive, silent, model";
@@ -185,6 +184,83 @@ impl Compiler<'_> {
             return None;
         }
         found.pop()
+    }
+
+    fn model(&mut self, model: &ModelTable) -> Option<(Condition<Arc<str>>, Vec<&'static str>)> {
+        let Some(card) = self.models.iter().find(|card| card.name == model.name && card.shadow_of.is_none()) else {
+            let mend = "see `ninewatch check` for why, or set `files.models`";
+            self.fault("model.name", format!("the model `{}` is not in use", model.name), mend);
+            return None;
+        };
+        let card = Arc::new(card.clone());
+        let given = [model.field.is_some(), !model.fields.is_empty(), model.watch.is_some() || !model.signs.is_empty()];
+        let source = features::source(&card.features)?;
+        let wanted = match source {
+            Source::Burst => ([true, false, false], "give `field`, the burst"),
+            Source::Series => ([false, true, false], "give `fields`, one for each channel of the model that there is"),
+            Source::Home => ([false, false, true], "give `watch`, and `signs`: the switches that tell of it"),
+        };
+        if given != wanted.0 {
+            self.fault("model.name", format!("`{}` is asked otherwise", model.name), wanted.1);
+            return None;
+        }
+        let mut facts = vec!["score", "limit", WHY];
+        let condition = match source {
+            Source::Burst => {
+                let field = self.field("model.field", model.field.as_deref()?, Wanted::Burst)?;
+                Condition::Burst { field, card }
+            }
+            Source::Series => Condition::Series { inputs: self.inputs(model, &card)?, card },
+            Source::Home => {
+                facts.extend(["for", "usual"]);
+                let signs = model.signs.iter().enumerate();
+                let signs = signs.map(|(at, sign)| self.field(&format!("model.signs.{at}"), sign, Wanted::State));
+                let signs = signs.collect::<Option<Vec<_>>>()?;
+                let Some(watch) = model.watch.filter(|_| !signs.is_empty()) else {
+                    self.fault("model.signs", "a routine is watched by something", wanted.1);
+                    return None;
+                };
+                Condition::Home { signs, watch, card }
+            }
+        };
+        Some((condition, facts))
+    }
+
+    /// The fields for the channels of a model of readings, in the channels' order and units.
+    fn inputs(&mut self, model: &ModelTable, card: &ModelCard) -> Option<Vec<Option<Input<Arc<str>>>>> {
+        let channels = series::channels(&card.features);
+        let known = channels.iter().map(|channel| channel.name).collect::<Vec<_>>().join(", ");
+        if let Some(other) = model.fields.keys().find(|name| !channels.iter().any(|channel| channel.name == **name)) {
+            let problem = format!("`{}` has no channel of this name", model.name);
+            self.fault(&format!("model.fields.{other}"), problem, format!("there are {known}"));
+            return None;
+        }
+        if let Some(first) = channels.first().filter(|first| !model.fields.contains_key(first.name)) {
+            self.fault(
+                "model.fields",
+                format!("`{}` needs the channel `{}`", model.name, first.name),
+                "give its field",
+            );
+            return None;
+        }
+        let mut inputs = Vec::new();
+        for channel in channels {
+            let Some(name) = model.fields.get(channel.name) else {
+                inputs.push(None);
+                continue;
+            };
+            let key = format!("model.fields.{}", channel.name);
+            let field = self.field(&key, name, Wanted::Measure)?;
+            let unit = self.fields_named(name).map(Field::unit).find(|unit| !unit.is_empty()).unwrap_or_default();
+            let convert = |value| convert_unit(value, unit, channel.unit);
+            let (Some(offset), Some(one)) = (convert(0.0), convert(1.0)) else {
+                let problem = format!("`{name}` is in {unit}, and cannot be {}", channel.unit);
+                self.fault(&key, problem, "name a field that measures the same");
+                return None;
+            };
+            inputs.push(Some(Input { field, scale: one - offset, offset }));
+        }
+        Some(inputs)
     }
 
     fn level(&mut self, index: usize, level: &LevelTable, severity: Severity) -> Option<Step<Arc<str>>> {
@@ -286,5 +362,7 @@ impl Compiler<'_> {
     }
 }
 
+/// The fact that every model's sentence has.
+const WHY: &str = "why";
 /// Stands among a condition's facts where every field of the reading may be named.
 const ANY_FIELD: &str = "field name";

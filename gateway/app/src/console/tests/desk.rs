@@ -24,6 +24,7 @@ use crate::engine::{Command, Engine};
 use crate::index::Index;
 use crate::journal::Journal;
 use crate::metrics::Counters;
+use crate::scorer::{Models, Sources};
 
 /// Makes decisions durable and tells them, as the engine does: journal, index, listeners.
 pub(super) struct Played {
@@ -192,6 +193,7 @@ impl Desk {
             accounts: accounts.clone(),
             clock: Clock::System,
             parts,
+            models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
         };
         Self {
@@ -247,6 +249,7 @@ async fn play(mut inbox: mpsc::Receiver<Command>, played: Arc<Mutex<Played>>) {
         match command {
             Command::Act(action, reply) => _ = reply.send(played.act(&action, Clock::System.now_ms())),
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
+            Command::Thresholds(reply) => _ = reply.send(Vec::new()),
             Command::Heard(_, reply) => _ = reply.send(None),
             Command::Messages(_) | Command::Configure(..) => panic!("the console asks for no such thing"),
         }

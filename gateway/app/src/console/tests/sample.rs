@@ -206,6 +206,7 @@ fn fall() -> (Vec<Series>, Score) {
         value: 0.94,
         threshold: 0.8,
         features: features.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+        moved_by: Vec::new(),
     };
     (series, score)
 }

@@ -52,6 +52,8 @@ pub(super) struct Passage {
     /// As often as the type says, where the example does not.
     every: Option<Span>,
     silence: Option<Span>,
+    /// What the rule's model says of each reading.
+    model_says: Option<f32>,
     #[serde(flatten)]
     given: BTreeMap<String, Given>,
 }
@@ -100,7 +102,7 @@ impl Passage {
     /// report them.
     pub(super) fn values(&self, sensor_type: &SensorType, rule: &Rule) -> Option<(Vec<Option<Value>>, f32)> {
         let mut values = vec![None; sensor_type.fields.len()];
-        let mut scored = 0.0;
+        let mut scored = self.model_says.unwrap_or_default();
         for (name, given) in &self.given {
             let index = sensor_type.fields.iter().position(|field| *field.name == **name)?;
             let value = match (&sensor_type.fields.get(index)?.kind, given) {
@@ -148,7 +150,7 @@ const MOST_SAMPLES: usize = 10_000;
 /// the example says what the model makes of it.
 fn rest(shape: &BurstShape, rule: &Rule) -> Burst {
     let seconds = match &rule.condition {
-        Condition::Model { card, .. } => card.input.as_ref().map(|input| input.seconds),
+        Condition::Burst { card, .. } => card.input.as_ref().map(|input| input.seconds),
         _ => None,
     };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the type")]

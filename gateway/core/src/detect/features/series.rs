@@ -79,6 +79,15 @@ impl Series {
         Ok(Self { newest_ms: None, kind })
     }
 
+    /// Whether its features are those of `kind`.
+    pub fn is_of(&self, kind: &str) -> bool {
+        match self.kind {
+            Kind::TemperatureRecordsV1(_) => kind == TEMPERATURE_RECORDS_V1,
+            Kind::LoopDeviationV1(_) => kind == LOOP_DEVIATION_V1,
+            Kind::RoomSignsV1(_) => kind == ROOM_SIGNS_V1,
+        }
+    }
+
     fn channels(&self) -> &'static [Channel] {
         match self.kind {
             Kind::TemperatureRecordsV1(_) => temperature_records::CHANNELS,

@@ -39,7 +39,8 @@ const REST: Window = (1.5, 4.0);
 const LATER: Window = (1.0, 4.0);
 
 /// Each feature, and how it is computed.
-const TABLE: [(Feature, fn(&Motion) -> f64); 40] = [
+type Row = (Feature, fn(&Motion) -> f64);
+const TABLE: [Row; 40] = [
     // The impact itself: m/s² unless said otherwise.
     (name("peak_mps2", "m/s²", "撞击峰值", "peak of the impact"), |m| max(m.accel_in((-0.3, 0.3)))),
     (name("peak_100ms_mps2", "m/s²", "撞击 0.1 秒均值", "impact over 0.1 s"), |m| {

@@ -26,7 +26,7 @@ pub enum Role {
     Other,
 }
 
-const BED: &[&str] = &["bed", "mattress"];
+const BED: &[&str] = &["bed", "mattress", "床"];
 const FOOD: &[&str] = &[
     "fridge",
     "freezer",
@@ -46,12 +46,52 @@ const FOOD: &[&str] = &[
     "cups",
     "pans",
     "coffee",
+    "冰箱",
+    "微波炉",
+    "灶",
+    "电饭煲",
+    "烤箱",
+    "水壶",
+    "碗柜",
+    "橱柜",
 ];
-const BATHROOM: &[&str] = &["bath", "toilet", "wc", "shower", "basin", "flush", "washroom", "restroom", "lavatory"];
-const SEAT: &[&str] = &["seat", "sofa", "couch", "chair", "armchair"];
-const LIVING: &[&str] = &["living", "lounge", "livingroom", "tv", "sitting", "dining"];
-const ENTRANCE: &[&str] = &["maindoor", "entrance", "entry", "frontdoor", "front", "outside", "exit", "backdoor"];
-const MOTION: &[&str] = &["pir", "motion", "presence", "radar", "infrared", "occupancy"];
+const BATHROOM: &[&str] = &[
+    "bath",
+    "toilet",
+    "wc",
+    "shower",
+    "basin",
+    "flush",
+    "washroom",
+    "restroom",
+    "lavatory",
+    "卫生间",
+    "浴室",
+    "洗手间",
+    "厕所",
+    "马桶",
+    "淋浴",
+];
+const SEAT: &[&str] = &["seat", "sofa", "couch", "chair", "armchair", "沙发", "椅"];
+const LIVING: &[&str] = &["living", "lounge", "livingroom", "tv", "sitting", "dining", "客厅", "起居室", "餐厅"];
+const ENTRANCE: &[&str] = &[
+    "maindoor",
+    "entrance",
+    "entry",
+    "frontdoor",
+    "front",
+    "outside",
+    "exit",
+    "backdoor",
+    "大门",
+    "入户",
+    "前门",
+    "后门",
+    "玄关",
+];
+const BEDROOM: &[&str] = &["卧"];
+const KITCHEN: &[&str] = &["kitchen", "厨房", "后厨"];
+const MOTION: &[&str] = &["pir", "motion", "presence", "radar", "infrared", "occupancy", "人体", "红外", "雷达"];
 
 impl Role {
     /// By where a sensor is fixed (`Fridge`, `Door`), what it is (`PIR`, `Pressure`) and in which room.
@@ -61,7 +101,7 @@ impl Role {
     pub fn of(location: &str, kind: &str, room: &str) -> Self {
         let (location, kind, room) = (Words::new(location), Words::new(kind), Words::new(room));
         let moves = kind.has(MOTION);
-        if location.has(BED) && !moves {
+        if (location.has(BED) || kind.has(BED)) && !moves {
             return Self::Bed;
         }
         let by_room = Self::of_room(&room);
@@ -80,9 +120,19 @@ impl Role {
         Self::of_room(&location).or(by_room).unwrap_or(Self::Other)
     }
 
+    /// Whether a sensor's `kind` tells of movement, again and again for as long as there is some.
+    pub fn is_motion(kind: &str) -> bool {
+        Words::new(kind).has(MOTION)
+    }
+
     fn of_room(words: &Words) -> Option<Self> {
-        let rooms =
-            [(BATHROOM, Self::Bathroom), (BED, Self::Bedroom), (&["kitchen"], Self::Kitchen), (LIVING, Self::Living)];
+        let rooms = [
+            (BATHROOM, Self::Bathroom),
+            (BED, Self::Bedroom),
+            (BEDROOM, Self::Bedroom),
+            (KITCHEN, Self::Kitchen),
+            (LIVING, Self::Living),
+        ];
         rooms.into_iter().find(|(names, _)| words.has(names) || words.has_room(names)).map(|(_, role)| role)
     }
 }
@@ -95,8 +145,10 @@ impl Words {
         Self(name.split(|letter: char| !letter.is_alphabetic()).map(str::to_lowercase).collect())
     }
 
+    /// Chinese puts no space between words.
     fn has(&self, any: &[&str]) -> bool {
-        self.0.iter().any(|word| any.contains(&word.as_str()))
+        let is = |word: &String, named: &&str| *word == **named || (!named.is_ascii() && word.contains(*named));
+        self.0.iter().any(|word| any.iter().any(|named| is(word, named)))
     }
 
     /// `bedroom` for `bed`.
@@ -129,6 +181,15 @@ mod tests {
             ("Door", "PIR", "Living room", Role::Living),
             ("Hall-Bedroom door", "contact", "", Role::Bedroom),
             ("Ceiling", "PIR", "Study", Role::Other),
+            ("卧室", "presence", "", Role::Bedroom),
+            ("主卧床头", "presence", "", Role::Bedroom),
+            ("卧室", "in_bed", "", Role::Bed),
+            ("卫生间门口", "presence", "", Role::Bathroom),
+            ("厨房冰箱", "open", "", Role::Food),
+            ("厨房", "presence", "", Role::Kitchen),
+            ("客厅沙发", "seat_occupied", "", Role::Seat),
+            ("入户门", "open", "", Role::Door),
+            ("客厅", "presence", "", Role::Living),
         ] {
             assert_eq!(Role::of(location, kind, room), role, "{location}, {kind}, {room}");
         }

@@ -1,10 +1,12 @@
 //! The tables of a rule file, as they stand there.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use crate::alert::{Scene, Severity, Text};
 use crate::detect::example::ExampleTable;
 use crate::detect::hours::Hours;
+use crate::detect::routine;
 use crate::reading::SensorClass;
 use crate::site::{PersonCategory, PlaceKind};
 use crate::time::Span;
@@ -144,5 +146,13 @@ pub(super) struct SilentTable {}
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelTable {
     pub(super) name: String,
-    pub(super) field: String,
+    /// Of a model of bursts: the burst.
+    pub(super) field: Option<String>,
+    /// Of a model of readings: the field for each of its channels.
+    #[serde(default)]
+    pub(super) fields: BTreeMap<String, String>,
+    /// Of a model of homes: what it is asked about, and the switches that are signs of what goes on.
+    pub(super) watch: Option<routine::Kind>,
+    #[serde(default)]
+    pub(super) signs: Vec<String>,
 }

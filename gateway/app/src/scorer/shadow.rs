@@ -1,0 +1,81 @@
+//! The log of shadows: each score beside that of the model in use, for `ninewatch model compare`.
+
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use ninewatch_core::time::TimeMs;
+
+/// Two files of this size are kept for each shadow.
+const MAX_BYTES: u64 = 8 << 20;
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) at_ms: TimeMs,
+    /// The device or place.
+    pub(crate) about: String,
+    pub(crate) active_version: String,
+    pub(crate) active: f32,
+    pub(crate) active_threshold: f64,
+    pub(crate) shadow_version: String,
+    /// None where the shadow gave no score.
+    pub(crate) shadow: Option<f32>,
+    pub(crate) shadow_threshold: f64,
+}
+
+/// The log of one shadow, being written.
+pub(super) struct ShadowLog {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    written: u64,
+}
+
+impl ShadowLog {
+    /// Of the shadow `name`; nothing is made until there is something to write.
+    pub(super) fn new(folder: &Path, name: &str) -> Self {
+        Self { path: folder.join(format!("{name}.jsonl")), file: None, written: 0 }
+    }
+
+    /// Adds a line. Where the disk fails the log ends, and that is said.
+    pub(super) fn write(&mut self, line: &Line) {
+        if let Err(error) = self.try_write(line) {
+            tracing::warn!(path = %self.path.display(), %error, "a shadow's score could not be logged");
+            self.file = None;
+        }
+    }
+
+    fn try_write(&mut self, line: &Line) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        if self.written >= MAX_BYTES {
+            self.file = None;
+            fs::rename(&self.path, self.path.with_extension("1.jsonl"))?;
+        }
+        if self.file.is_none() {
+            fs::create_dir_all(self.path.parent().unwrap_or(Path::new("")))?;
+            let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+            self.written = file.metadata()?.len();
+            self.file = Some(BufWriter::new(file));
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(&bytes)?;
+            // A line is worth no more than what the next second brings, and readers want whole ones.
+            file.flush()?;
+        }
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// The lines of a shadow's log, the oldest first. One that a crash has cut is passed over.
+///
+/// # Errors
+/// Where there is no such log.
+pub(crate) fn read(folder: &Path, name: &str) -> io::Result<Vec<Line>> {
+    let path = folder.join(format!("{name}.jsonl"));
+    let before = fs::read_to_string(path.with_extension("1.jsonl")).unwrap_or_default();
+    let text = before + &fs::read_to_string(&path)?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
