@@ -9,6 +9,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def names(kind):
+    """The names of the features of `kind`, in order."""
+    return next(_ask("features", kind, []))
+
+
 def extract(kind, rate_hz, bursts):
     """The names of the features of `kind`, and their values: one row a burst, float32.
 

@@ -1,4 +1,4 @@
-"""What a model of series is served by: the ONNX file, model.toml, golden.json and the figures in card.md."""
+"""What a model is served by: the ONNX file, model.toml, golden.json and the figures in card.md."""
 
 import gzip
 import hashlib
@@ -15,8 +15,9 @@ from onnx import TensorProto, helper
 import features
 
 VERSION = "1.0.0"
-# The gateway does not serve series yet: a model.toml would be loaded and refused.
-TOML = "model.toml.next"
+TOML = "model.toml"
+# A place may raise its threshold as long as so much is still found of what is found at the model's own.
+STILL_FOUND = 0.9
 
 
 def read_all(folder, endings, read):
@@ -43,9 +44,12 @@ def text(path):
 
 
 def graph(name, count, nodes, constants):
-    """An ONNX file's bytes: input `features` [1, count] float32, output `score` [1, 1] float32."""
+    """An ONNX file's bytes: input `features` [1, count] float32, output `score` [1, 1] float32.
+
+    `nodes`: kind, inputs, outputs as words, attributes.
+    """
     made = helper.make_graph(
-        [helper.make_node(kind, inputs, [output], **rest) for kind, inputs, output, rest in nodes],
+        [helper.make_node(kind, inputs, outputs.split(), **rest) for kind, inputs, outputs, rest in nodes],
         name,
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, count])],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 1])],
@@ -74,7 +78,7 @@ def furthest(name, count, limit, steepness):
 def score(file, rows):
     """What the file at a path, or its bytes, says of each row; NaN where there are no features."""
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    scores = np.full(len(rows), np.nan, np.float32)
+    scores = np.full(len(rows), np.nan)
     for index in np.flatnonzero(~np.isnan(rows).any(axis=1)):
         scores[index] = session.run(None, {"features": rows[index : index + 1]})[0].item()
     return scores
@@ -89,8 +93,18 @@ def alarms(folder, series):
 
 
 def toml(folder):
-    found = next(path for path in (folder / "model.toml", folder / TOML) if path.exists())
-    return tomllib.loads(found.read_text("utf-8"))
+    return tomllib.loads((folder / TOML).read_text("utf-8"))
+
+
+def highest_that_finds(found, limits):
+    """The highest limit at which the share that `found` gives is still STILL_FOUND of that at the first, the model's own."""
+    enough = STILL_FOUND * found(limits[0])
+    return max(limit for limit in limits if found(limit) >= enough)
+
+
+def furthest_at(beyond, limit, steepness):
+    """What `furthest` scores a feature that is `beyond`; rounded down, so that it is never 1."""
+    return int(1e4 / (1 + np.exp(-(beyond - limit) * steepness))) / 1e4
 
 
 def interval(measure, blocks):
@@ -100,14 +114,12 @@ def interval(measure, blocks):
     return [float(bound) for bound in np.nanquantile(drawn, [0.025, 0.975])]
 
 
-def write(folder, kind, file, threshold, made_up, described, figures, tables):
-    """All four files.
+def write(folder, kind, file, threshold, made_up, described, figures, tables, **serving):
+    """All four files of a model of series.
 
     `made_up`: name -> (ms from one reading to the next, readings × channels); of each the last reading is golden.
-    `described`: TOML tables; `figures`: name -> (value, low, high); `tables`: Markdown for the card.
+    All others: see `write_card`.
     """
-    name = folder.name
-    (folder / f"{name}.onnx").write_bytes(file)
     series = [(np.arange(len(values)) * every_ms, values) for every_ms, values in made_up.values()]
     _, rows = features.extract_series(kind, series)
     golden = [
@@ -121,30 +133,70 @@ def write(folder, kind, file, threshold, made_up, described, figures, tables):
         for (key, (every_ms, values)), row in zip(made_up.items(), rows)
     ]
     (folder / "golden.json").write_text("[\n" + ",\n".join(map(json.dumps, golden)) + "\n]\n")
+    write_card(folder, kind, file, threshold, described, figures, tables, **serving)
 
-    lines = [
-        "# Written by train.py. What it means and who must not rely on it: card.md.",
-        "",
-        f'name = "{name}"',
-        f'version = "{VERSION}"',
-        f'file = "{name}.onnx"',
-        f'sha256 = "{hashlib.sha256(file).hexdigest()}"',
-        f'features = "{kind}"',
-        f"threshold = {threshold}",
-    ]
-    for table, entries in described.items():
-        lines += ["", f"[{table}]"]
-        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items()]
+
+def write_card(
+    folder, kind, file, threshold, described, figures, tables, *, usual, most_alerts, threshold_most=None, quiet=None
+):
+    """The ONNX file, model.toml and the figures in card.md.
+
+    `described`: TOML tables; `figures`: name -> (value, low, high); `tables`: Markdown for the card; `usual`: rows of
+    features where nothing was amiss, NaN where nothing had been learnt yet; `most_alerts`: of a device and day, beyond
+    which the gateway goes back to the former version; `threshold_most`: how far a place may raise the threshold;
+    `quiet`: for how long a device's next yes is the same matter.
+    """
+    name = folder.name
+    usual = usual[~np.isnan(usual).any(axis=1)]
+    usual_of = dict(zip(features.names(kind), map(spread, usual.T), strict=True))
+    usual_score = spread(score(file, usual))
+    at_middles = np.array([[middle for middle, _, _ in usual_of.values()]], np.float32)
+    if max(usual_score[0], score(file, at_middles).item()) >= threshold:
+        raise SystemExit(f"{name} says yes to what is usual")
+    # What it takes is measured by `ninewatch model bench`, on another machine each time.
+    path = folder / TOML
+    cost = toml(folder).get("cost") if path.exists() else None
+    serving = {
+        "name": name,
+        "version": VERSION,
+        "file": f"{name}.onnx",
+        "sha256": hashlib.sha256(file).hexdigest(),
+        "features": kind,
+        "threshold": threshold,
+        "threshold_most": threshold_most,
+        "quiet": quiet,
+        "most_alerts_per_device_day": float(most_alerts),
+    }
+    lines = ["# Written by train.py. What it means and who must not rely on it: card.md.", "", *entries(serving)]
+    lines += [f"usual_score = {spread_toml(usual_score)}"]
+    for table, values in (described | ({"cost": cost} if cost else {})).items():
+        lines += ["", f"[{table}]", *entries(values)]
     lines += ["", "[figures]"]
     shown = ["| figure | value | 95 % |", "|--|--|--|"]
     for key, (value, low, high) in figures.items():
         lines.append(f"{key} = {{ value = {value:.4f}, low = {low:.4f}, high = {high:.4f} }}")
         print(f"{name}: {key.replace('_', ' ')} {value:.4f} ({low:.4f} to {high:.4f})")
         shown.append(f"| {key.replace('_', ' ')} | {value:.3f} | {low:.3f} to {high:.3f} |")
-    (folder / TOML).write_text("\n".join(lines) + "\n", "utf-8")
+    lines += ["", "[usual]", *(f"{key} = {spread_toml(value)}" for key, value in usual_of.items())]
+    (folder / f"{name}.onnx").write_bytes(file)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
 
     found = "\n" + "\n".join(shown) + "\n\n" + tables + "\n\n"
     marks = r"(<!-- figures: written by train.py -->\n).*(<!-- end of figures -->)"
     path = folder / "card.md"
     card = re.sub(marks, lambda mark: mark[1] + found + mark[2], path.read_text("utf-8"), flags=re.DOTALL)
     path.write_text(card, "utf-8")
+
+
+def entries(table):
+    """Lines of TOML; what is None is left out."""
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items() if value is not None]
+
+
+def spread(values):
+    """Middle, low and high: the median, and between what 98 % lie; to six digits."""
+    return [float(f"{value:.6g}") for value in np.quantile(np.asarray(values, float), [0.5, 0.01, 0.99])]
+
+
+def spread_toml(values):
+    return "{{ middle = {}, low = {}, high = {} }}".format(*values)

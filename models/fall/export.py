@@ -3,8 +3,9 @@ the kernel machine in one SVMRegressor."""
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
+
+import served
 
 
 def to_onnx(model, names):
@@ -105,14 +106,8 @@ def kernel_node(kernel, source, target):
     )
 
 
-def score(file, rows):
-    """What the file at a path, or its bytes, says of each row."""
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    return np.array([session.run(None, {"features": row[None]})[0].item() for row in rows])
-
-
 def check(file, model, rows):
     """The file must say what the model says."""
-    off = np.abs(score(file, rows) - model.score(rows)).max()
+    off = np.abs(served.score(file, rows) - model.score(rows)).max()
     if off > 1e-4:
         raise SystemExit(f"the ONNX file is {off} off the model")

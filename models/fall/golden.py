@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from fall import export
+import served
 
 
 def motions():
@@ -32,6 +32,6 @@ def write(path, onnx, extract):
     rows = extract(bursts)
     entries = [
         {"name": name, "samples": burst.ravel().tolist(), "features": row.tolist(), "score": score}
-        for name, burst, row, score in zip(names, bursts, rows, export.score(onnx, rows).tolist())
+        for name, burst, row, score in zip(names, bursts, rows, served.score(onnx, rows).tolist())
     ]
     path.write_text("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n")

@@ -1,10 +1,10 @@
 """The fall model by trial."""
 
-import tomllib
 from pathlib import Path
 
 import features
-from fall import bracelet, export, weda
+import served
+from fall import bracelet, weda
 
 HERE = Path(__file__).resolve().parent
 
@@ -14,11 +14,11 @@ def judge(data):
     folder = weda.find(data)
     if folder is None:
         return None
-    card = tomllib.loads((HERE / "model.toml").read_text("utf-8"))
+    card = served.toml(HERE)
     trials = weda.read(folder)
     bursts = [(trial, bracelet.burst(trial.signal, at)) for trial in trials for at in bracelet.impacts(trial.signal)]
     _, rows = features.extract(card["features"], bracelet.RATE_HZ, [burst for _, burst in bursts])
-    scores = export.score(HERE / card["file"], rows)
+    scores = served.score(str(HERE / card["file"]), rows)
     alarmed = {trial.name for (trial, _), score in zip(bursts, scores) if score >= card["threshold"]}
 
     falls = [trial.name in alarmed for trial in trials if trial.is_fall]

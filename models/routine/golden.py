@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 
-from routine import homes, made_up, perturb, scorer
+import served
+from routine import homes, made_up, perturb
 
 # Few sensors keep the file small.
 WITHOUT = ("bedroom", "bathroom door", "kitchen door", "living")
@@ -19,7 +20,7 @@ def write(path, onnx):
     (rows,) = homes.watch([(day.intervals, home.first_ms + 7 * homes.DAY_MS, until_ms)])
     # The last moment of each thing that went on.
     rows = sorted({(kind, since): (at, kind, since, features) for at, kind, since, features in rows}.values())
-    scores = scorer.score(onnx, np.array([row[3] for row in rows], np.float32)).tolist()
+    scores = served.score(onnx, np.array([row[3] for row in rows], np.float32)).tolist()
     lines = ["{", '"events": [']
     lines.append(",\n".join(json.dumps(event) for event in events if event[0] <= rows[-1][0]))
     lines += ["],", '"watched": [', ",\n".join(json.dumps(row) for row in rows), "],"]

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+import served
 from routine import homes, perturb, scorer
 
 HERE = Path(__file__).resolve().parent
 LEARNING_MS = 7 * homes.DAY_MS
 COPIES = 6
+# How much later than now a place may ask to be told.
+LATER_MIN = 30
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,12 @@ class Case:
     date: str  # the home and the day, as recorded
     kind: str
     delay_min: float | None  # None: not found
+    scores: list  # (delay, score) of its kind from its beginning on
+
+    def reaches(self, threshold):
+        if self.delay_min is None:
+            return False
+        return any(score >= threshold and delay <= self.delay_min + LATER_MIN for delay, score in self.scores)
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,10 @@ class Outcome:
             "median_delay_min": round(statistics.median(delays), 1) if delays else None,
             "false_per_week": round(len(self.false) / weeks, 3) if weeks else None,
         }
+
+    def found_at(self, threshold):
+        """The share of cases that reach a threshold no later than LATER_MIN after the model's own."""
+        return np.mean([case.reaches(threshold) for case in self.cases])
 
     def of_kind(self, kind):
         cases = [case for case in self.cases if case.kind == kind]
@@ -89,7 +102,8 @@ def outcome_of(found):
                 asked.append((home, scenario, (scenario.intervals, from_ms, scenario.until_ms)))
     cases, false, days = [], [], []
     for (home, scenario, (_, from_ms, until_ms)), rows in zip(asked, homes.watch([one for _, _, one in asked])):
-        alerts = alerts_of(rows)
+        scores = scores_of(rows)
+        alerts = alerts_of(rows, scores)
         if scenario is None:
             false += [(home.date(at), kind) for kind, at in alerts]
             starts = range(from_ms, until_ms, homes.DAY_MS)
@@ -97,13 +111,21 @@ def outcome_of(found):
         else:
             found_at = [at for kind, at in alerts if kind == scenario.kind and at >= scenario.onset_ms]
             delay = (min(found_at) - scenario.onset_ms) / homes.MINUTE_MS if found_at else None
-            cases.append(Case(home.date(scenario.onset_ms), scenario.kind, delay))
+            of_it = [
+                ((at - scenario.onset_ms) / homes.MINUTE_MS, score)
+                for (at, kind, *_), score in zip(rows, scores)
+                if kind == scenario.kind and at >= scenario.onset_ms
+            ]
+            cases.append(Case(home.date(scenario.onset_ms), scenario.kind, delay, of_it))
     return Outcome(cases, false, days)
 
 
-def alerts_of(rows):
+def scores_of(rows):
+    return served.score(str(HERE / "routine.onnx"), np.array([row[3] for row in rows], np.float32).reshape(-1, 4))
+
+
+def alerts_of(rows, scores):
     """(kind, at): one for each thing that goes on, at the moment when its score first reaches the threshold."""
-    scores = scorer.score(HERE / "routine.onnx", np.array([row[3] for row in rows], np.float32).reshape(-1, 4))
     first = {}
     for (at, kind, since, _), score in zip(rows, scores):
         if score >= scorer.THRESHOLD:

@@ -1,13 +1,9 @@
-"""The figures with their intervals, and the files that state them."""
-
-import hashlib
-import re
+"""The figures with their intervals, as tables."""
 
 import numpy as np
 
-from routine import judge, perturb, scorer
+from routine import judge, perturb
 
-VERSION = "1.0.0"
 DRAWS = 2000
 
 
@@ -54,17 +50,7 @@ def made_up_table(made):
     return "\n".join(lines)
 
 
-def write(folder, onnx, found, as_is, turned, made):
-    toml = MODEL_TOML.format(
-        version=VERSION,
-        sha256=hashlib.sha256(onnx).hexdigest(),
-        threshold=scorer.THRESHOLD,
-        homes=", ".join(home.name for home in found),
-        figures="\n".join(figure_lines(as_is, "") + figure_lines(turned, "_any_week")),
-    )
-    (folder / "model.toml.next").write_text(toml, "utf-8")
-    path = folder / "card.md"
-    marks = r"(<!-- figures: written by train.py -->\n).*(<!-- end of figures -->)"
+def all_of(as_is, turned, made):
     sections = [
         f"The first week learnt from, all later days judged ({sum(length for _, length in as_is.days):.1f} days):",
         table(as_is),
@@ -73,38 +59,4 @@ def write(folder, onnx, found, as_is, turned, made):
         "False there: " + (", ".join(sorted({f"{kind} on {date}" for date, kind in turned.false})) or "none") + ".",
         made_up_table(made),
     ]
-    text = "\n" + "\n\n".join(sections) + "\n\n"
-    path.write_text(re.sub(marks, lambda m: m[1] + text + m[2], path.read_text("utf-8"), flags=re.DOTALL), "utf-8")
-
-
-def figure_lines(outcome, suffix):
-    figures, spans = outcome.figures(), intervals(outcome)
-    return [
-        f"{name}{suffix} = {{ value = {value:.4f}, low = {spans[name][0]:.4f}, high = {spans[name][1]:.4f} }}"
-        for name, value in figures.items()
-    ]
-
-
-MODEL_TOML = """\
-# Written by train.py. What it means and who must not rely on it: card.md. The gateway does not serve it yet: it becomes
-# model.toml when it does.
-
-name = "routine"
-version = "{version}"
-file = "routine.onnx"
-sha256 = "{sha256}"
-features = "routine_v1"
-threshold = {threshold}
-
-[input]
-values = ["minutes", "usual_min", "spread_min", "least_min"]
-when = "every five minutes, for each thing that goes on in a home, from a week after its first event"
-
-[data]
-source = "UCI, ADLs Recognition Using Binary Sensors, {homes}"
-terms = "CC BY 4.0: Ordóñez, de Toledo and Sanchis, Sensors 2013, 13(5), 5460-5477"
-judged_by = "days after the week that was learnt from, real and perturbed (perturb.py); intervals 95 %, days drawn anew"
-
-[figures]
-{figures}
-"""
+    return "\n\n".join(sections)
