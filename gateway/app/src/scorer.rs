@@ -282,7 +282,7 @@ fn drop_lone_shadows(sound: &mut BTreeMap<String, (ModelFile, ScoringSession)>, 
 fn try_out(runtime: &Runtime, library: &Path, file: &ModelFile) -> Result<ScoringSession, Fault> {
     let inputs = features::of(&file.card.features).len();
     let mend = "put the file there that the card was made for, or train the model again";
-    let tried = check::model(library, &file.onnx, inputs);
+    let tried = check::model(library, &file.onnx, &file.card.usual_rows());
     let mut session = tried
         .and_then(|()| ScoringSession::new(runtime, &file.onnx, inputs))
         .map_err(|why| file.fault("file", format!("`{}` cannot be used: {why}", file.card.file), mend))?;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use ninewatch_core::alert::{AlertSettings, ChangeKind, Verb};
-use ninewatch_core::detect::model::{Asked, ScoreError};
+use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::fault::SourceFile;
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};

@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::session::{Runtime, ScoringSession};
+use super::session::{NoScore, Runtime, ScoringSession};
 
 /// What the program is called with to be such a child; see [`be_checked`].
 pub(crate) const CHECK_COMMAND: &str = "__check-model";
@@ -24,8 +24,8 @@ const ADDRESS_SPACE_BYTES: u64 = 1 << 30;
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
     library: PathBuf,
-    /// How many numbers the model takes; `None` where only the library is tried.
-    inputs: Option<usize>,
+    /// What the model is asked; nothing where only the library is tried.
+    rows: Vec<Vec<f32>>,
 }
 
 /// Begins the line in which a child answers; after it comes nothing, or what is wrong.
@@ -33,12 +33,12 @@ const ANSWER: &str = "ninewatch-check:";
 
 /// Tries the library out.
 pub(super) fn library(path: &Path) -> Result<(), String> {
-    ask(&Question { library: path.to_owned(), inputs: None }, &[])
+    ask(&Question { library: path.to_owned(), rows: Vec::new() }, &[])
 }
 
-/// Tries a model out.
-pub(super) fn model(library: &Path, onnx: &[u8], inputs: usize) -> Result<(), String> {
-    ask(&Question { library: library.to_owned(), inputs: Some(inputs) }, onnx)
+/// Tries a model out: it has to give a score of each of these rows.
+pub(super) fn model(library: &Path, onnx: &[u8], rows: &[Vec<f32>]) -> Result<(), String> {
+    ask(&Question { library: library.to_owned(), rows: rows.to_vec() }, onnx)
 }
 
 fn ask(question: &Question, onnx: &[u8]) -> Result<(), String> {
@@ -113,13 +113,17 @@ fn answer(asked: &mut impl BufRead) -> Result<(), String> {
     limit()?;
 
     let runtime = Runtime::load(&question.library)?;
-    let Some(inputs) = question.inputs else { return Ok(()) };
+    let Some(inputs) = question.rows.first().map(Vec::len) else { return Ok(()) };
     let mut session = ScoringSession::new(&runtime, &onnx, inputs)?;
-    for value in [0.0, 1.0] {
-        session.score(&vec![value; inputs]).map_err(|why| why.to_string())?;
+    for row in &question.rows {
+        session.score(row).map_err(|why| why.to_string())?;
     }
-    // More than any feature is: the answer may be nonsense, but there has to be one.
-    let _ = session.score(&vec![1e6; inputs]);
+    // Nothing, and more than any feature is: the answer may be nonsense, but there has to be one.
+    for value in [0.0, 1e6] {
+        if session.score(&vec![value; inputs]) == Err(NoScore::Hung) {
+            return Err(NoScore::Hung.to_string());
+        }
+    }
     Ok(())
 }
 

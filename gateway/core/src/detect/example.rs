@@ -233,7 +233,8 @@ struct Outcome {
 struct Says(f32);
 
 impl Scorer for Says {
-    fn score(&mut self, _asked: &Asked<'_>) -> Result<f32, ScoreError> {
-        Ok(self.0)
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        // Any input is all of the reason.
+        Ok(if asked.what_if { 0.0 } else { self.0 })
     }
 }

@@ -98,9 +98,18 @@ impl ModelCard {
 
     /// The features where nothing is amiss, in order.
     pub fn usual_features(&self) -> Vec<f32> {
-        let middle = |name: &str| self.usual.get(name).map_or(0.0, |usual| usual.middle);
+        self.usual_row(|usual| usual.middle)
+    }
+
+    /// The features in the middle and at both ends of what is usual.
+    pub fn usual_rows(&self) -> [Vec<f32>; 3] {
+        [self.usual_features(), self.usual_row(|usual| usual.low), self.usual_row(|usual| usual.high)]
+    }
+
+    fn usual_row(&self, pick: fn(&Usual) -> f64) -> Vec<f32> {
+        let value = |name: &str| self.usual.get(name).map_or(0.0, pick);
         #[allow(clippy::cast_possible_truncation, reason = "written from an f32")]
-        features::of(&self.features).iter().map(|feature| middle(feature.name) as f32).collect()
+        features::of(&self.features).iter().map(|feature| value(feature.name) as f32).collect()
     }
 }
 

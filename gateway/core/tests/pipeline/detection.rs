@@ -168,13 +168,28 @@ fn a_fall_is_what_the_model_says_at_or_above_its_threshold() {
     assert_eq!(town.found("fall"), Vec::<String>::new());
     town.score = 0.99;
     let effects = town.hear("home-bracelet", &burst, MIDNIGHT + MINUTE, MIDNIGHT + MINUTE);
-    assert_eq!(effects.scores, [0.99]);
+    assert_eq!(effects.scores[0], 0.99);
     assert_eq!(town.found("fall"), ["home-bracelet @1"]);
     let evidence = town.changes[0].evidence.as_ref().unwrap();
     let score = evidence.score.as_ref().unwrap();
     assert_eq!((score.model.as_str(), score.features.is_empty()), ("fall", false));
+    let [by] = &score.moved_by[..] else { panic!("{:?}", score.moved_by) };
+    let said = format!(
+        "得分 0.99（阈值 0.38），依据：{} {}（平常 {}）",
+        by.label.zh,
+        short(by.value, &by.unit),
+        short(by.usual, &by.unit)
+    );
+    assert!(evidence.reason.zh.ends_with(&said), "{} is not {said}", evidence.reason.zh);
     assert_eq!(evidence.series.len(), 2);
     assert_eq!(evidence.series[0].points.last().unwrap().0, MIDNIGHT + MINUTE);
+}
+
+/// As sentences have numbers.
+fn short(value: f64, unit: &str) -> String {
+    let digits = if value.abs() >= 10.0 { 1 } else { 2 };
+    let text = format!("{value:.digits$}");
+    format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.')).trim_end().to_owned()
 }
 
 /// Six seconds of a wrist at rest, at 50 Hz.

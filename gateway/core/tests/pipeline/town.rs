@@ -87,8 +87,9 @@ pub(crate) fn fall_card() -> ModelCard {
 pub(crate) struct Says(pub(crate) f32);
 
 impl Scorer for Says {
-    fn score(&mut self, _asked: &Asked<'_>) -> Result<f32, ScoreError> {
-        Ok(self.0)
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        // Any input is all of the reason.
+        Ok(if asked.what_if { 0.0 } else { self.0 })
     }
 }
 
