@@ -44,6 +44,34 @@ def endless():
     ]
 
 
+def dozing():
+    """Scores, but for a first feature of 777: then it counts, and never stops. No check can try every input."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["go_on_out"]),
+            helper.make_node("Add", ["sum", "sum"], ["sum_out"]),
+        ],
+        "body",
+        [
+            value("turn", TensorProto.INT64, []),
+            value("go_on", TensorProto.BOOL, []),
+            value("sum", TensorProto.FLOAT, [1, 1]),
+        ],
+        [value("go_on_out", TensorProto.BOOL, []), value("sum_out", TensorProto.FLOAT, [1, 1])],
+    )
+    return [
+        constant("first", TensorProto.INT64, [0], [1]),
+        constant("trap", TensorProto.FLOAT, [777.0], [1]),
+        constant("zero", TensorProto.FLOAT, [0.0], [1, 1]),
+        constant("scalar", TensorProto.INT64, [], [0]),
+        helper.make_node("Gather", ["features", "first"], ["feature"], axis=1),
+        helper.make_node("Equal", ["feature", "trap"], ["caught"]),
+        helper.make_node("Reshape", ["caught", "scalar"], ["go"]),
+        helper.make_node("Loop", ["", "go", "zero"], ["sum_at_last"], body=body),
+        helper.make_node("Mul", ["feature", "sum_at_last"], ["score"]),
+    ]
+
+
 def hungry():
     """Doubles what it has until it has 16 GB, in steps that a system gives without asking whether it has them."""
     sizes = [f"doubled_{times}" for times in range(13)]
@@ -63,7 +91,7 @@ def not_a_score():
 
 
 def main():
-    for make in (endless, hungry, not_a_score):
+    for make in (endless, dozing, hungry, not_a_score):
         inputs, outputs = (
             [value("features", TensorProto.FLOAT, [1, FEATURES])],
             [value("score", TensorProto.FLOAT, [1, 1])],

@@ -323,7 +323,7 @@ impl Memory {
             }
             (Condition::Series { inputs, card }, Watch::Model { quiet_until_ms, learnt: Some(learnt) }) => {
                 let value = |input: &Option<Input<usize>>| {
-                    let Input { field, scale, offset } = input.as_ref()?;
+                    let Input { field, scale, offset, .. } = input.as_ref()?;
                     Some(reading.number(*field)? * scale + offset)
                 };
                 let values: Vec<Option<f64>> = inputs.iter().map(value).collect();

@@ -53,7 +53,7 @@ pub(super) enum Condition<F> {
     Silent,
     /// A model says so of a burst.
     Burst { field: F, card: Arc<ModelCard> },
-    /// A model says so of readings, one by one: an input for each channel, of which the first is there.
+    /// A model says so of readings, one by one: an input for each channel of the model that is given.
     Series { inputs: Vec<Option<Input<F>>>, card: Arc<ModelCard> },
     /// A model says so of what goes on in the home, of which these switches are signs.
     Home { signs: Vec<F>, watch: routine::Kind, card: Arc<ModelCard> },
@@ -63,6 +63,8 @@ pub(super) enum Condition<F> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Input<F> {
     pub(super) field: F,
+    /// A device that lacks it is judged all the same.
+    pub(super) may_lack: bool,
     pub(super) scale: f64,
     pub(super) offset: f64,
 }
@@ -249,14 +251,14 @@ impl<F> Condition<F> {
             Self::Silent => Condition::Silent,
             Self::Burst { field, card } => Condition::Burst { field: index(field)?, card: card.clone() },
             Self::Series { inputs, card } => {
-                let bind = |input: &Option<Input<F>>| {
-                    let Input { field, scale, offset } = input.as_ref()?;
-                    Some(Input { field: index(field)?, scale: *scale, offset: *offset })
+                let bind = |input: &Option<Input<F>>| match input {
+                    None => Some(None),
+                    Some(Input { field, may_lack, scale, offset }) => match index(field) {
+                        None => may_lack.then_some(None),
+                        Some(field) => Some(Some(Input { field, may_lack: *may_lack, scale: *scale, offset: *offset })),
+                    },
                 };
-                let inputs: Vec<_> = inputs.iter().map(bind).collect();
-                // A device that tells the first is judged by what else it tells.
-                inputs.first()?.as_ref()?;
-                Condition::Series { inputs, card: card.clone() }
+                Condition::Series { inputs: inputs.iter().map(bind).collect::<Option<_>>()?, card: card.clone() }
             }
             Self::Home { signs, watch, card } => {
                 let signs: Vec<_> = signs.iter().filter_map(index).collect();

@@ -197,7 +197,10 @@ impl Compiler<'_> {
         let source = features::source(&card.features)?;
         let wanted = match source {
             Source::Burst => ([true, false, false], "give `field`, the burst"),
-            Source::Series => ([false, true, false], "give `fields`, one for each channel of the model that there is"),
+            Source::Series => (
+                [false, true, false],
+                "give `fields`, one for each channel, and in `also` those that a device may lack",
+            ),
             Source::Home => ([false, false, true], "give `watch`, and `signs`: the switches that tell of it"),
         };
         if given != wanted.0 {
@@ -230,7 +233,8 @@ impl Compiler<'_> {
     fn inputs(&mut self, model: &ModelTable, card: &ModelCard) -> Option<Vec<Option<Input<Arc<str>>>>> {
         let channels = series::channels(&card.features);
         let known = channels.iter().map(|channel| channel.name).collect::<Vec<_>>().join(", ");
-        if let Some(other) = model.fields.keys().find(|name| !channels.iter().any(|channel| channel.name == **name)) {
+        let given = model.fields.keys().chain(model.also.keys());
+        if let Some(other) = given.into_iter().find(|name| !channels.iter().any(|channel| channel.name == **name)) {
             let problem = format!("`{}` has no channel of this name", model.name);
             self.fault(&format!("model.fields.{other}"), problem, format!("there are {known}"));
             return None;
@@ -245,11 +249,15 @@ impl Compiler<'_> {
         }
         let mut inputs = Vec::new();
         for channel in channels {
-            let Some(name) = model.fields.get(channel.name) else {
-                inputs.push(None);
-                continue;
+            let (table, name, may_lack) = match (model.fields.get(channel.name), model.also.get(channel.name)) {
+                (Some(name), _) => ("fields", name, false),
+                (None, Some(name)) => ("also", name, true),
+                (None, None) => {
+                    inputs.push(None);
+                    continue;
+                }
             };
-            let key = format!("model.fields.{}", channel.name);
+            let key = format!("model.{table}.{}", channel.name);
             let field = self.field(&key, name, Wanted::Measure)?;
             let unit = self.fields_named(name).map(Field::unit).find(|unit| !unit.is_empty()).unwrap_or_default();
             let convert = |value| convert_unit(value, unit, channel.unit);
@@ -258,7 +266,7 @@ impl Compiler<'_> {
                 self.fault(&key, problem, "name a field that measures the same");
                 return None;
             };
-            inputs.push(Some(Input { field, scale: one - offset, offset }));
+            inputs.push(Some(Input { field, may_lack, scale: one - offset, offset }));
         }
         Some(inputs)
     }

@@ -6,6 +6,8 @@ use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
 
+use std::sync::OnceLock;
+
 use crate::shipped::files;
 
 /// 2026-11-24, a Tuesday, 00:00 in China.
@@ -44,7 +46,7 @@ const PLACES: &[Row] = &[
     ),
 ];
 
-/// The shipped settings, and a card for the model that they name.
+/// The shipped settings.
 pub(crate) fn settings() -> Settings {
     let mut registry = Registry::default();
     for (place, kind, devices) in PLACES {
@@ -74,13 +76,25 @@ pub(crate) fn settings() -> Settings {
         registry,
         sensor_types: files("sensors"),
         rules: files("rules"),
-        models: vec![fall_card()],
+        models: cards(),
     }
 }
 
-/// A card like the shipped one's.
-pub(crate) fn fall_card() -> ModelCard {
-    toml::from_str(include_str!("../../../../models/fall/model.toml")).unwrap()
+/// The shipped models' cards.
+pub(crate) fn cards() -> Vec<ModelCard> {
+    static CARDS: OnceLock<Vec<ModelCard>> = OnceLock::new();
+    CARDS.get_or_init(read_cards).clone()
+}
+
+fn read_cards() -> Vec<ModelCard> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join("model.toml"));
+    let mut cards: Vec<ModelCard> = folders
+        .filter(|path| path.is_file())
+        .map(|path| toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+        .collect();
+    cards.sort_by(|a, b| a.name.cmp(&b.name));
+    cards
 }
 
 /// Scores as told.

@@ -151,6 +151,9 @@ pub(super) struct ModelTable {
     /// Of a model of readings: the field for each of its channels.
     #[serde(default)]
     pub(super) fields: BTreeMap<String, String>,
+    /// The same, for channels that a device may lack.
+    #[serde(default)]
+    pub(super) also: BTreeMap<String, String>,
     /// Of a model of homes: what it is asked about, and the switches that are signs of what goes on.
     pub(super) watch: Option<routine::Kind>,
     #[serde(default)]

@@ -1,0 +1,359 @@
+//! What models see, why they say yes, and what verdicts teach.
+
+use ninewatch_core::alert::{ChangeKind, Evidence, StaffAction, Verb, Verdict};
+use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
+use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
+use ninewatch_core::replay::Recorded;
+use ninewatch_core::site::{Device, PlaceKind};
+use ninewatch_core::time::TimeMs;
+
+use crate::detection::burst;
+use crate::town::{HOUR, MIDNIGHT, MINUTE, payload, settings};
+
+const DAY: i64 = 24 * HOUR;
+
+/// Scores by a formula.
+struct By<'a>(&'a dyn Fn(&Asked<'_>) -> f32);
+
+impl Scorer for By<'_> {
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        Ok((self.0)(asked))
+    }
+}
+
+/// As the shipped routine model: half at the limit.
+fn out_of_the_usual(asked: &Asked<'_>) -> f32 {
+    let [minutes, usual, spread, least] = asked.features else { return 0.0 };
+    let beyond = (minutes - (usual + 1.8 * spread).max(*least)) / spread;
+    1.0 / (1.0 + (-beyond).exp())
+}
+
+/// A pipeline that writes down what a gateway's journal would.
+struct Live {
+    pipeline: Pipeline,
+    begin: Vec<u8>,
+    recorded: Vec<(TimeMs, String, Vec<u8>, Vec<f32>)>,
+    found: Vec<(ChangeKind, Option<Evidence>, TimeMs)>,
+}
+
+impl Live {
+    fn new(settings: Settings) -> Self {
+        let (pipeline, faults) = Pipeline::new(settings, MIDNIGHT);
+        assert_eq!(faults, []);
+        let begin = pipeline.checkpoint().unwrap();
+        Self { pipeline, begin, recorded: Vec::new(), found: Vec::new() }
+    }
+
+    fn note(&mut self, effects: &Effects) {
+        let of = |change: &ninewatch_core::alert::AlertChange| (change.kind, change.evidence.clone(), change.at_ms);
+        self.found.extend(effects.changes.iter().map(of));
+    }
+
+    fn tick(&mut self, now: TimeMs, by: &dyn Fn(&Asked<'_>) -> f32) {
+        let effects = self.pipeline.step(Event::Tick, now, &mut By(by));
+        self.note(&effects);
+        if !effects.scores.is_empty() || !effects.changes.is_empty() {
+            self.recorded.push((now, String::new(), Vec::new(), effects.scores));
+        }
+    }
+
+    fn hear(&mut self, now: TimeMs, device: &str, records: &str, by: &dyn Fn(&Asked<'_>) -> f32) -> Vec<f32> {
+        self.tick(now, by);
+        let topic = format!("ninewatch/{device}/readings");
+        let payload = payload(device, records, now).into_bytes();
+        let message = Message { device: Some(device), topic: &topic, payload: &payload, redelivered: false };
+        let effects = self.pipeline.step(Event::Message(message), now, &mut By(by));
+        assert!(effects.intake.as_ref().unwrap().is_ok(), "{:?}", effects.intake);
+        self.note(&effects);
+        self.recorded.push((now, device.to_owned(), payload, effects.scores.clone()));
+        effects.scores
+    }
+
+    /// What a rule has raised, as (minute since the first midnight, evidence).
+    fn raised(&self, rule: &str) -> Vec<(i64, &Evidence)> {
+        let of = |(_, evidence, at): &'_ (ChangeKind, Option<Evidence>, TimeMs)| evidence.as_ref().map(|_| *at);
+        let found = self.found.iter().filter_map(|change| Some((of(change)?, change.1.as_ref()?)));
+        found.filter(|(_, found)| found.rule == rule).map(|(at, found)| ((at - MIDNIGHT) / MINUTE, found)).collect()
+    }
+
+    /// Decides all of it again from what was written down.
+    fn again(&self) -> Pipeline {
+        let mut pipeline = Pipeline::restore(&self.begin).unwrap();
+        for (now, device, payload, scores) in &self.recorded {
+            let topic = format!("ninewatch/{device}/readings");
+            let recorded = if device.is_empty() {
+                Recorded::Tick { scores: scores.clone() }
+            } else {
+                Recorded::Message {
+                    door: "test",
+                    device: Some(device),
+                    topic: &topic,
+                    payload,
+                    redelivered: false,
+                    scores: scores.clone(),
+                    rejected: None,
+                }
+            };
+            pipeline.step_again(&recorded, *now).unwrap();
+        }
+        pipeline
+    }
+}
+
+fn device(id: &str, sensor_type: &str, place: &str, spot: &str) -> Device {
+    Device {
+        id: id.into(),
+        sensor_type: sensor_type.into(),
+        place: place.into(),
+        spot: spot.into(),
+        known_as: String::new(),
+        person: None,
+        secret: String::new(),
+    }
+}
+
+/// The shipped settings with other devices, and rules of these files only.
+fn with(devices: Vec<Device>, rules: &[&str]) -> Settings {
+    let mut settings = settings();
+    settings.registry.devices = devices;
+    settings.rules.retain(|file| rules.contains(&file.name.as_str()));
+    for file in &mut settings.rules {
+        let tables = file.text.split_inclusive("\n\n");
+        file.text = tables.filter(|table| !table.trim_start().starts_with("[[rule.example]]")).collect();
+    }
+    settings
+}
+
+fn home() -> Live {
+    let rooms = [("bed", "卧室"), ("bath", "卫生间"), ("kitchen", "厨房"), ("living", "客厅")];
+    Live::new(with(rooms.map(|(id, spot)| device(id, "ninewatch-presence", "home", spot)).to_vec(), &["care.toml"]))
+}
+
+/// Who lives there is in one room at each moment: what all four sensors say, every five minutes.
+fn live_through(live: &mut Live, from: i64, to: i64, room: impl Fn(i64, i64) -> &'static str) {
+    for at in (from..to).step_by((5 * MINUTE) as usize) {
+        let (day, minute) = ((at - MIDNIGHT).div_euclid(DAY), (at - MIDNIGHT).rem_euclid(DAY) / MINUTE);
+        let here = room(day, minute);
+        // Whoever is left tells first, as sensors do within seconds.
+        for on in [false, true] {
+            for sensor in ["bed", "bath", "kitchen", "living"].into_iter().filter(|sensor| (*sensor == here) == on) {
+                let record = format!("{{\"n\":\"presence\",\"vb\":{on}}}");
+                live.hear(at + 1000 * i64::from(on), sensor, &record, &out_of_the_usual);
+            }
+        }
+    }
+}
+
+/// A day like all others: up at about seven.
+fn usual(day: i64, minute: i64) -> &'static str {
+    let late = day % 3 * 5;
+    match minute {
+        _ if minute < 415 + late => "bed",
+        _ if minute < 425 + late => "bath",
+        _ if minute < 450 + late => "kitchen",
+        _ if minute < 1290 => "living",
+        _ if minute < 1310 => "bath",
+        _ => "bed",
+    }
+}
+
+#[test]
+fn a_home_is_learnt_and_what_is_out_of_its_usual_is_raised_once_with_why() {
+    let mut live = home();
+    let from = MIDNIGHT;
+    live_through(&mut live, from, from + 10 * DAY, usual);
+    assert_eq!(live.found, [], "ten usual days");
+    // On the eleventh the bathroom is not left.
+    live_through(&mut live, from + 10 * DAY, from + 10 * DAY + 11 * HOUR, |day, minute| {
+        if minute >= 420 { "bath" } else { usual(day, minute) }
+    });
+    let [(minute, evidence)] = live.raised("routine-bathroom")[..] else { panic!("{:?}", live.found) };
+    let stayed = minute - (10 * 1440 + 420);
+    assert!((25..90).contains(&stayed), "after {stayed} min");
+    assert!(
+        evidence.reason.zh.contains("卫生间已") && evidence.reason.zh.contains("依据：已持续"),
+        "{}",
+        evidence.reason.zh
+    );
+    let score = evidence.score.as_ref().unwrap();
+    assert_eq!(score.moved_by.iter().map(|by| by.input.as_str()).collect::<Vec<_>>(), ["minutes"]);
+    // She comes out; that it is over is told.
+    live_through(&mut live, from + 10 * DAY + 11 * HOUR, from + 10 * DAY + 13 * HOUR, usual);
+    assert_eq!(live.found.iter().filter(|change| change.0 == ChangeKind::Recovered).count(), 1);
+
+    let again = live.again();
+    assert_eq!(again.checkpoint().unwrap(), live.pipeline.checkpoint().unwrap(), "decided again, it is the same");
+}
+
+#[test]
+fn of_a_home_that_is_not_heard_as_a_whole_nothing_is_said() {
+    let mut live = home();
+    live_through(&mut live, MIDNIGHT, MIDNIGHT + 10 * DAY, usual);
+    let until = MIDNIGHT + 11 * DAY;
+    for at in (MIDNIGHT + 10 * DAY..until).step_by((5 * MINUTE) as usize) {
+        // The bathroom's sensor has died, the others say nothing stirs.
+        for sensor in ["bed", "kitchen", "living"] {
+            live.hear(at, sensor, r#"{"n":"presence","vb":false}"#, &out_of_the_usual);
+        }
+    }
+    for rule in ["routine-not-up", "routine-bathroom", "routine-wandering", "routine-no-meal"] {
+        assert_eq!(live.raised(rule), [], "{rule}");
+    }
+}
+
+fn card<'a>(settings: &'a mut Settings, name: &str) -> &'a mut ModelCard {
+    settings.models.iter_mut().find(|card| card.name == name).unwrap()
+}
+
+/// Two rooms that should be empty at night.
+fn rooms() -> Settings {
+    let devices = vec![
+        device("one", "ninewatch-presence", "shop", "店面"),
+        device("other", "ninewatch-presence", "school", "教室"),
+        device("wrist", "ninewatch-bracelet", "home", ""),
+    ];
+    let mut settings = with(devices, &["security.toml", "care.toml"]);
+    let presence = card(&mut settings, "presence");
+    (presence.threshold_most, presence.quiet) = (Some(0.9), ninewatch_core::time::Span::from_secs(3600));
+    card(&mut settings, "fall").threshold_most = Some(0.99);
+    settings
+}
+
+/// Closes the newest alert with this verdict.
+fn close(live: &mut Live, at: TimeMs, verdict: Verdict) {
+    let alert = live.pipeline.open_alerts().last().unwrap().id.clone();
+    let verbs = [Verb::Accept, Verb::Dispatch { to: "wang".into() }, Verb::Handle, Verb::Close { verdict }];
+    for (step, verb) in verbs.into_iter().enumerate() {
+        let id = format!("{at}-{step}");
+        let action = StaffAction { id, alert: alert.clone(), by: "li".into(), verb, note: None };
+        let effects = live.pipeline.step(Event::Action(&action), at, &mut By(&|_| 0.0));
+        assert_eq!(effects.action, Some(Ok(true)));
+    }
+}
+
+#[test]
+fn verdicts_raise_the_threshold_of_their_place_within_the_cards_bounds() {
+    let mut live = Live::new(rooms());
+    let night = |day: i64| MIDNIGHT + day * DAY + 23 * HOUR + 30 * MINUTE;
+    let lit = r#"{"n":"light_lux","v":300}"#;
+    let score = |score: f32| move |asked: &Asked<'_>| if asked.what_if { 0.0 } else { score };
+    let raised = |live: &mut Live, day: i64, device: &str, value: f32| {
+        let before = live.raised("room-occupied").len();
+        live.hear(night(day), device, lit, &score(value));
+        live.raised("room-occupied").len() > before
+    };
+    assert!(raised(&mut live, 0, "one", 0.55));
+    close(&mut live, night(0) + MINUTE, Verdict::Nuisance);
+    let [learnt] = &live.pipeline.thresholds()[..] else { panic!("{:?}", live.pipeline.thresholds()) };
+    assert_eq!((learnt.place.as_str(), learnt.model.as_str()), ("shop", "presence"));
+    assert!((learnt.threshold - 0.6).abs() < 1e-9, "{learnt:?}");
+    assert!(!raised(&mut live, 1, "one", 0.59), "the shop has learnt");
+    assert!(raised(&mut live, 1, "other", 0.59), "the school has not");
+    close(&mut live, night(1) + MINUTE, Verdict::Test);
+    assert!(raised(&mut live, 2, "one", 0.95));
+    close(&mut live, night(2) + MINUTE, Verdict::TrueAlarm);
+    assert!((live.pipeline.thresholds()[0].threshold - 0.55).abs() < 1e-9, "a true alarm takes half of it back");
+    for day in 3..40 {
+        assert!(raised(&mut live, day, "one", 0.95), "day {day}: never beyond what the card allows");
+        close(&mut live, night(day) + MINUTE, Verdict::FalseAlarm);
+    }
+    let thresholds = live.pipeline.thresholds();
+    assert!(thresholds[0].threshold < 0.9 && thresholds.len() == 1, "{thresholds:?}");
+}
+
+#[test]
+fn no_verdict_touches_a_rule_that_is_critical() {
+    let mut live = Live::new(rooms());
+    for day in 0..5 {
+        let at = MIDNIGHT + day * DAY;
+        live.hear(at, "wrist", &burst(), &|asked| if asked.what_if { 0.0 } else { 0.4 });
+        assert_eq!(live.raised("fall").len(), usize::try_from(day).unwrap() + 1);
+        close(&mut live, at + MINUTE, Verdict::FalseAlarm);
+    }
+    assert_eq!(live.pipeline.thresholds(), []);
+}
+
+#[test]
+fn a_new_version_of_a_model_goes_on_with_what_was_learnt() {
+    let cable = |day: i64, hour: i64| 40.0 + (day % 2) as f64 + hour as f64 / 10.0;
+    let play = |swap: bool| {
+        let settings = with(vec![device("cable", "ninewatch-electrical", "shop", "配电箱")], &["fire.toml"]);
+        let mut live = Live::new(settings.clone());
+        for step in 0..10 * 24 {
+            let (day, hour) = (step / 24, step % 24);
+            let record = format!("{{\"n\":\"cable_temperature_c\",\"v\":{}}}", cable(day, hour));
+            let scores = live.hear(MIDNIGHT + step * HOUR, "cable", &record, &|_| 0.1);
+            assert_eq!(
+                scores.is_empty(),
+                day < 8,
+                "day {day}: seven days are learnt from, and the one after them waits"
+            );
+            if swap && step == 5 * 24 {
+                let mut settings = settings.clone();
+                card(&mut settings, "overheat").version = "2.0.0".into();
+                live.pipeline.step(Event::Configure(&settings), MIDNIGHT + step * HOUR, &mut By(&|_| 0.0));
+            }
+        }
+        let hot = live.hear(MIDNIGHT + 10 * DAY, "cable", r#"{"n":"cable_temperature_c","v":44}"#, &|asked| {
+            asked.features[0].clamp(0.0, 0.9)
+        });
+        (hot[0], live.pipeline.settings().models.iter().find(|card| card.name == "overheat").unwrap().version.clone())
+    };
+    let (kept, swapped) = (play(false), play(true));
+    assert_eq!((kept.0, swapped.0), (kept.0, kept.0));
+    assert_eq!((kept.1 == swapped.1, swapped.1.as_str()), (false, "2.0.0"));
+}
+
+/// What the alert of a burst says moved a score that is made by `formula` of the differences to the usual.
+fn moved_by(formula: &dyn Fn(&[f32]) -> f32) -> (Vec<String>, Vec<f32>, Vec<f32>) {
+    let mut live = Live::new(rooms());
+    let usual = live.pipeline.site().models.iter().find(|card| card.name == "fall").unwrap().usual_features();
+    let by = |asked: &Asked<'_>| {
+        let off: Vec<f32> = asked.features.iter().zip(&usual).map(|(now, usual)| (now - usual).abs()).collect();
+        formula(&off)
+    };
+    live.hear(MIDNIGHT, "wrist", &burst(), &by);
+    let found = live.raised("fall");
+    let score = found[0].1.score.as_ref().unwrap();
+    let (named, features): (Vec<String>, Vec<f32>) = (
+        score.moved_by.iter().map(|by| by.input.clone()).collect(),
+        score.features.iter().map(|(_, value)| *value as f32).collect(),
+    );
+    (named, features, usual)
+}
+
+#[test]
+fn the_inputs_that_are_named_are_those_without_which_it_was_no_yes() {
+    let names: Vec<&str> =
+        ninewatch_core::detect::features::of("wrist_motion_v1").iter().map(|known| known.name).collect();
+    let index = |name: &str| names.iter().position(|other| *other == name).unwrap();
+    // One matters by far.
+    let (one, ..) = moved_by(&|off| (off[index("peak_mps2")] * 10.0).min(1.0));
+    assert_eq!(one, ["peak_mps2"]);
+    // Any of three is enough for a full score: none is missed as long as another is there.
+    let three = ["rest_turn_radps", "tilt_end_deg", "peak_mps2"];
+    let (mut any, ..) = moved_by(&|off| if three.iter().any(|name| off[index(name)] > 0.0) { 1.0 } else { 0.0 });
+    any.sort();
+    let mut wanted = three.map(str::to_owned);
+    wanted.sort();
+    assert_eq!(any, wanted);
+    // All of them a little: enough of them are named to take the yes away.
+    let sum = |off: &[f32]| off.iter().map(|off| (off / (1.0 + off)) / 40.0).sum::<f32>();
+    let (some, features, usual) = moved_by(&|off| sum(off));
+    let off: Vec<f32> = features.iter().zip(&usual).map(|(now, usual)| (now - usual).abs()).collect();
+    let mut without = off.clone();
+    some.iter().for_each(|name| without[index(name)] = 0.0);
+    assert!(sum(&off) >= 0.38 && sum(&without) < 0.38, "{some:?}");
+}
+
+#[test]
+fn what_is_a_home_or_premises_rules_are_for_says_the_place() {
+    let mut settings = with(vec![device("a", "ninewatch-presence", "shop", "卧室")], &["care.toml"]);
+    settings.registry.places.iter_mut().for_each(|place| place.kind = PlaceKind::Shop);
+    let mut live = Live::new(settings);
+    for day in 0..9 {
+        let scores = live.hear(MIDNIGHT + day * DAY, "a", r#"{"n":"presence","vb":true}"#, &|_| 1.0);
+        assert_eq!(scores, Vec::<f32>::new(), "a shop has no routine that is watched");
+    }
+    assert!(live.recorded.iter().all(|(_, _, _, scores)| scores.is_empty()));
+}
