@@ -94,11 +94,12 @@ pub const WRIST_MOTION_V1: &str = "wrist_motion_v1";
 pub const ROUTINE_V1: &str = "routine_v1";
 
 /// All extractions by name, with what they are made from.
-pub const KINDS: [(&str, Source); 5] = [
+pub const KINDS: [(&str, Source); 6] = [
     (WRIST_MOTION_V1, Source::Burst),
     (series::TEMPERATURE_RECORDS_V1, Source::Series),
     (series::LOOP_DEVIATION_V1, Source::Series),
     (series::ROOM_SIGNS_V1, Source::Series),
+    (series::SMOKE_SIGNS_V1, Source::Series),
     (ROUTINE_V1, Source::Home),
 ];
 

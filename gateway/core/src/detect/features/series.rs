@@ -3,6 +3,7 @@
 
 mod loop_deviation;
 mod room_signs;
+mod smoke_signs;
 mod temperature_records;
 #[cfg(test)]
 mod tests;
@@ -18,8 +19,10 @@ pub const TEMPERATURE_RECORDS_V1: &str = "temperature_records_v1";
 pub const LOOP_DEVIATION_V1: &str = "loop_deviation_v1";
 /// Light in a room, and how its CO2 changes.
 pub const ROOM_SIGNS_V1: &str = "room_signs_v1";
+/// Gas, warmth and water vapour of a room beside what they were.
+pub const SMOKE_SIGNS_V1: &str = "smoke_signs_v1";
 /// All that there are.
-pub const KINDS: [&str; 3] = [TEMPERATURE_RECORDS_V1, LOOP_DEVIATION_V1, ROOM_SIGNS_V1];
+pub const KINDS: [&str; 4] = [TEMPERATURE_RECORDS_V1, LOOP_DEVIATION_V1, ROOM_SIGNS_V1, SMOKE_SIGNS_V1];
 
 /// Values beyond this are a broken sensor's.
 const PLAUSIBLE: f64 = 1e6;
@@ -45,6 +48,7 @@ pub(super) fn features(kind: &str) -> &'static [Feature] {
         TEMPERATURE_RECORDS_V1 => temperature_records::FEATURES,
         LOOP_DEVIATION_V1 => loop_deviation::FEATURES,
         ROOM_SIGNS_V1 => room_signs::FEATURES,
+        SMOKE_SIGNS_V1 => smoke_signs::FEATURES,
         _ => &[],
     }
 }
@@ -62,6 +66,7 @@ enum Kind {
     TemperatureRecordsV1(Box<temperature_records::Learnt>),
     LoopDeviationV1(Box<loop_deviation::Learnt>),
     RoomSignsV1(room_signs::Learnt),
+    SmokeSignsV1(Box<smoke_signs::Learnt>),
 }
 
 impl Series {
@@ -74,6 +79,7 @@ impl Series {
             TEMPERATURE_RECORDS_V1 => Kind::TemperatureRecordsV1(Box::default()),
             LOOP_DEVIATION_V1 => Kind::LoopDeviationV1(Box::default()),
             ROOM_SIGNS_V1 => Kind::RoomSignsV1(room_signs::Learnt::default()),
+            SMOKE_SIGNS_V1 => Kind::SmokeSignsV1(Box::default()),
             _ => return Err(FeatureError::UnknownSeries(kind.to_owned())),
         };
         Ok(Self { newest_ms: None, kind })
@@ -93,6 +99,7 @@ impl Series {
             Kind::TemperatureRecordsV1(_) => temperature_records::CHANNELS,
             Kind::LoopDeviationV1(_) => loop_deviation::CHANNELS,
             Kind::RoomSignsV1(_) => room_signs::CHANNELS,
+            Kind::SmokeSignsV1(_) => smoke_signs::CHANNELS,
         }
     }
 
@@ -115,6 +122,7 @@ impl Series {
             Kind::TemperatureRecordsV1(learnt) => learnt.push(passed_ms, value(0)?),
             Kind::LoopDeviationV1(learnt) => learnt.push(std::array::from_fn(value)),
             Kind::RoomSignsV1(learnt) => Some(learnt.push(passed_ms, [value(0), value(1)])),
+            Kind::SmokeSignsV1(learnt) => learnt.push(passed_ms, std::array::from_fn(value)),
         }?;
         #[allow(clippy::cast_possible_truncation, reason = "far inside an f32: plausible values, capped ratios")]
         Some(features.into_iter().map(|feature| feature as f32).collect())

@@ -2,10 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GOLDEN: [(&str, &str); 3] = [
+const GOLDEN: [(&str, &str); 4] = [
     (TEMPERATURE_RECORDS_V1, include_str!("../../../../../../models/overheat/golden.json")),
     (LOOP_DEVIATION_V1, include_str!("../../../../../../models/supply/golden.json")),
     (ROOM_SIGNS_V1, include_str!("../../../../../../models/presence/golden.json")),
+    (SMOKE_SIGNS_V1, include_str!("../../../../../../models/smoke/golden.json")),
 ];
 
 /// Made-up readings and what training got of the last one.
@@ -33,6 +34,15 @@ fn usual_days(days: i32) -> Vec<Vec<Option<f64>>> {
     (0..days * 24).map(|hour| vec![Some(daily(hour))]).collect()
 }
 
+/// A room read every quarter of a minute: 21 °C, 45 % and 500 ppm, and what is added to them with each reading.
+fn room(readings: i32, added: [f64; 3]) -> impl Iterator<Item = Vec<Option<f64>>> {
+    (1..=readings).map(move |at| {
+        [21.0, 45.0, 500.0].into_iter().zip(added).map(|(usual, added)| Some(usual + f64::from(at) * added)).collect()
+    })
+}
+
+const QUARTER_MS: i64 = MINUTE_MS / 4;
+
 /// A loop that flickers as little as such a sum does.
 fn steady_loop(readings: i32) -> Vec<Vec<Option<f64>>> {
     let usual = [0.2, 50.0, 2.0, 230.0, 70.0, 25.0, 0.1, 0.2];
@@ -57,7 +67,7 @@ fn features_are_those_that_the_model_learnt_from() {
 
 #[test]
 fn every_feature_has_a_name_and_what_is_unknown_is_told() {
-    for (kind, count) in KINDS.into_iter().zip([6, 8, 2]) {
+    for (kind, count) in KINDS.into_iter().zip([6, 8, 2, 3]) {
         let names: std::collections::BTreeSet<_> = features(kind).iter().map(|feature| feature.name).collect();
         assert_eq!(names.len(), count);
     }
@@ -125,6 +135,52 @@ fn breath_shows_in_the_trend_of_co2() {
         let found = last(&mut series(ROOM_SIGNS_V1), MINUTE_MS, breathed(ppm_per_min)).unwrap();
         assert!((f64::from(found[1]) - ppm_per_min).abs() < 0.3, "{found:?}");
     }
+}
+
+#[test]
+fn smoke_is_more_gas_in_minutes_than_breath_is() {
+    let mut quiet = series(SMOKE_SIGNS_V1);
+    assert_eq!(last(&mut quiet, QUARTER_MS, room(20, [0.0; 3])), None, "a gas sensor runs in");
+    assert_eq!(last(&mut quiet, QUARTER_MS, room(400, [0.0; 3])), Some(vec![0.0; 3]));
+    let breath = last(&mut quiet.clone(), QUARTER_MS, room(12, [0.0, 0.0, 2.5])).unwrap();
+    let smoke = last(&mut quiet.clone(), QUARTER_MS, room(12, [0.0, 0.0, 60.0])).unwrap();
+    assert!(breath[0] < 0.5 && smoke[0] > 4.0, "{breath:?} {smoke:?}");
+    assert!(smoke[1..] == [0.0, 0.0], "{smoke:?}");
+}
+
+#[test]
+fn heating_dries_no_air_and_a_shower_moistens_it() {
+    let mut quiet = series(SMOKE_SIGNS_V1);
+    last(&mut quiet, QUARTER_MS, room(400, [0.0; 3]));
+    // 21 °C at 45 % hold as much water as 25 °C at 35.4 %.
+    let heating = last(&mut quiet.clone(), QUARTER_MS, room(20, [0.2, -0.48, 0.0])).unwrap();
+    let shower = last(&mut quiet.clone(), QUARTER_MS, room(20, [0.02, 1.5, 0.0])).unwrap();
+    assert!(heating[1] > 1.5 && heating[2].abs() < 0.2, "{heating:?}");
+    assert!(shower[1] < 0.3 && shower[2] > 2.0, "{shower:?}");
+}
+
+#[test]
+fn in_a_room_with_sharp_habits_as_much_gas_says_less() {
+    let mut steady = series(SMOKE_SIGNS_V1);
+    let mut kitchen = series(SMOKE_SIGNS_V1);
+    for _ in 0..8 {
+        last(&mut steady, QUARTER_MS, room(240, [0.0; 3]));
+        last(&mut kitchen, QUARTER_MS, room(80, [0.0, 0.0, 10.0]));
+        last(&mut kitchen, QUARTER_MS, room(160, [0.0; 3]));
+    }
+    let smoke = |room_: &mut Series| last(room_, QUARTER_MS, room(12, [0.0, 0.0, 60.0])).unwrap()[0];
+    let (in_steady, in_kitchen) = (smoke(&mut steady), smoke(&mut kitchen));
+    assert!(in_kitchen > 1.0 && in_kitchen < 0.8 * in_steady, "{in_kitchen} {in_steady}");
+}
+
+#[test]
+fn a_gas_sensor_that_breaks_off_amid_a_surge_does_not_keep_its_last_word() {
+    let mut one = series(SMOKE_SIGNS_V1);
+    last(&mut one, QUARTER_MS, room(400, [0.0; 3]));
+    last(&mut one, QUARTER_MS, room(12, [0.0, 0.0, 60.0]));
+    let without_gas = |readings| room(readings, [0.0; 3]).map(|values| values[..2].to_vec());
+    assert!(last(&mut one, QUARTER_MS, without_gas(4)).unwrap()[0] > 4.0);
+    assert_eq!(last(&mut one, QUARTER_MS, without_gas(40)).unwrap(), vec![0.0; 3]);
 }
 
 #[test]
