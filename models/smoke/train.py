@@ -20,12 +20,14 @@ sys.path.insert(0, str(HERE.parent))
 import features  # noqa: E402
 import served  # noqa: E402
 from smoke import iot, made_up  # noqa: E402
-from smoke.judge import alerts, tell  # noqa: E402
+from smoke.judge import AGAIN_MS, alerts, tell  # noqa: E402
 
 KIND = "smoke_signs_v1"
 ROOMS = 240
 # What a made-up day may cost, and it has more cooking, sprays and guests than most.
 FALSE_A_DAY = 0.5
+# Of a device and day: four times what a made-up day leads to.
+MOST_ALERTS = 2.0
 # How far gas, warmth and vapour count. What falls says nothing; the sun's warmth alone must not be smoke, and no steam
 # may outweigh gas that has doubled.
 LEAST, MOST = 0.0, np.array([6.0, 4.0, 2.0])
@@ -154,7 +156,10 @@ def main():
     table += ["", "| made-up, no fire | false alarms |", "|--|--|"]
     table += [f"| {name} | {sum(false)} of {len(false)} |" for name, false in of_nuisances(*of(other), limit).items()]
     weighed = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights))
-    table += ["", f"Weights: {weighed}; smoke from {limit} on."]
+    peaks = np.array([evidence[seed][burning()].max() for seed in other if rooms[seed].fire])
+    fires_found = lambda other: np.mean(peaks >= other)  # noqa: E731
+    most = served.highest_that_finds(fires_found, [other for other in LIMITS if other >= limit])
+    table += ["", f"Weights: {weighed}; smoke from {limit} on; a place may raise it to {most}."]
 
     real = recordings + offices
     _, seen = features.extract_series(KIND, [(recording.time_ms, recording.values) for recording in real])
@@ -204,7 +209,20 @@ def main():
             "judged_by": "episode, an alert an hour at most; intervals 95 %, exact for shares, rooms and days drawn anew",
         },
     }
-    served.write(HERE, KIND, file, 0.5, golden(), described, figures, "\n".join(table))
+    served.write(
+        HERE,
+        KIND,
+        file,
+        0.5,
+        golden(),
+        described,
+        figures,
+        "\n".join(table),
+        usual=np.concatenate([row[: made_up.BEGINS : made_up.PER_HOUR] for row in rows]),
+        threshold_most=served.furthest_at(most, limit, 1.0),
+        quiet=f"{AGAIN_MS // 3_600_000}h",
+        most_alerts=MOST_ALERTS,
+    )
 
 
 def per_day(counted):

@@ -91,6 +91,7 @@ impl Series {
             Kind::TemperatureRecordsV1(_) => kind == TEMPERATURE_RECORDS_V1,
             Kind::LoopDeviationV1(_) => kind == LOOP_DEVIATION_V1,
             Kind::RoomSignsV1(_) => kind == ROOM_SIGNS_V1,
+            Kind::SmokeSignsV1(_) => kind == SMOKE_SIGNS_V1,
         }
     }
 
