@@ -198,7 +198,7 @@ def main():
         "input": {
             "rate_hz": 0.0667,
             "seconds": 21_600.0,
-            "channels": ["temperature °C", "humidity %", "eco2 ppm"],
+            "channels": ["temperature °C", "humidity %RH", "eco2 ppm"],
             "when": "each reading, from 5 minutes on, every 1 to 60 s; without eCO2 it says nothing of worth",
         },
         "data": {

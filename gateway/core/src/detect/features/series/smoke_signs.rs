@@ -9,7 +9,7 @@ use super::{Channel, DAY_MS, FadingMean, Feature, MINUTE_MS, name};
 
 pub(super) const CHANNELS: &[Channel] = &[
     Channel { name: "temperature", unit: "°C" },
-    Channel { name: "humidity", unit: "%" },
+    Channel { name: "humidity", unit: "%RH" },
     Channel { name: "eco2", unit: "ppm" },
 ];
 /// In units of what the room does anyway and of what is shrugged off.
