@@ -8,6 +8,7 @@ mod finding;
 mod hours;
 mod memory;
 pub mod model;
+pub mod opening;
 mod reason;
 mod recent;
 pub mod routine;
