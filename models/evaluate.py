@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MODELS = ["fall", "routine", "overheat", "supply", "presence", "smoke"]
+MODELS = ["fall", "routine", "overheat", "supply", "presence", "smoke", "night_entry"]
 
 
 def with_own_python():

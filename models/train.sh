@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 python=$(models/python.sh)
-for model in fall routine overheat supply presence smoke; do
+for model in fall routine overheat supply presence smoke night_entry; do
   "$python" "models/$model/train.py" --data "$data"
 done

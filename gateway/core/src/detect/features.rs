@@ -86,12 +86,16 @@ pub enum Source {
     Series,
     /// What goes on in a home: [`super::routine::Home`].
     Home,
+    /// Signs of somebody at a small place: [`super::opening::Opening`].
+    Place,
 }
 
 /// The motion of a wrist around an impact: see [`wrist_motion`].
 pub const WRIST_MOTION_V1: &str = "wrist_motion_v1";
 /// What goes on in a home beside what is usual there: see [`super::routine`].
 pub const ROUTINE_V1: &str = "routine_v1";
+/// A sign of somebody at a small place beside when it is usually open: see [`super::opening`].
+pub const OPENING_V1: &str = "opening_v1";
 
 /// All extractions by name, with what they are made from.
 pub const KINDS: [(&str, Source); 6] = [
@@ -101,6 +105,7 @@ pub const KINDS: [(&str, Source); 6] = [
     (series::ROOM_SIGNS_V1, Source::Series),
     (series::SMOKE_SIGNS_V1, Source::Series),
     (ROUTINE_V1, Source::Home),
+    (OPENING_V1, Source::Place),
 ];
 
 /// What the features of `kind` are made from; `None` where there is no such kind.
@@ -114,6 +119,7 @@ pub fn of(kind: &str) -> &'static [Feature] {
         Some(Source::Burst) => wrist_motion::FEATURES,
         Some(Source::Series) => series::features(kind),
         Some(Source::Home) => super::routine::FEATURES,
+        Some(Source::Place) => super::opening::FEATURES,
         None => &[],
     }
 }

@@ -10,6 +10,7 @@ mod hours;
 mod household;
 mod memory;
 pub mod model;
+pub mod opening;
 mod reason;
 mod recent;
 pub mod routine;
