@@ -152,8 +152,6 @@ def main():
         most_alerts=MOST_ALERTS,
         quiet="6h",
     )
-    # The gateway does not serve it yet: a model.toml would be loaded and refused.
-    (HERE / served.TOML).rename(HERE / f"{served.TOML}.next")
 
 
 def number(value):

@@ -129,7 +129,7 @@ fn golden_windows(card: &ModelCard) -> Vec<(String, Vec<f32>, f32)> {
                 let rows = values.iter().zip(0..).map(|(values, step)| series.push(step * every_ms, values));
                 rows.last().unwrap().unwrap()
             }
-            Source::Home => unreachable!("a home has one window"),
+            Source::Home | Source::Place => unreachable!("what is learnt of a place has a file of its own form"),
         };
         (row["name"].as_str().unwrap().to_owned(), features, single(&row["score"]))
     };
@@ -139,7 +139,12 @@ fn golden_windows(card: &ModelCard) -> Vec<(String, Vec<f32>, f32)> {
         let scores = golden["scores"].as_array().unwrap();
         return watched.zip(scores).map(|(row, score)| (row[1].to_string(), numbers(&row[3]), single(score))).collect();
     }
-    golden.as_array().unwrap().iter().map(window).collect()
+    let rows = golden.as_array().unwrap();
+    if features::source(&card.features) == Some(Source::Place) {
+        let scored = rows.iter().filter(|row| !row[3].is_null());
+        return scored.map(|row| (row[0].to_string(), numbers(&row[2]), single(&row[3]))).collect();
+    }
+    rows.iter().map(window).collect()
 }
 
 #[test]

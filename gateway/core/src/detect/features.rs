@@ -98,7 +98,7 @@ pub const ROUTINE_V1: &str = "routine_v1";
 pub const OPENING_V1: &str = "opening_v1";
 
 /// All extractions by name, with what they are made from.
-pub const KINDS: [(&str, Source); 6] = [
+pub const KINDS: [(&str, Source); 7] = [
     (WRIST_MOTION_V1, Source::Burst),
     (series::TEMPERATURE_RECORDS_V1, Source::Series),
     (series::LOOP_DEVIATION_V1, Source::Series),

@@ -8,6 +8,7 @@ use super::DeviceStatus;
 use super::asking::{Models, Question};
 use super::fields::Fields;
 use super::finding::{self, Found};
+use super::opening::Sign;
 use super::recent::Recent;
 use super::routine::Role;
 use super::rule::{Bound, Condition, Input, Rule, Step};
@@ -19,7 +20,7 @@ use crate::decode::{DecodeError, SensorType};
 use crate::detect::features::{self, series::Series};
 use crate::detect::model::ModelCard;
 use crate::pipeline::Site;
-use crate::reading::{Reading, Value};
+use crate::reading::{Reading, SensorClass, Value};
 use crate::site::{Device, Place};
 use crate::time::TimeMs;
 
@@ -111,7 +112,8 @@ pub(super) enum Watch {
         /// Where the model sees readings one by one: what has been learnt of them.
         learnt: Option<Series>,
     },
-    Home,
+    /// What is remembered is remembered of the place.
+    Place,
 }
 
 impl Watch {
@@ -127,7 +129,7 @@ impl Watch {
             Condition::Series { card, .. } => {
                 Self::Model { quiet_until_ms: TimeMs::MIN, learnt: Series::new(&card.features).ok() }
             }
-            Condition::Home { .. } => Self::Home,
+            Condition::Place { .. } | Condition::Home { .. } => Self::Place,
         }
     }
 
@@ -138,7 +140,7 @@ impl Watch {
             | (Self::Inactive { .. }, Condition::Inactive { .. })
             | (Self::Silent, Condition::Silent)
             | (Self::Model { learnt: None, .. }, Condition::Burst { .. })
-            | (Self::Home, Condition::Home { .. }) => true,
+            | (Self::Place, Condition::Place { .. } | Condition::Home { .. }) => true,
             // Another version of a model goes on with what was learnt, if it looks at the same.
             (Self::Model { learnt: Some(series), .. }, Condition::Series { card, .. }) => series.is_of(&card.features),
             _ => false,
@@ -204,7 +206,7 @@ impl Memory {
             Watch::Lasting(stretches) => stretches.iter().any(Stretch::is_raised),
             Watch::Inactive { raised, .. } => *raised,
             Watch::Silent => self.silent,
-            Watch::Event(_) | Watch::Model { .. } | Watch::Home => false,
+            Watch::Event(_) | Watch::Model { .. } | Watch::Place => false,
         };
         if raised {
             signals.push(Signal::Clear { device: self.id.clone(), rule });
@@ -438,6 +440,31 @@ impl Memory {
 
     fn silent_at(&self, sensor_type: &SensorType, listening_ms: TimeMs) -> TimeMs {
         self.unheard_since(listening_ms) + sensor_type.silent_after.ms()
+    }
+
+    /// Whether `reading`, made at `at`, is a sign of somebody by the fields of `bound`: a door that moves, a sensor or a
+    /// camera that notices.
+    #[allow(clippy::float_cmp, reason = "a switch is 0 or 1")]
+    pub(super) fn notices(&self, spot: Spot<'_>, bound: &Bound, reading: &Reading, at: TimeMs) -> Option<Sign> {
+        let Condition::Place { signs, .. } = &bound.condition else { return None };
+        let moved = |field: &usize, value: f64| {
+            let before = self.fields.windows().get(*field).and_then(|window| window.before(at));
+            before.is_some_and(|(_, before)| before != value)
+        };
+        let sign = if spot.sensor_type.class == SensorClass::Door {
+            Sign::Door
+        } else if spot.sensor_type.class == SensorClass::FaceCamera {
+            Sign::Camera
+        } else {
+            Sign::Presence
+        };
+        let notices = |field: &usize| match reading.values.get(*field) {
+            Some(Some(Value::Number(value))) if sign == Sign::Door => moved(field, *value),
+            Some(Some(Value::Number(value))) => *value == 1.0,
+            Some(Some(Value::Text(_))) => true,
+            _ => false,
+        };
+        signs.iter().any(notices).then_some(sign)
     }
 
     /// The device is not heard.

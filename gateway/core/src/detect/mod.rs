@@ -11,6 +11,7 @@ mod household;
 mod memory;
 pub mod model;
 pub mod opening;
+mod premises;
 mod reason;
 mod recent;
 pub mod routine;
@@ -39,6 +40,7 @@ use asking::Models;
 use finding::Found;
 use household::Household;
 use memory::{Memory, Out, Spot, Watch};
+use premises::Premises;
 use rule::{Bound, Condition};
 use threshold::Thresholds;
 
@@ -101,6 +103,8 @@ pub struct Detector {
     devices: Vec<Memory>,
     /// By place, the homes whose routine is watched.
     homes: BTreeMap<String, Household>,
+    /// By place, the premises whose hours are learnt.
+    premises: BTreeMap<String, Premises>,
     thresholds: Thresholds,
     /// When to look at what; some come too early and find nothing to do.
     #[serde(skip)]
@@ -154,6 +158,13 @@ impl Detector {
             }
         }
         self.configure_homes(site, now, signals);
+        let is_learnt = |place: &str| {
+            let devices = self.places.get(place).into_iter().flatten().filter_map(|device| self.devices.get(*device));
+            devices.flat_map(|memory| &memory.bound).any(|bound| matches!(bound.condition, Condition::Place { .. }))
+        };
+        let mut before = std::mem::take(&mut self.premises);
+        let places = site.registry.places.iter().map(|place| &place.id).filter(|place| is_learnt(place));
+        self.premises = places.map(|place| (place.clone(), before.remove(place).unwrap_or_default())).collect();
     }
 
     /// Homes go on by their place; one whose routine nobody watches any more is forgotten.
@@ -184,6 +195,7 @@ impl Detector {
             home.lose_sight();
             home.next_ms = home.next_ms.max(now);
         }
+        self.premises.values_mut().for_each(Premises::lose_sight);
     }
 
     /// Takes a reading of the device `site.registry.devices[device]` that came in at `now` and says
@@ -207,6 +219,9 @@ impl Detector {
         let mut out = Out { signals, refused };
         let placed = memory.read(spot, reading, redelivered, now, &mut models, &mut out);
         if let Some(placed) = &placed {
+            if let Some(premises) = self.premises.get_mut(&spot.place.id) {
+                premises.judge(spot, memory, reading, placed.at, &mut models, signals);
+            }
             if let Some(home) = self.homes.get_mut(&spot.place.id) {
                 for (role, on) in memory.signs(spot, reading, placed.at) {
                     home.sign(&spot.device.id, role, on, site.utc_offset.local_ms(placed.at));
@@ -282,7 +297,15 @@ impl Detector {
             memory.timer_ms = None;
             let due = memory.next_due(spot, self.listening_ms).is_some_and(|due| due <= now);
             if due {
-                for (rule, ended_ms) in memory.elapse(spot, self.listening_ms, now, signals) {
+                let was_silent = memory.is_silent();
+                let ended = memory.elapse(spot, self.listening_ms, now, signals);
+                if memory.is_silent()
+                    && !was_silent
+                    && let Some(premises) = self.premises.get_mut(&spot.place.id)
+                {
+                    premises.lose_sight();
+                }
+                for (rule, ended_ms) in ended {
                     self.judge_inactivity(site, device, rule, ended_ms, signals);
                 }
             }

@@ -55,6 +55,8 @@ pub(super) enum Condition<F> {
     Burst { field: F, card: Arc<ModelCard> },
     /// A model says so of readings, one by one: an input for each channel of the model that is given.
     Series { inputs: Vec<Option<Input<F>>>, card: Arc<ModelCard> },
+    /// A model says so of somebody at a place when nobody usually is, of whom these fields are signs.
+    Place { signs: Vec<F>, card: Arc<ModelCard> },
     /// A model says so of what goes on in the home, of which these switches are signs.
     Home { signs: Vec<F>, watch: routine::Kind, card: Arc<ModelCard> },
 }
@@ -260,9 +262,9 @@ impl<F> Condition<F> {
                 };
                 Condition::Series { inputs: inputs.iter().map(bind).collect::<Option<_>>()?, card: card.clone() }
             }
+            Self::Place { signs, card } => Condition::Place { signs: any(signs, index)?, card: card.clone() },
             Self::Home { signs, watch, card } => {
-                let signs: Vec<_> = signs.iter().filter_map(index).collect();
-                (!signs.is_empty()).then(|| Condition::Home { signs, watch: *watch, card: card.clone() })?
+                Condition::Home { signs: any(signs, index)?, watch: *watch, card: card.clone() }
             }
         })
     }
@@ -274,7 +276,7 @@ impl<F> Condition<F> {
             Self::Event { clauses, .. } => clauses.iter().map(|clause| &clause.field).collect(),
             Self::Inactive { field, .. } | Self::Burst { field, .. } => vec![field],
             Self::Series { inputs, .. } => inputs.iter().flatten().map(|input| &input.field).collect(),
-            Self::Home { signs, .. } => signs.iter().collect(),
+            Self::Home { signs, .. } | Self::Place { signs, .. } => signs.iter().collect(),
             Self::Silent => Vec::new(),
         }
     }
@@ -282,7 +284,10 @@ impl<F> Condition<F> {
     /// The model that it asks, if it does.
     pub(super) fn card(&self) -> Option<&Arc<ModelCard>> {
         match self {
-            Self::Burst { card, .. } | Self::Series { card, .. } | Self::Home { card, .. } => Some(card),
+            Self::Burst { card, .. }
+            | Self::Series { card, .. }
+            | Self::Place { card, .. }
+            | Self::Home { card, .. } => Some(card),
             Self::Lasting(_) | Self::Event { .. } | Self::Inactive { .. } | Self::Silent => None,
         }
     }
@@ -296,9 +301,15 @@ impl<F> Condition<F> {
             Self::Event { within_ms, .. } => *within_ms,
             Self::Inactive { between, .. } => between.length_ms(),
             Self::Home { .. } => HOME_SHOWN_MS,
-            Self::Silent | Self::Burst { .. } | Self::Series { .. } => 0,
+            Self::Silent | Self::Burst { .. } | Self::Series { .. } | Self::Place { .. } => 0,
         }
     }
+}
+
+/// Those that `index` finds; `None` where that is none.
+fn any<F, G>(fields: &[F], index: &impl Fn(&F) -> Option<G>) -> Option<Vec<G>> {
+    let found: Vec<G> = fields.iter().filter_map(index).collect();
+    (!found.is_empty()).then_some(found)
 }
 
 impl<F> Test<F> {

@@ -193,15 +193,16 @@ impl Compiler<'_> {
             return None;
         };
         let card = Arc::new(card.clone());
-        let given = [model.field.is_some(), !model.fields.is_empty(), model.watch.is_some() || !model.signs.is_empty()];
+        let given = [model.field.is_some(), !model.fields.is_empty(), !model.signs.is_empty(), model.watch.is_some()];
         let source = features::source(&card.features)?;
         let wanted = match source {
-            Source::Burst => ([true, false, false], "give `field`, the burst"),
+            Source::Burst => ([true, false, false, false], "give `field`, the burst"),
             Source::Series => (
-                [false, true, false],
+                [false, true, false, false],
                 "give `fields`, one for each channel, and in `also` those that a device may lack",
             ),
-            Source::Home => ([false, false, true], "give `watch`, and `signs`: the switches that tell of it"),
+            Source::Place => ([false, false, true, false], "give `signs`: the fields by which somebody is noticed"),
+            Source::Home => ([false, false, true, true], "give `watch`, and `signs`: the switches that tell of it"),
         };
         if given != wanted.0 {
             self.fault("model.name", format!("`{}` is asked otherwise", model.name), wanted.1);
@@ -214,19 +215,19 @@ impl Compiler<'_> {
                 Condition::Burst { field, card }
             }
             Source::Series => Condition::Series { inputs: self.inputs(model, &card)?, card },
+            Source::Place => Condition::Place { signs: self.signs(model, &[Wanted::State, Wanted::Word])?, card },
             Source::Home => {
                 facts.extend(["for", "usual"]);
-                let signs = model.signs.iter().enumerate();
-                let signs = signs.map(|(at, sign)| self.field(&format!("model.signs.{at}"), sign, Wanted::State));
-                let signs = signs.collect::<Option<Vec<_>>>()?;
-                let Some(watch) = model.watch.filter(|_| !signs.is_empty()) else {
-                    self.fault("model.signs", "a routine is watched by something", wanted.1);
-                    return None;
-                };
-                Condition::Home { signs, watch, card }
+                Condition::Home { signs: self.signs(model, &[Wanted::State])?, watch: model.watch?, card }
             }
         };
         Some((condition, facts))
+    }
+
+    /// The fields that are signs, each of one of these kinds.
+    fn signs(&mut self, model: &ModelTable, kinds: &[Wanted]) -> Option<Vec<Arc<str>>> {
+        let signs = model.signs.iter().enumerate();
+        signs.map(|(at, sign)| self.field_of(&format!("model.signs.{at}"), sign, kinds)).collect()
     }
 
     /// The fields for the channels of a model of readings, in the channels' order and units.
@@ -349,20 +350,27 @@ impl Compiler<'_> {
 
     /// The field's name, if some sensor type has it as it is wanted.
     fn field(&mut self, key: &str, name: &str, wanted: Wanted) -> Option<Arc<str>> {
+        self.field_of(key, name, &[wanted])
+    }
+
+    /// The same, of one of these kinds.
+    fn field_of(&mut self, key: &str, name: &str, wanted: &[Wanted]) -> Option<Arc<str>> {
         let kind_of = |field: &Field| match field.kind {
             FieldKind::Measure { .. } => Wanted::Measure,
             FieldKind::State => Wanted::State,
             FieldKind::Word { .. } => Wanted::Word,
             FieldKind::Burst(_) => Wanted::Burst,
         };
-        let found = self.fields_named(name).find(|field| kind_of(field) == wanted).map(|field| field.name.clone());
+        let found =
+            self.fields_named(name).find(|field| wanted.contains(&kind_of(field))).map(|field| field.name.clone());
         if found.is_none() {
-            let kind = match wanted {
+            let word = |kind: &Wanted| match kind {
                 Wanted::Measure => "measure",
                 Wanted::State => "state",
                 Wanted::Word => "word",
                 Wanted::Burst => "burst",
             };
+            let kind = wanted.iter().map(word).collect::<Vec<_>>().join(" or ");
             let mend = "name one as the sensor type files do";
             self.fault(key, format!("no sensor type has a field `{name}` of kind {kind}"), mend);
         }

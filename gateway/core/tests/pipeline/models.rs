@@ -357,3 +357,52 @@ fn what_is_a_home_or_premises_rules_are_for_says_the_place() {
     }
     assert!(live.recorded.iter().all(|(_, _, _, scores)| scores.is_empty()));
 }
+
+/// As the shipped model does, by and large: two signs at a time when nobody was here.
+fn out_of_hours(asked: &Asked<'_>) -> f32 {
+    let [open, weekday, _, _, _, _, signs] = asked.features else { return 0.0 };
+    if *open < 0.2 && *weekday < 0.2 && *signs >= 2.0 { 0.9 } else { 0.1 }
+}
+
+#[test]
+fn the_hours_of_a_place_are_learnt_and_somebody_out_of_hours_is_raised_once() {
+    let devices =
+        vec![device("door", "ninewatch-door", "shop", "店门"), device("inside", "ninewatch-presence", "shop", "店内")];
+    let mut live = Live::new(with(devices, &["security.toml"]));
+    let (open, presence) = (
+        |on: bool| format!("{{\"n\":\"open\",\"vb\":{on}}}"),
+        |on: bool| format!("{{\"n\":\"presence\",\"vb\":{on}}}"),
+    );
+    for day in 0..9 {
+        // Of the ninth day, the night.
+        for minute in (0..if day < 8 { 1440 } else { 120 }).step_by(5) {
+            let at = MIDNIGHT + day * DAY + minute * MINUTE;
+            let is_open = (480..1080).contains(&minute);
+            live.hear(at, "inside", &presence(is_open), &out_of_hours);
+            if minute % 30 == 0 {
+                live.hear(at + MINUTE, "door", &open(is_open && minute % 60 == 0), &out_of_hours);
+            }
+        }
+    }
+    assert_eq!(live.raised("night-entry"), [], "eight days of business");
+    let night = MIDNIGHT + 8 * DAY + 2 * HOUR;
+    for (second, device, record) in [
+        (0, "door", open(true)),
+        (20, "door", open(false)),
+        (70, "inside", presence(true)),
+        (200, "inside", presence(true)),
+        (400, "door", open(true)),
+    ] {
+        live.hear(night + second * 1000, device, &record, &out_of_hours);
+    }
+    let [(minute, evidence)] = live.raised("night-entry")[..] else { panic!("{:?}", live.raised("night-entry")) };
+    assert_eq!(minute, 8 * 1440 + 121);
+    assert_eq!(
+        (evidence.device.as_str(), evidence.reason.zh.starts_with("店内在平常无人的时间有动静")),
+        ("inside", true)
+    );
+    let named: Vec<&str> = evidence.score.as_ref().unwrap().moved_by.iter().map(|by| by.input.as_str()).collect();
+    assert!(!named.is_empty() && !named.contains(&"days"), "{named:?}");
+    let again = live.again();
+    assert_eq!(again.checkpoint().unwrap(), live.pipeline.checkpoint().unwrap(), "decided again, it is the same");
+}

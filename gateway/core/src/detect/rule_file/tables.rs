@@ -154,8 +154,9 @@ pub(super) struct ModelTable {
     /// The same, for channels that a device may lack.
     #[serde(default)]
     pub(super) also: BTreeMap<String, String>,
-    /// Of a model of homes: what it is asked about, and the switches that are signs of what goes on.
-    pub(super) watch: Option<routine::Kind>,
+    /// Of a model of places: the fields that are signs of what goes on there.
     #[serde(default)]
     pub(super) signs: Vec<String>,
+    /// Of a model of homes: what it is asked about.
+    pub(super) watch: Option<routine::Kind>,
 }
