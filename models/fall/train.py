@@ -124,6 +124,7 @@ def main():
         f"Threshold {model.threshold}; of the models with one left out: {lowest} to {highest}. "
         f"A place may raise it to {most}."
     )
+    outcome.picture(model.threshold, most).write(HERE / "scores.svg")
     served.write_card(
         HERE,
         KIND,

@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import features  # noqa: E402
+import plot  # noqa: E402
 import served  # noqa: E402
 from presence import occupancy  # noqa: E402
 from presence.judge import share, stays  # noqa: E402
@@ -112,6 +113,9 @@ def main():
 
     people_found = lambda threshold: (scores[room.occupied] >= threshold).mean()  # noqa: E731
     most = served.highest_that_finds(people_found, np.round(np.arange(THRESHOLD, 1, 0.01), 2).tolist())
+    whole_days = [day for day in np.unique(room.day) if (room.day == day).sum() >= 1000]
+    worst = min(whole_days, key=lambda day: (unseen == room.occupied)[room.day == day].mean())
+    picture(room, scores, worst, most).write(HERE / "day.svg")
     model = fit(known, room.occupied)
     blocks, right = [], []
     for name, (recording, row) in by_name.items():
@@ -169,6 +173,21 @@ def main():
         quiet=f"{QUIET_MIN}m",
         most_alerts=round(ALERTS_TO_FALSE * np.mean(told)),
     )
+
+
+def picture(room, scores, day, most):
+    """The score over a day that was left out, and when somebody was in."""
+    mine = room.day == day
+    hours = (room.time_ms[mine] - day * 86_400_000) / 3_600_000
+    title = f"{np.datetime64(int(day), 'D')}, left out of training: the day with the lowest accuracy"
+    drawn = plot.Picture(title, plot.numbers("hour", 0, 24, 2), plot.numbers("score", 0, 1, 0.2))
+    for stay in np.split(np.arange(mine.sum()), np.flatnonzero(np.diff(room.occupied[mine].astype(int))) + 1):
+        if room.occupied[mine][stay[0]]:
+            drawn.band(hours[stay[0]], hours[stay[-1]], "somebody is in")
+    drawn.line(zip(hours[::3], scores[mine][::3]), plot.BLUE, "score")
+    drawn.mark_y(THRESHOLD, f"threshold {THRESHOLD}")
+    drawn.mark_y(most, f"at most {most}")
+    return drawn
 
 
 def alerts_per_day(said, room):

@@ -42,6 +42,7 @@ def main():
     for outcome, suffix in ((as_is, ""), (turned, "_any_week")):
         spans = tables.intervals(outcome)
         figures |= {name + suffix: (value, *spans[name]) for name, value in outcome.figures().items()}
+    tables.picture(turned).write(HERE / "delays.svg")
     served.write_card(
         HERE,
         scorer.KIND,
