@@ -27,10 +27,10 @@ class Outcome:
         figures = {
             "sensitivity": self.rate(lambda trial: trial.is_fall, self.alarms),
             "specificity": self.rate(lambda trial: not trial.is_fall, self.alarms, of_silence=True),
-            "specificity_young": self.rate(lambda t: not t.is_fall and not t.is_elder, self.alarms, of_silence=True),
+            "specificity_young": self.rate(lambda t: not t.is_fall and t.is_young, self.alarms, of_silence=True),
             "specificity_untouched": self.rate(lambda t: not t.is_fall, self.alarms_untouched, of_silence=True),
         }
-        elders = [self.alarms[name] for name, trial in self.trials.items() if trial.is_elder]
+        elders = [self.alarms[name] for name, trial in self.trials.items() if not trial.is_fall and trial.is_elder]
         if elders:
             figures["elder_false_alarm_rate"] = exact(sum(elders), len(elders))
         return figures

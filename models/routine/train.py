@@ -7,7 +7,6 @@ score down as an ONNX file and to judge it by the recorded home, with the week t
 the recording, and by made-up homes.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -24,9 +23,8 @@ MOST_ALERTS = 4.0
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    found = homes.find(parser.parse_args().data)
+    asked = served.asked(__doc__, also="left aside: nothing is learnt here, each home is learnt on the gateway")
+    found = homes.find(asked.data)
     if not found:
         raise SystemExit("no homes in uci-adl there; see models/README.md")
     onnx = scorer.to_onnx()
