@@ -114,7 +114,7 @@ def toml(folder):
 
 
 def highest_that_finds(found, limits):
-    """The highest limit at which the share that `found` gives is still STILL_FOUND of that at the first, the model's own."""
+    """The highest limit at which `found` is still STILL_FOUND of what it is at the first, the model's own."""
     enough = STILL_FOUND * found(limits[0])
     return max(limit for limit in limits if found(limit) >= enough)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains all models anew: models/train.sh [DATA [ALSO]]; ALSO: a site's own evidence. Sets up its own Python under target/.
+# Trains all models anew: models/train.sh [DATA [ALSO]]. ALSO is a site's own evidence. Sets up its own Python under
+# target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}

@@ -82,7 +82,8 @@ class Outcome:
         for colour, name, is_fall in ((plot.ORANGE, "falls", True), (plot.BLUE, "daily activities", False)):
             trials = [trial for trial in self.trials.values() if trial.is_fall == is_fall]
             # A little up and down, so that trials side by side do not hide each other.
-            points = [(self.scores[t.name], movements.index(t.movement) + (i % 5 - 2) / 8) for i, t in enumerate(trials)]
+            rows = [movements.index(trial.movement) + (i % 5 - 2) / 8 for i, trial in enumerate(trials)]
+            points = [(self.scores[trial.name], row) for trial, row in zip(trials, rows)]
             picture.dots(points, colour, name)
         picture.mark_x(threshold, f"threshold {threshold}")
         picture.mark_x(most, f"at most {most}")

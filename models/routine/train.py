@@ -48,7 +48,8 @@ def main():
         scorer.THRESHOLD,
         described(found),
         figures,
-        tables.all_of(as_is, turned, made) + f"\n\nThreshold {scorer.THRESHOLD}; a place may raise it to {most}: nine in ten are found no more than "
+        tables.all_of(as_is, turned, made)
+        + f"\n\nThreshold {scorer.THRESHOLD}; a place may raise it to {most}: nine in ten are found no more than "
         f"{judge.LATER_MIN} minutes later.",
         usual=np.array([features for rows in days for *_, features in rows], np.float32),
         threshold_most=most,
