@@ -36,8 +36,8 @@ torture: ## Kill the gateway under load; ARGS="--kills 400 --report torture.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	target/release/torture $(ARGS)
 
-models: $(RUNTIME) ## Train the models anew from ../shared/data; DATA=folder names another
-	models/train.sh $(DATA)
+models: $(RUNTIME) ## Train the models anew from ../shared/data; DATA=folder names another, ALSO=folder adds a site's own
+	models/train.sh $(or $(DATA),../shared/data) $(ALSO)
 
 # ONNX Runtime comes out of its Python wheel; without it the gateway runs on rules, and says so.
 $(RUNTIME):

@@ -39,7 +39,8 @@ def extract_series(kind, series):
         lines.append(json.dumps({"time_ms": [int(at) for at in time_ms], "values": known}) + "\n")
     names, *answers = _ask("series", kind, lines)
     unknown = [np.nan] * len(names)
-    return names, [np.array([row or unknown for row in rows], np.float32) for rows in answers]
+    tables = [np.array([row or unknown for row in rows], np.float32).reshape(-1, len(names)) for rows in answers]
+    return names, tables
 
 
 def _ask(example, kind, lines):

@@ -1,11 +1,13 @@
 """What a model is served by: the ONNX file, model.toml, golden.json and the figures in card.md."""
 
+import argparse
 import gzip
 import hashlib
 import json
 import re
 import sys
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,6 +20,14 @@ VERSION = "1.0.0"
 TOML = "model.toml"
 # A place may raise its threshold as long as so much is still found of what is found at the model's own.
 STILL_FOUND = 0.9
+
+
+def asked(doc, also):
+    """What a train.py is called with. `also`: what becomes of a site's own evidence."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of recordings: see models/README.md")
+    parser.add_argument("--also", type=Path, help=also)
+    return parser.parse_args()
 
 
 def read_all(folder, endings, read):
@@ -35,6 +45,13 @@ def read_all(folder, endings, read):
         except (ValueError, LookupError, OSError) as error:
             print(f"{path.name} is left out: {error}", file=sys.stderr)
     return found or None
+
+
+def numbers(column, titles):
+    """Readings × titles: NaN where a file has no such column, or nothing in it."""
+    count = len(next(iter(column.values())))
+    values = [[float(cell or "nan") for cell in column.get(title, [""] * count)] for title in titles]
+    return np.array(values).T
 
 
 def text(path):
@@ -97,7 +114,7 @@ def toml(folder):
 
 
 def highest_that_finds(found, limits):
-    """The highest limit at which the share that `found` gives is still STILL_FOUND of that at the first, the model's own."""
+    """The highest limit at which `found` is still STILL_FOUND of what it is at the first, the model's own."""
     enough = STILL_FOUND * found(limits[0])
     return max(limit for limit in limits if found(limit) >= enough)
 
@@ -137,14 +154,26 @@ def write(folder, kind, file, threshold, made_up, described, figures, tables, **
 
 
 def write_card(
-    folder, kind, file, threshold, described, figures, tables, *, usual, most_alerts, threshold_most=None, quiet=None
+    folder,
+    kind,
+    file,
+    threshold,
+    described,
+    figures,
+    tables,
+    *,
+    usual,
+    most_alerts,
+    threshold_most=None,
+    quiet=None,
+    also=None,
 ):
     """The ONNX file, model.toml and the figures in card.md.
 
     `described`: TOML tables; `figures`: name -> (value, low, high); `tables`: Markdown for the card; `usual`: rows of
     features where nothing was amiss, NaN where nothing had been learnt yet; `most_alerts`: of a device and day, beyond
     which the gateway goes back to the former version; `threshold_most`: how far a place may raise the threshold;
-    `quiet`: for how long a device's next yes is the same matter.
+    `quiet`: for how long a device's next yes is the same matter; `also`: the site's evidence that it learnt from.
     """
     name = folder.name
     usual = usual[~np.isnan(usual).any(axis=1)]
@@ -156,11 +185,13 @@ def write_card(
     # What it takes is measured by `ninewatch model bench`, on another machine each time.
     path = folder / TOML
     cost = toml(folder).get("cost") if path.exists() else None
+    sha256 = hashlib.sha256(file).hexdigest()
     serving = {
         "name": name,
-        "version": VERSION,
+        # A site's own is told from the shipped one, and from what it trained before.
+        "version": f"{VERSION}+site.{sha256[:8]}" if also else VERSION,
         "file": f"{name}.onnx",
-        "sha256": hashlib.sha256(file).hexdigest(),
+        "sha256": sha256,
         "features": kind,
         "threshold": threshold,
         "threshold_most": threshold_most,

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.stats import beta
 
+import plot
+
 
 class Outcome:
     """What models said of the trials of subjects they had not seen."""
@@ -25,10 +27,10 @@ class Outcome:
         figures = {
             "sensitivity": self.rate(lambda trial: trial.is_fall, self.alarms),
             "specificity": self.rate(lambda trial: not trial.is_fall, self.alarms, of_silence=True),
-            "specificity_young": self.rate(lambda t: not t.is_fall and not t.is_elder, self.alarms, of_silence=True),
+            "specificity_young": self.rate(lambda t: not t.is_fall and t.is_young, self.alarms, of_silence=True),
             "specificity_untouched": self.rate(lambda t: not t.is_fall, self.alarms_untouched, of_silence=True),
         }
-        elders = [self.alarms[name] for name, trial in self.trials.items() if trial.is_elder]
+        elders = [self.alarms[name] for name, trial in self.trials.items() if not trial.is_fall and trial.is_elder]
         if elders:
             figures["elder_false_alarm_rate"] = exact(sum(elders), len(elders))
         return figures
@@ -70,6 +72,22 @@ class Outcome:
             wrong = ", ".join(name.replace(f"{subject}_", "") for name in self.wrong(lambda t: t.subject == subject))
             lines.append(f"| {subject} | {found} | {false} | {wrong} |")
         return "\n".join(lines)
+
+    def picture(self, threshold, most):
+        """Each trial's score, a row for each movement."""
+        movements = sorted({trial.movement for trial in self.trials.values()}, key=lambda name: (name[0] != "F", name))
+        title = "What the model said of subjects it had not seen, trial by trial"
+        y = plot.rows(movements)
+        picture = plot.Picture(title, plot.numbers("score", 0, 1, 0.1), y, height=112 + 19 * len(movements))
+        for colour, name, is_fall in ((plot.ORANGE, "falls", True), (plot.BLUE, "daily activities", False)):
+            trials = [trial for trial in self.trials.values() if trial.is_fall == is_fall]
+            # A little up and down, so that trials side by side do not hide each other.
+            rows = [movements.index(trial.movement) + (i % 5 - 2) / 8 for i, trial in enumerate(trials)]
+            points = [(self.scores[trial.name], row) for trial, row in zip(trials, rows)]
+            picture.dots(points, colour, name)
+        picture.mark_x(threshold, f"threshold {threshold}")
+        picture.mark_x(most, f"at most {most}")
+        return picture
 
 
 def exact(hits, total):

@@ -1,10 +1,9 @@
 """Trains the fall model, judges it by subjects it has not seen, and writes fall.onnx, model.toml, golden.json and
 the figures in card.md.
 
-    train.py --data DIR    DIR holds weda-fall/
+    train.py --data DIR [--also DIR2]    both hold weda-fall/
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -85,12 +84,13 @@ def in_groups(subjects, size):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    folder = weda.find(parser.parse_args().data)
-    if folder is None:
+    asked = served.asked(__doc__, also="a site's own judged bursts: learnt from, and judged by each wearer left out")
+    if weda.find(asked.data) is None:
         raise SystemExit("no weda-fall recordings there; see models/README.md")
-    trials, untouched = weda.read(folder), weda.read(folder, thin_activities=False)
+    folders = [folder for folder in map(weda.find, filter(None, (asked.data, asked.also))) if folder]
+    also = asked.also if len(folders) > 1 else None
+    trials = [trial for folder in folders for trial in weda.read(folder)]
+    untouched = [trial for folder in folders for trial in weda.read(folder, thin_activities=False)]
     still = np.ones(len(trials))
     as_is = [trial.signal for trial in trials]
     recordings = learn.Recordings(
@@ -124,6 +124,7 @@ def main():
         f"Threshold {model.threshold}; of the models with one left out: {lowest} to {highest}. "
         f"A place may raise it to {most}."
     )
+    outcome.picture(model.threshold, most).write(HERE / "scores.svg")
     served.write_card(
         HERE,
         KIND,
@@ -135,10 +136,12 @@ def main():
         usual=recordings.bursts.features[recordings.bursts.label == 0],
         threshold_most=most,
         most_alerts=MOST_ALERTS,
+        also=also,
     )
 
 
 def described(subjects):
+    published, own = ([s for s in subjects if s.startswith(letter)] for letter in "US")
     return {
         "input": {
             "rate_hz": 50.0,
@@ -148,7 +151,8 @@ def described(subjects):
             "sides",
         },
         "data": {
-            "source": f"WEDA-FALL (joaojtmarques/WEDA-FALL at 392c0bf), subjects {', '.join(subjects)}",
+            "source": f"WEDA-FALL (joaojtmarques/WEDA-FALL at 392c0bf), subjects {', '.join(published)}"
+            + (f"; of a site's own: {', '.join(own)}" if own else ""),
             "terms": "published research data set without a licence file: cited, not redistributed",
             "judged_by": "leave one subject out, the threshold chosen without the subject; intervals 95 %",
         },

@@ -6,6 +6,7 @@ What is odd about them, and mended here:
   came after later ones or never. The samples themselves are 49.6 a second.
 * The falls in the folder `50Hz` have lost every fifth row; the activities have not. A model would learn to
   tell falls by that. So every fifth sample of the activities is taken away too, and all are filled in alike.
+  A site's own bursts have lost nothing, falls or not, and are left as they are.
 """
 
 import csv
@@ -28,7 +29,7 @@ KEPT, OF = 4, 5
 GAP_S = 0.25
 CATCH_UP = 25
 
-RECORDING = re.compile(r"(?:^|/)50Hz/([FD]\d\d)/(U\d+)_(R\d+)_(accel|gyro)\.csv$")
+RECORDING = re.compile(r"(?:^|/)50Hz/([FD]\d\d)/([US]\d+)_(R\d+)_(accel|gyro)\.csv$")
 FALL_TIMES = "fall_timestamps.csv"
 
 
@@ -36,8 +37,8 @@ FALL_TIMES = "fall_timestamps.csv"
 class Trial:
     """One trial of one movement by one subject."""
 
-    movement: str  # F01 to F08 are falls, D01 to D11 daily activities
-    subject: str  # U01 to U14 young, U21 to U31 aged 77 to 95
+    movement: str  # F01 to F08 are falls, D01 to D11 daily activities; F00 and D00 of a site
+    subject: str  # U01 to U14 young, U21 to U31 aged 77 to 95; S1 and so on a site's wearers, of any age
     number: str
     signal: np.ndarray  # samples × (ax, ay, az in m/s², gx, gy, gz in rad/s), WATCH_HZ
     fall_s: tuple[float, float] | None  # when the fall began and ended, if the data says so
@@ -49,6 +50,10 @@ class Trial:
     @property
     def is_elder(self):
         return self.subject >= "U21"
+
+    @property
+    def is_young(self):
+        return "U01" <= self.subject < "U21"
 
     @property
     def name(self):
@@ -77,7 +82,8 @@ def read(folder, thin_activities=True):
         except ValueError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue
-        trials.append(Trial(movement, subject, number, _signal(accel, gyro, thin_activities), falls.get(name)))
+        signal = _signal(accel, gyro, thin_activities and subject.startswith("U"))
+        trials.append(Trial(movement, subject, number, signal, falls.get(name)))
     return trials
 
 

@@ -32,7 +32,7 @@ def judge(data):
         "windows_found": sum(earned > -nab.MISSED for tally in tallies for earned in tally.earned),
         "windows": sum(len(tally.windows) for tally in tallies),
         "false_alerts": false,
-        "false_alerts_per_device_day": round(false / days, 4),
+        "false_alerts_per_device_day": round(false / days, 4) if days else None,
         "alerts": [
             f"{recording.name} {np.datetime64(int(at), 'ms')}"
             for recording, alert in zip(recordings, found)

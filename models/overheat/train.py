@@ -4,7 +4,6 @@ made-up quiet machines. Judges it by NAB, and writes overheat.onnx, model.toml, 
     train.py --data DIR    DIR holds nab/
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import features  # noqa: E402
+import plot  # noqa: E402
 import served  # noqa: E402
 from overheat import made_up, nab  # noqa: E402
 from overheat.judge import AGAIN_MS, alerts, standard  # noqa: E402
@@ -22,11 +22,13 @@ KIND = "temperature_records_v1"
 MACHINES = 60
 # What a quiet machine may cost.
 FALSE_A_MONTH = 0.5
+THRESHOLD = 0.5
 STEEPNESS = 10.0
 # So far beyond the margin the score is 1, but for one in ten thousand: no threshold lies higher.
 REACH = 9.0 / STEEPNESS
 # Of a device and day: half of what one that is out of the usual all day leads to, and far more than is false.
 MOST_ALERTS = 1.0
+SCORE_TICKS = [(tenth / 10, f"{tenth / 10:g}") for tenth in range(0, 11, 2)]
 MARGINS = np.round(np.arange(0, 3, 0.05), 2).tolist()
 
 
@@ -57,6 +59,26 @@ def with_faults(machines):
     return found, begins
 
 
+def picture(recording, out, margin, tally, told):
+    """The score over time with NAB's windows, and the alerts that it led to."""
+    days = (recording.time_ms - recording.time_ms[0]) / 86_400_000
+    first = recording.time_ms[0].astype("datetime64[ms]").astype("datetime64[D]")
+    ticks = [(day, str(first + day)) for day in range(0, int(days[-1]) + 1, 14)]
+    title = f"Score of {recording.name}, and alerts"
+    drawn = plot.Picture(title, plot.Axis("date", 0, days[-1], ticks), plot.Axis("score", 0, 1.1, SCORE_TICKS))
+    for begin, end in recording.windows:
+        drawn.band(days[begin], days[end], "labelled by NAB as anomalous")
+    # The highest of each quarter of a day.
+    scores = 1 / (1 + np.exp(-(np.clip(out, -4, 4) - margin) * STEEPNESS))
+    quarters = np.split(np.arange(len(days)), np.flatnonzero(np.diff(days * 4 // 1)) + 1)
+    drawn.line([(days[quarter[0]], scores[quarter].max()) for quarter in quarters], plot.BLUE, "score")
+    at = np.flatnonzero(told)
+    for false, colour, name in ((False, plot.GREEN, "alert"), (True, plot.ORANGE, "false alert")):
+        drawn.dots([(days[row], 1.05) for row in at if (row in tally.false) == false], colour, name)
+    drawn.mark_y(THRESHOLD, f"threshold {THRESHOLD}")
+    return drawn
+
+
 def golden():
     """Nobody's temperatures, every half hour: a usual day after nine, a rise, a fall."""
     at_h = np.arange(10 * 48) / 2
@@ -67,9 +89,8 @@ def golden():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    recordings = nab.read(parser.parse_args().data)
+    asked = served.asked(__doc__, also="left aside: the margin is learnt from made-up machines, not from recorded ones")
+    recordings = nab.read(asked.data)
     if recordings is None:
         raise SystemExit("no nab recordings there; see models/README.md")
 
@@ -108,6 +129,8 @@ def main():
         table.append(f"| {other} | {standard(tallies):.1f} | {hits} of {len(earned)} | {wrong} |")
 
     tallies = by_margin[margin]
+    told = alerts(recordings[0].time_ms, outs[0] >= margin)
+    picture(recordings[0], outs[0], margin, tallies[0], told).write(HERE / "scores.svg")
     windows = [("window", part) for tally in tallies for part in tally.earned]
     days = [
         ("day", [cost for row, cost in tally.false.items() if recording.time_ms[row] // 86_400_000 == day])
@@ -148,7 +171,7 @@ def main():
         HERE,
         KIND,
         file,
-        0.5,
+        THRESHOLD,
         golden(),
         described,
         figures,

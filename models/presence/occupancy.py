@@ -36,6 +36,6 @@ def _recording(path, name):
     return Recording(
         name,
         np.array(column["date"], "datetime64[ms]").astype(np.int64),
-        np.array([column[title] for title in COLUMNS], float).T,
+        served.numbers(column, COLUMNS),
         np.array(column["Occupancy"], float) > 0,
     )

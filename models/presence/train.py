@@ -1,10 +1,9 @@
 """Trains the presence model: how bright a room is when somebody is in, and what CO2 adds to that. Judges it by days and
 by a recording that it has not seen, and writes presence.onnx, model.toml, golden.json and the figures in card.md.
 
-    train.py --data DIR    DIR holds uci-occupancy/
+    train.py --data DIR [--also DIR2]    both hold uci-occupancy/
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import features  # noqa: E402
+import plot  # noqa: E402
 import served  # noqa: E402
 from presence import occupancy  # noqa: E402
 from presence.judge import share, stays  # noqa: E402
@@ -79,6 +79,18 @@ def best_turn(light, occupied):
     return round(float(light[best] + light[best + 1]) / 2, 1)
 
 
+def rows_of(recordings):
+    return features.extract_series(KIND, [(recording.time_ms, recording.values) for recording in recordings])[1]
+
+
+def together(recordings):
+    """All readings as one recording, and their features; without those of which there are none."""
+    rows = np.concatenate(rows_of(recordings))
+    known = ~np.isnan(rows).any(axis=1)
+    parts = (np.concatenate([getattr(r, part) for r in recordings]) for part in ("time_ms", "values", "occupied"))
+    return occupancy.Recording(occupancy.TRAINING, *(part[known] for part in parts)), rows[known]
+
+
 def golden():
     """Rooms that nobody recorded: dark, lit and breathed in, lit with nobody in."""
     at = np.arange(90)
@@ -89,15 +101,13 @@ def golden():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    recordings = occupancy.read(parser.parse_args().data)
-    training = [recording for recording in recordings or [] if recording.name == occupancy.TRAINING]
+    asked = served.asked(__doc__, also="a site's own rooms: learnt from, and judged by each day left out")
+    recordings = occupancy.read(asked.data) or []
+    training, others = ([r for r in recordings if (r.name == occupancy.TRAINING) == wanted] for wanted in (True, False))
     if not training:
         raise SystemExit(f"no uci-occupancy/{occupancy.TRAINING} there; see models/README.md")
-    names, rows = features.extract_series(KIND, [(recording.time_ms, recording.values) for recording in recordings])
-    by_name = {recording.name: (recording, row) for recording, row in zip(recordings, rows)}
-    room, known = by_name[occupancy.TRAINING]
+    own = (occupancy.read(asked.also) if asked.also else None) or []
+    room, known = together(training + own)
 
     table = ["| day left out | minutes | accuracy |", "|--|--|--|"]
     scores = np.zeros(len(known))
@@ -112,11 +122,12 @@ def main():
 
     people_found = lambda threshold: (scores[room.occupied] >= threshold).mean()  # noqa: E731
     most = served.highest_that_finds(people_found, np.round(np.arange(THRESHOLD, 1, 0.01), 2).tolist())
+    whole_days = [day for day in np.unique(room.day) if (room.day == day).sum() >= 1000]
+    worst = min(whole_days, key=lambda day: (unseen == room.occupied)[room.day == day].mean())
+    picture(room, scores, worst, most).write(HERE / "day.svg")
     model = fit(known, room.occupied)
     blocks, right = [], []
-    for name, (recording, row) in by_name.items():
-        if name == occupancy.TRAINING:
-            continue
+    for recording, row in zip(others, rows_of(others)):
         said = model.score(row) >= THRESHOLD
         hits = said == recording.occupied
         blocks += [hits[recording.day == day] for day in np.unique(recording.day)]
@@ -149,8 +160,9 @@ def main():
             "when": "each reading, every minute or so; CO2 may be missing",
         },
         "data": {
-            "source": f"UCI Occupancy Detection, {occupancy.TRAINING}; judged by "
-            + ", ".join(sorted(by_name.keys() - {occupancy.TRAINING})),
+            "source": f"UCI Occupancy Detection, {occupancy.TRAINING}"
+            + (f"; a site's own: {', '.join(recording.name for recording in own)}" if own else "")
+            + f"; judged by {', '.join(recording.name for recording in others)}",
             "terms": "CC BY 4.0 (Candanedo, 2016); not redistributed",
             "judged_by": "minutes of other days, and of days left out of training; intervals 95 %, days drawn anew",
         },
@@ -167,8 +179,24 @@ def main():
         usual=known[~room.occupied],
         threshold_most=most,
         quiet=f"{QUIET_MIN}m",
-        most_alerts=round(ALERTS_TO_FALSE * np.mean(told)),
+        most_alerts=max(1, round(ALERTS_TO_FALSE * np.mean(told))),
+        also=own and asked.also,
     )
+
+
+def picture(room, scores, day, most):
+    """The score over a day that was left out, and when somebody was in."""
+    mine = room.day == day
+    hours = (room.time_ms[mine] - day * 86_400_000) / 3_600_000
+    title = f"{np.datetime64(int(day), 'D')}, left out of training: the day with the lowest accuracy"
+    drawn = plot.Picture(title, plot.numbers("hour", 0, 24, 2), plot.numbers("score", 0, 1, 0.2))
+    for stay in np.split(np.arange(mine.sum()), np.flatnonzero(np.diff(room.occupied[mine].astype(int))) + 1):
+        if room.occupied[mine][stay[0]]:
+            drawn.band(hours[stay[0]], hours[stay[-1]], "somebody is in")
+    drawn.line(zip(hours[::3], scores[mine][::3]), plot.BLUE, "score")
+    drawn.mark_y(THRESHOLD, f"threshold {THRESHOLD}")
+    drawn.mark_y(most, f"at most {most}")
+    return drawn
 
 
 def alerts_per_day(said, room):

@@ -55,19 +55,19 @@ class Home:
 
 
 def find(data):
-    """All homes in DATA/uci-adl: a home is a pair of `<name>_Sensors.txt` and `<name>_ADLs.txt`."""
+    """All homes in DATA/uci-adl: of each `<name>_Sensors.txt`, and `<name>_ADLs.txt` where somebody has written it.
+    Without it the days can be judged as they were, but not as they might have been."""
     homes = []
     for sensors in sorted((data / "uci-adl").glob("*_Sensors.txt")):
-        labels = sensors.with_name(sensors.name.replace("_Sensors", "_ADLs"))
-        if labels.exists():
-            homes.append(read(sensors, labels))
+        homes.append(read(sensors, sensors.with_name(sensors.name.replace("_Sensors", "_ADLs"))))
     return [home for home in homes if home.intervals]
 
 
 def read(sensors, labels):
     heard = [(start, max(start, end), words) for start, end, words in lines(sensors) if len(words) >= 3]
     intervals = [Interval(start, end, *words[:3]) for start, end, words in heard]
-    asleep = [(start, end) for start, end, words in lines(labels) if words[:1] == ["Sleeping"] and end > start]
+    labelled = lines(labels) if labels.exists() else []
+    asleep = [(start, end) for start, end, words in labelled if words[:1] == ["Sleeping"] and end > start]
     nights = []
     for start, end in sorted(asleep):
         if nights and start - nights[-1][1] < BREAK_MS:

@@ -1,8 +1,9 @@
-"""The figures with their intervals, as tables."""
+"""The figures with their intervals, as tables, and a picture of the delays."""
 
 import numpy as np
 
-from routine import judge, perturb
+import plot
+from routine import homes, judge, perturb
 
 DRAWS = 2000
 
@@ -60,3 +61,17 @@ def all_of(as_is, turned, made):
         made_up_table(made),
     ]
     return "\n\n".join(sections)
+
+
+def picture(outcome):
+    """How many of each kind are found within a time."""
+    hours = plot.numbers("minutes since it began", 0, perturb.PATIENCE_MS / homes.MINUTE_MS, 30)
+    drawn = plot.Picture("Found within so many minutes, any week learnt from", hours, plot.numbers("share", 0, 1, 0.2))
+    for kind, colour in zip(perturb.KINDS, (plot.BLUE, plot.ORANGE, plot.GREEN, plot.VIOLET), strict=True):
+        cases = outcome.of_kind(kind).cases
+        share, points = 0.0, [(0, 0)]
+        for delay in sorted(case.delay_min for case in cases if case.delay_min is not None):
+            delay = min(delay, hours.high)
+            points += [(delay, share), (delay, share := share + 1 / len(cases))]
+        drawn.line([*points, (hours.high, share)], colour, kind.replace("_", " "))
+    return drawn

@@ -7,7 +7,6 @@ score down as an ONNX file and to judge it by the recorded home, with the week t
 the recording, and by made-up homes.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -24,9 +23,8 @@ MOST_ALERTS = 4.0
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    found = homes.find(parser.parse_args().data)
+    asked = served.asked(__doc__, also="left aside: nothing is learnt here, each home is learnt on the gateway")
+    found = homes.find(asked.data)
     if not found:
         raise SystemExit("no homes in uci-adl there; see models/README.md")
     onnx = scorer.to_onnx()
@@ -42,6 +40,7 @@ def main():
     for outcome, suffix in ((as_is, ""), (turned, "_any_week")):
         spans = tables.intervals(outcome)
         figures |= {name + suffix: (value, *spans[name]) for name, value in outcome.figures().items()}
+    tables.picture(turned).write(HERE / "delays.svg")
     served.write_card(
         HERE,
         scorer.KIND,
@@ -49,7 +48,8 @@ def main():
         scorer.THRESHOLD,
         described(found),
         figures,
-        tables.all_of(as_is, turned, made) + f"\n\nThreshold {scorer.THRESHOLD}; a place may raise it to {most}: nine in ten are found no more than "
+        tables.all_of(as_is, turned, made)
+        + f"\n\nThreshold {scorer.THRESHOLD}; a place may raise it to {most}: nine in ten are found no more than "
         f"{judge.LATER_MIN} minutes later.",
         usual=np.array([features for rows in days for *_, features in rows], np.float32),
         threshold_most=most,

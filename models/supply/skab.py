@@ -37,7 +37,7 @@ def _run(path, name):
     head = head.split(";")
     rows = [line.split(";") for line in lines if line]
     column = {title: [row[index] for row in rows] for index, title in enumerate(head)}
-    values = np.array([column[title] for title in COLUMNS], float).T
+    values = served.numbers(column, COLUMNS)
     faulty = np.array(column["anomaly"], float) > 0 if "anomaly" in column else None
     time_ms = np.array(column["datetime"], "datetime64[ms]").astype(np.int64)
     return Run(name, time_ms, values, faulty)
