@@ -27,10 +27,11 @@ test: $(RUNTIME) $(PAHO) ## Format, lints, and every test
 	sh deploy/tests/install.sh
 	NINEWATCH_PYTHON=$(abspath target/py/bin/python) cargo test --locked --workspace
 
-bench: ## Compare with a bare subscriber on mosquitto and plain JSON parsing; writes bench.json
+bench: $(RUNTIME) ## Compare with a bare subscriber on mosquitto, plain JSON parsing and Python; writes bench.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	cargo run --release --locked -p ninewatch-core --example decoding > target/decoding.json
-	target/release/bench --report bench.json --decoding target/decoding.json
+	models/bench.py --report target/models.json
+	target/release/bench --report bench.json --decoding target/decoding.json --models target/models.json
 
 torture: ## Kill the gateway under load; ARGS="--kills 400 --report torture.json"
 	cargo build --release --locked -p ninewatch -p ninewatch-tests

@@ -51,6 +51,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Run(args) => block_on(cli::run::run(args, lang)),
         Command::Check(args) => cli::check::run(&args, lang),
         Command::Rule(args) => cli::rule::run(args, lang),
+        Command::Model(args) => cli::model::run(&args, lang),
         Command::Replay(args) => cli::replay::run(&args, lang),
         Command::Journal(args) => cli::journal::run(&args, false),
         Command::Quarantine(args) => cli::journal::run(&args, true),

@@ -7,33 +7,38 @@
 //! Whatever comes into use is kept ([`Shelf`]), so that there is something to go back to: when a file turns out to be
 //! broken, and when a model goes astray at work ([`Watch`]).
 
+mod bench;
 mod check;
+mod choice;
+mod inventory;
 mod library;
 mod model_files;
 mod onnx;
 mod session;
-mod shadow;
+pub(crate) mod shadow;
 mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ninewatch_core::alert::Text;
-use ninewatch_core::detect::features;
 use ninewatch_core::detect::model::{ModelCard, Scorer};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::time::TimeMs;
 
 use crate::clock::Clock;
 use crate::site_files::Fingerprint;
+pub(crate) use bench::{Measured, measure};
 pub(crate) use check::{CHECK_COMMAND, be_checked};
-use model_files::{Files, ModelFile};
+use choice::Choice;
+pub(crate) use inventory::{Inventory, Known, Standing, inventory};
+use model_files::Files;
 use onnx::{NoRuntime, OnnxScorer};
-use session::{Runtime, ScoringSession};
+use session::Runtime;
 pub(crate) use shelf::{Refused, Shelf};
 pub(crate) use watch::{ModelReport, Watch};
 
@@ -176,11 +181,7 @@ impl Models {
 /// Loads the models of `sources` that are sound. Takes a moment: each is tried out first.
 pub(crate) fn load(sources: &Sources, before: Option<&Watch>) -> Loaded {
     let files = model_files::read(sources.models_dir.as_deref());
-    let found = library::find(sources.library.as_deref()).and_then(|path| {
-        check::library(&path)?;
-        Ok((Runtime::load(&path)?, path))
-    });
-    let loaded = match found {
+    let loaded = match find_runtime(sources) {
         Ok((runtime, path)) => with_runtime(files, sources, &runtime, path, before),
         Err(why) => without_runtime(files, &why),
     };
@@ -193,6 +194,13 @@ pub(crate) fn load(sources: &Sources, before: Option<&Watch>) -> Loaded {
     loaded
 }
 
+/// ONNX Runtime, loaded, and where it lies.
+fn find_runtime(sources: &Sources) -> Result<(Runtime, PathBuf), String> {
+    let path = library::find(sources.library.as_deref())?;
+    check::library(&path)?;
+    Ok((Runtime::load(&path)?, path))
+}
+
 fn with_runtime(
     files: Files,
     sources: &Sources,
@@ -201,31 +209,9 @@ fn with_runtime(
     before: Option<&Watch>,
 ) -> Loaded {
     let mut faults = files.faults.clone();
-    let mut sound: BTreeMap<String, (ModelFile, ScoringSession)> = BTreeMap::new();
-    let mut can_go_back = BTreeSet::new();
-    let mut refused = Vec::new();
     let shelf = sources.shelf.as_ref();
-    for (name, candidates) in files.candidates(shelf) {
-        let mut left = candidates.into_iter();
-        while let Some(file) = left.next() {
-            if shelf.is_some_and(|shelf| shelf.refuses(&file.card)) {
-                refused.push(format!("{name} {}", file.card.version));
-                continue;
-            }
-            match try_out(runtime, &library, &file) {
-                Ok(session) => {
-                    let others = left.filter(|other| other.card.sha256 != file.card.sha256);
-                    if others.filter(|other| !shelf.is_some_and(|shelf| shelf.refuses(&other.card))).count() > 0 {
-                        can_go_back.insert(name.clone());
-                    }
-                    sound.insert(name, (file, session));
-                    break;
-                }
-                Err(fault) => faults.push(fault),
-            }
-        }
-    }
-    drop_lone_shadows(&mut sound, &mut faults);
+    let Choice { sound, can_go_back, refused, broken } = choice::choose(files, shelf, runtime, &library);
+    faults.extend(broken.into_iter().map(|(_, fault)| fault));
     for (file, _) in sound.values().filter(|(file, _)| file.is_given && file.card.shadow_of.is_none()) {
         if let Some(Err(error)) = shelf.map(|shelf| shelf.keep(file)) {
             tracing::warn!(model = file.card.name, "a model is not kept to go back to: {error:#}");
@@ -242,6 +228,8 @@ fn with_runtime(
     } else if refused.is_empty() {
         None
     } else {
+        let refused: Vec<String> =
+            refused.iter().map(|file| format!("{} {}", file.card.name, file.card.version)).collect();
         Some(Text {
             zh: format!(
                 "模型已自动回退：{} 表现异常，改用先前版本；运行 ninewatch model list 查看",
@@ -259,39 +247,6 @@ fn with_runtime(
     let scorer = Box::new(OnnxScorer::new(sessions, watch.clone(), shelf, sources.clock));
     let status = ScorerStatus { library: Some(library), degraded, can_go_back };
     Loaded { serving: Serving { scorer, watch }, cards, faults, status }
-}
-
-/// A shadow of nothing, or of what sees something else, has nothing to be compared with.
-fn drop_lone_shadows(sound: &mut BTreeMap<String, (ModelFile, ScoringSession)>, faults: &mut Vec<Fault>) {
-    let active: BTreeMap<String, String> = sound
-        .iter()
-        .filter(|(_, (file, _))| file.card.shadow_of.is_none())
-        .map(|(name, (file, _))| (name.clone(), file.card.features.clone()))
-        .collect();
-    sound.retain(|_, (file, _)| {
-        let Some(of) = &file.card.shadow_of else { return true };
-        let fits = active.get(of) == Some(&file.card.features);
-        if !fits {
-            let problem = format!("no model `{of}` with the features `{}` is in use", file.card.features);
-            faults.push(file.fault("shadow_of", problem, "name one that is, or leave it out"));
-        }
-        fits
-    });
-}
-
-fn try_out(runtime: &Runtime, library: &Path, file: &ModelFile) -> Result<ScoringSession, Fault> {
-    let inputs = features::of(&file.card.features).len();
-    let mend = "put the file there that the card was made for, or train the model again";
-    let tried = check::model(library, &file.onnx, &file.card.usual_rows());
-    let mut session = tried
-        .and_then(|()| ScoringSession::new(runtime, &file.onnx, inputs))
-        .map_err(|why| file.fault("file", format!("`{}` cannot be used: {why}", file.card.file), mend))?;
-    // What says yes to what is usual explains nothing by it, and alarms everybody.
-    match session.score(&file.card.usual_features()) {
-        Ok(score) if f64::from(score) < file.card.threshold => Ok(session),
-        Ok(score) => Err(file.fault("usual", format!("the model says {score} to it, which is a yes"), mend)),
-        Err(why) => Err(file.fault("usual", format!("the model gives no score of it: {why}"), mend)),
-    }
 }
 
 fn without_runtime(files: Files, why: &str) -> Loaded {

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod check;
 pub(crate) mod journal;
+pub(crate) mod model;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod rule;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Check(check::CheckArgs),
     /// 检查规则及其示例，列出规则 · Check rules and play their examples, show rules
     Rule(rule::RuleArgs),
+    /// 模型：列出、对照影子、重新起用、测量 · Models: list, compare a shadow, take up again, measure
+    Model(model::ModelArgs),
     /// 重新判断已记录的读数并打印预警 · Decide recorded readings again, and print the alerts
     Replay(replay::ReplayArgs),
     /// 打印已记录的消息 · Print the recorded messages

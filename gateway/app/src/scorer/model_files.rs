@@ -73,6 +73,11 @@ impl Files {
 }
 
 impl ModelFile {
+    /// Where it lies; nowhere where it is built in.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        self.is_given.then(|| Path::new(&self.name).parent().map(Path::to_owned))?
+    }
+
     /// A fault of this model at `key` of its card.
     pub(super) fn fault(&self, key: &str, problem: impl Into<String>, mend: &str) -> Fault {
         Fault::at_key(&self.name, &self.source, key, problem, mend)

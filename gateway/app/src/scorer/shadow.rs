@@ -79,3 +79,15 @@ pub(crate) fn read(folder: &Path, name: &str) -> io::Result<Vec<Line>> {
     let text = before + &fs::read_to_string(&path)?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
+
+/// The shadows that have a log.
+pub(crate) fn logged(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut names: Vec<String> =
+        files.filter_map(|file| Some(file.to_str()?.strip_suffix(".jsonl")?.to_owned())).collect();
+    names.sort();
+    // `x.1` is the older part of `x`.
+    let older: Vec<String> = names.iter().map(|name| format!("{name}.1")).collect();
+    names.retain(|name| !older.contains(name));
+    names
+}

@@ -5,7 +5,6 @@
 //! DATA/models/in_use/NAME/{model.toml,*.onnx}    DATA/models/former/NAME/…    DATA/models/refused.json
 //! ```
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,8 @@ use ninewatch_core::time::TimeMs;
 
 use super::model_files::{self, CARD, ModelFile};
 use crate::private;
+
+const REFUSED: &str = "refused.json";
 
 /// A folder of the gateway's own.
 #[derive(Debug, Clone)]
@@ -32,6 +33,12 @@ pub(crate) struct Refused {
     /// What it did.
     pub(crate) why: String,
     pub(crate) at_ms: TimeMs,
+}
+
+impl Refused {
+    pub(super) fn is(&self, card: &ModelCard) -> bool {
+        self.name == card.name && self.sha256 == card.sha256
+    }
 }
 
 impl Shelf {
@@ -73,7 +80,7 @@ impl Shelf {
     }
 
     pub(super) fn refuses(&self, card: &ModelCard) -> bool {
-        self.refused().iter().any(|refused| refused.name == card.name && refused.sha256 == card.sha256)
+        self.refused().iter().any(|refused| refused.is(card))
     }
 
     /// Refuses a model from now on.
@@ -92,19 +99,21 @@ impl Shelf {
         let mut refused = self.refused();
         let before = refused.len();
         refused.retain(|refused| refused.name != name);
-        self.write(&refused)?;
-        Ok(before - refused.len())
+        let forgiven = before - refused.len();
+        if forgiven > 0 {
+            self.write(&refused)?;
+        }
+        Ok(forgiven)
     }
 
+    /// Whole or not at all: a gateway that reads half of it would take up what it refuses.
     fn write(&self, refused: &[Refused]) -> anyhow::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let path = self.refused_path();
-        private::write(&path, &serde_json::to_vec_pretty(refused)?)
-            .with_context(|| format!("{} cannot be written", path.display()))
+        private::replace(&self.folder, REFUSED, &serde_json::to_vec_pretty(refused)?)
     }
 
     pub(crate) fn refused_path(&self) -> PathBuf {
-        self.folder.join("refused.json")
+        self.folder.join(REFUSED)
     }
 
     /// Where the scores of shadows are logged.
