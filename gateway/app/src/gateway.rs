@@ -145,7 +145,6 @@ impl Gateway {
         let follow = tokio::spawn(files.follow(
             seen,
             models_followed,
-            clock,
             engine.clone(),
             settings_sender,
             registry_sender,

@@ -82,7 +82,8 @@ impl Part for Models {
 
     fn metrics(&self, out: &mut String) {
         let reports = self.watch().report();
-        let counts: [(&str, &str, &str, fn(&ModelReport) -> u64); 3] = [
+        type Count = (&'static str, &'static str, &'static str, fn(&ModelReport) -> u64);
+        let counts: [Count; 3] = [
             ("ninewatch_model_scores_total", "counter", "Scores by model.", |report| report.scores),
             ("ninewatch_model_errors_total", "counter", "Scores that failed, by model.", |report| report.errors),
             ("ninewatch_model_alerts_24h", "gauge", "Alerts of the last 24 hours by model.", |report| {

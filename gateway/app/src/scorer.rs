@@ -28,7 +28,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ninewatch_core::alert::Text;
 use ninewatch_core::detect::model::{ModelCard, Scorer};
 use ninewatch_core::fault::Fault;
-use ninewatch_core::time::TimeMs;
 
 use crate::clock::Clock;
 use crate::site_files::Fingerprint;
@@ -153,7 +152,8 @@ impl Models {
     }
 
     /// Refuses each model that has gone astray and has another version to go back to. The fingerprint tells that.
-    pub(crate) fn refuse_astray(&self, now: TimeMs) {
+    pub(crate) fn refuse_astray(&self) {
+        let now = self.sources.clock.now_ms();
         let Some(shelf) = &self.sources.shelf else { return };
         let can_go_back = self.status().can_go_back;
         for (card, why) in self.watch().astray() {

@@ -15,7 +15,6 @@ use ninewatch_core::fault::SourceFile;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::Registry;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::registry_file;
@@ -126,7 +125,6 @@ impl SiteFiles {
         mut self,
         mut seen: Seen,
         models: Models,
-        clock: Clock,
         engine: Engine,
         settings: watch::Sender<Arc<Settings>>,
         registry: watch::Sender<Arc<Registry>>,
@@ -135,7 +133,7 @@ impl SiteFiles {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
             look.tick().await;
-            models.refuse_astray(clock.now_ms());
+            models.refuse_astray();
             let now = self.seen(&models);
             if now == seen {
                 continue;

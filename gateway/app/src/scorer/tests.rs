@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ninewatch_core::detect::features::{Source, series::Series};
+use ninewatch_core::detect::features::{self, Source, series::Series};
 use ninewatch_core::detect::model::{Asked, ScoreError};
 use ninewatch_core::reading::Burst;
 
@@ -341,7 +342,7 @@ fn a_model_that_hangs_at_work_is_stopped_and_gone_back_from() {
     assert!(ask(&mut loaded, 1)[0].is_ok(), "the next score is a new run");
     trap[0] = 777.0;
     score(&mut loaded, "fall", &trap).unwrap_err();
-    site.models.refuse_astray(1);
+    site.models.refuse_astray();
     let (mut loaded, version) = site.load();
     assert_eq!(version, "1.0.0");
     scores_as_trained(&mut loaded);
@@ -368,12 +369,12 @@ fn a_model_that_fails_again_and_again_or_alarms_too_often_is_gone_back_from_unti
         score(&mut loaded, "fall", &senseless).unwrap_err();
     }
     let seen = site.models.fingerprint();
-    site.models.refuse_astray(7);
+    site.models.refuse_astray();
     assert_ne!(site.models.fingerprint(), seen, "the gateway loads them anew");
     let (loaded, version) = site.load();
     assert_eq!((version.as_str(), loaded.faults.len()), ("2.0.0", 0), "the one before");
     let [refused] = &site.models.refused()[..] else { panic!() };
-    assert_eq!((refused.version.as_str(), refused.at_ms), ("3.0.0", 7));
+    assert_eq!((refused.version.as_str(), refused.at_ms > 0), ("3.0.0", true));
     assert_eq!(refused.why, "it gave no score 3 times in a row");
 
     // The one before alarms more often than its card allows: four a device and day.
@@ -381,13 +382,13 @@ fn a_model_that_fails_again_and_again_or_alarms_too_often_is_gone_back_from_unti
         assert_eq!(site.models.astray(), [], "{alert} alerts");
         loaded.serving.watch.alerted("fall", alert * 60_000);
     }
-    site.models.refuse_astray(8);
+    site.models.refuse_astray();
     assert_eq!(site.load().1, "1.0.0", "the built-in one is left");
     // It has nothing to go back to: better a loud one than none.
     for alert in 0..9 {
         site.models.watch().alerted("fall", alert);
     }
-    site.models.refuse_astray(9);
+    site.models.refuse_astray();
     assert_eq!((site.load().1.as_str(), site.models.refused().len()), ("1.0.0", 2));
     assert_eq!(site.models.astray()[0].0, "fall", "but it is told");
 

@@ -119,6 +119,7 @@ fn made_from(card: &ModelCard, lang: Lang) -> String {
         Some(Source::Burst) => lang.pick("一段波形", "a burst"),
         Some(Source::Series) => lang.pick("读数", "readings"),
         Some(Source::Home) => lang.pick("居家活动", "a home's day"),
+        Some(Source::Place) => lang.pick("场所作息", "a place's hours"),
         None => return card.features.clone(),
     };
     let Some(input) = &card.input else { return source.to_owned() };
