@@ -28,7 +28,7 @@ KEPT, OF = 4, 5
 GAP_S = 0.25
 CATCH_UP = 25
 
-RECORDING = re.compile(r"(?:^|/)50Hz/([FD]\d\d)/(U\d+)_(R\d+)_(accel|gyro)\.csv$")
+RECORDING = re.compile(r"(?:^|/)50Hz/([FD]\d\d)/([SU]\d+)_(R\d+)_(accel|gyro)\.csv$")
 FALL_TIMES = "fall_timestamps.csv"
 
 
@@ -37,7 +37,7 @@ class Trial:
     """One trial of one movement by one subject."""
 
     movement: str  # F01 to F08 are falls, D01 to D11 daily activities
-    subject: str  # U01 to U14 young, U21 to U31 aged 77 to 95
+    subject: str  # U01 to U14 young, U21 to U31 aged 77 to 95; S01 and on: of a site, of unknown age
     number: str
     signal: np.ndarray  # samples × (ax, ay, az in m/s², gx, gy, gz in rad/s), WATCH_HZ
     fall_s: tuple[float, float] | None  # when the fall began and ended, if the data says so
