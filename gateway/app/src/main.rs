@@ -53,6 +53,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Rule(args) => cli::rule::run(args, lang),
         Command::Model(args) => cli::model::run(&args, lang),
         Command::Replay(args) => cli::replay::run(&args, lang),
+        Command::Evidence(args) => cli::evidence::run(args, lang),
         Command::Journal(args) => cli::journal::run(&args, false),
         Command::Quarantine(args) => cli::journal::run(&args, true),
         Command::Sensor(args) => cli::sensor::run(args, lang),

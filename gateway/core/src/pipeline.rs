@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::alert::{ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
-use crate::detect::model::{Asked, ScoreError, Scorer};
+use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
 use crate::fault::Fault;
 use crate::time::TimeMs;
@@ -279,5 +279,9 @@ impl Scorer for Recorder<'_> {
             self.errors.push(error.clone());
         }
         result
+    }
+
+    fn look(&mut self, sight: &Sight<'_>) {
+        self.scorer.look(sight);
     }
 }

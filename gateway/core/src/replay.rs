@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::alert::StaffAction;
-use crate::detect::model::{Asked, ScoreError, Scorer};
+use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use crate::time::TimeMs;
 
@@ -63,6 +63,19 @@ impl Pipeline {
         self.step_scored(recorded, now, &mut RecordedScores(recorded.scores().iter()))
     }
 
+    /// The same, and shows `look` all that models look at.
+    ///
+    /// # Errors
+    /// As [`Self::step_again`].
+    pub fn step_again_looking(
+        &mut self,
+        recorded: &Recorded<'_>,
+        now: TimeMs,
+        look: &mut dyn FnMut(&Sight<'_>),
+    ) -> Result<Effects, ReplayError> {
+        self.step_scored(recorded, now, &mut Looking { scores: RecordedScores(recorded.scores().iter()), look })
+    }
+
     fn step_scored(
         &mut self,
         recorded: &Recorded<'_>,
@@ -100,6 +113,21 @@ struct RecordedScores<'a>(std::slice::Iter<'a, f32>);
 impl Scorer for RecordedScores<'_> {
     fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
         self.0.next().copied().ok_or_else(|| not_recorded(asked.model))
+    }
+}
+
+struct Looking<'a> {
+    scores: RecordedScores<'a>,
+    look: &'a mut dyn FnMut(&Sight<'_>),
+}
+
+impl Scorer for Looking<'_> {
+    fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
+        self.scores.score(asked)
+    }
+
+    fn look(&mut self, sight: &Sight<'_>) {
+        (self.look)(sight);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod check;
+pub(crate) mod evidence;
 pub(crate) mod journal;
 pub(crate) mod model;
 pub(crate) mod registry;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Model(model::ModelArgs),
     /// 重新判断已记录的读数并打印预警 · Decide recorded readings again, and print the alerts
     Replay(replay::ReplayArgs),
+    /// 导出模型预警的研判结论和读数 · Export what staff judged of the models' alerts
+    Evidence(evidence::EvidenceArgs),
     /// 打印已记录的消息 · Print the recorded messages
     Journal(journal::JournalArgs),
     /// 打印未被采纳的消息及原因 · Print messages that could not be taken, and why

@@ -18,7 +18,7 @@ use super::window::Window;
 use crate::alert::{Score, Signal};
 use crate::decode::{DecodeError, SensorType};
 use crate::detect::features::{self, series::Series};
-use crate::detect::model::ModelCard;
+use crate::detect::model::{ModelCard, Seen, Sight};
 use crate::pipeline::Site;
 use crate::reading::{Reading, SensorClass, Value};
 use crate::site::{Device, Place};
@@ -312,6 +312,7 @@ impl Memory {
             }
             (Condition::Burst { field, card }, Watch::Model { quiet_until_ms, .. }) => {
                 let Some(Some(Value::Burst(burst))) = reading.values.get(*field) else { return };
+                models.scorer.look(&sight(spot, &bound.rule, card, at, Seen::Burst(burst)));
                 match features::extract(&card.features, burst) {
                     Ok(features) => {
                         let question = question(spot, &bound.rule, card, features);
@@ -329,6 +330,9 @@ impl Memory {
                     Some(reading.number(*field)? * scale + offset)
                 };
                 let values: Vec<Option<f64>> = inputs.iter().map(value).collect();
+                if values.iter().any(Option::is_some) {
+                    models.scorer.look(&sight(spot, &bound.rule, card, at, Seen::Reading(&values)));
+                }
                 let Some(features) = learnt.push(at, &values) else { return };
                 let question = question(spot, &bound.rule, card, features);
                 if let Some(score) = said_anew(models, &question, at, quiet_until_ms, counts(bound, spot, at)) {
@@ -472,23 +476,24 @@ impl Memory {
         self.silent
     }
 
-    /// The switches by which `reading`, made at `at`, is a sign of what goes on in the home: what it tells of, and
-    /// whether it is on. A switch that is not a motion sensor's is one only as it changes.
+    /// The switches by which `reading`, made at `at`, is a sign of what goes on in the home. A switch that is not a
+    /// motion sensor's is one only as it changes.
     #[allow(clippy::float_cmp, reason = "a switch is 0 or 1")]
-    pub(super) fn signs(&self, spot: Spot<'_>, reading: &Reading, at: TimeMs) -> Vec<(Role, bool)> {
-        let of_home = |bound: &Bound| match &bound.condition {
-            Condition::Home { signs, .. } => Some(signs.clone()),
+    pub(super) fn signs<'a>(&'a self, spot: Spot<'a>, reading: &Reading, at: TimeMs) -> Vec<Sight<'a>> {
+        let of_home = |bound: &'a Bound| match &bound.condition {
+            Condition::Home { signs, card, .. } => Some((&bound.rule, card, signs)),
             _ => None,
         };
-        let Some(fields) = self.bound.iter().find_map(of_home) else { return Vec::new() };
+        let Some((rule, card, fields)) = self.bound.iter().find_map(of_home) else { return Vec::new() };
         let sign = |field: usize| {
             let value = reading.number(field)?;
             let before = self.fields.windows().get(field).and_then(|window| window.before(at));
             let name = &spot.sensor_type.fields.get(field)?.name;
             let is_anew = Role::is_motion(name) || before.is_none_or(|(_, before)| before != value);
-            is_anew.then(|| (Role::of(&spot.device.spot, name, ""), value == 1.0))
+            let role = Role::of(&spot.device.spot, name, "");
+            is_anew.then(|| sight(spot, rule, card, at, Seen::Sign { field: name, role, on: value == 1.0 }))
         };
-        fields.into_iter().filter_map(sign).collect()
+        fields.iter().copied().filter_map(sign).collect()
     }
 
     /// The watch of the rule with this id.
@@ -526,6 +531,10 @@ fn counts(bound: &Bound, spot: Spot<'_>, at: TimeMs) -> bool {
 fn question<'a>(spot: Spot<'a>, rule: &'a Rule, card: &'a ModelCard, features: Vec<f32>) -> Question<'a> {
     let (place, about) = (spot.place.id.as_str(), spot.device.id.as_str());
     Question { rule, card, place, about, features, usual: card.usual_features() }
+}
+
+fn sight<'a>(spot: Spot<'a>, rule: &'a Rule, card: &'a ModelCard, at_ms: TimeMs, seen: Seen<'a>) -> Sight<'a> {
+    Sight { card, rule: &rule.id, place: &spot.place.id, device: &spot.device.id, at_ms, seen }
 }
 
 /// What the model says, if it is a yes that is not the same matter as the last one.

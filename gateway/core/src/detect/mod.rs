@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use crate::alert::{Severity, Signal, Verdict};
 use crate::decode::DecodeError;
-use crate::detect::model::{ModelCard, Scorer};
+use crate::detect::model::{ModelCard, Scorer, Seen};
 use crate::pipeline::Site;
 use crate::reading::Reading;
 use crate::time::TimeMs;
@@ -223,8 +223,11 @@ impl Detector {
                 premises.judge(spot, memory, reading, placed.at, &mut models, signals);
             }
             if let Some(home) = self.homes.get_mut(&spot.place.id) {
-                for (role, on) in memory.signs(spot, reading, placed.at) {
-                    home.sign(&spot.device.id, role, on, site.utc_offset.local_ms(placed.at));
+                for sight in memory.signs(spot, reading, placed.at) {
+                    models.scorer.look(&sight);
+                    if let Seen::Sign { role, on, .. } = sight.seen {
+                        home.sign(&spot.device.id, role, on, site.utc_offset.local_ms(placed.at));
+                    }
                 }
             }
             self.end_inactivity(device, spot, reading, signals);

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::features;
+use super::opening;
+use super::routine::Role;
+use crate::reading::Burst;
 use crate::site::is_id;
-use crate::time::Span;
+use crate::time::{Span, TimeMs};
 
 /// The machine-readable part of a model's card: `model.toml`. All down to `usual` say how to serve it, the rest what
 /// to think of it.
@@ -185,6 +188,43 @@ pub struct Asked<'a> {
     pub what_if: bool,
 }
 
+/// What a model looks at before features are made of it: decoded, in the model's units, by the corrected clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// The model.
+    pub card: &'a ModelCard,
+    /// The rule that asks it; of a home the first that does.
+    pub rule: &'a str,
+    /// The device's place.
+    pub place: &'a str,
+    /// The device.
+    pub device: &'a str,
+    /// When it was.
+    pub at_ms: TimeMs,
+    /// What there was.
+    pub seen: Seen<'a>,
+}
+
+/// What a model sees of a device.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// A burst.
+    Burst(&'a Burst),
+    /// A reading: one value for each of [`features::series::channels`].
+    Reading(&'a [Option<f64>]),
+    /// A switch that tells what goes on in a home.
+    Sign {
+        /// The switch's name in the sensor type.
+        field: &'a str,
+        /// What it tells of.
+        role: Role,
+        /// Whether it is on.
+        on: bool,
+    },
+    /// Somebody was noticed at a place whose hours are learnt.
+    Noticed(opening::Sign),
+}
+
 /// Scores a model. The gateway does it with ONNX Runtime; replay with what was recorded.
 pub trait Scorer {
     /// The score: 0 to 1.
@@ -192,6 +232,9 @@ pub trait Scorer {
     /// # Errors
     /// Where the model cannot be scored: then the rules stand alone, and the gateway says so.
     fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError>;
+
+    /// Is told all that models look at, for whoever keeps it.
+    fn look(&mut self, _sight: &Sight<'_>) {}
 }
 
 /// Why there is no score.

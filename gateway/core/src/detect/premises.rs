@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::asking::{Models, Question};
 use super::finding;
 use super::memory::{Memory, Spot};
+use super::model::{Seen, Sight};
 use super::opening::{self, Event, LocalMs, Opening, Row, Sign};
 use crate::alert::Signal;
 use crate::reading::Reading;
@@ -42,6 +43,8 @@ impl Premises {
         let noticed = memory.bound.iter().find_map(|bound| Some((bound, memory.notices(spot, bound, reading, at)?)));
         let Some((bound, sign)) = noticed else { return };
         let Some(card) = bound.condition.card() else { return };
+        let (device, seen) = (spot.device.id.as_str(), Seen::Noticed(sign));
+        models.scorer.look(&Sight { card, rule: &bound.rule.id, place: &spot.place.id, device, at_ms: at, seen });
         let Some(row) = self.sign(sign, spot.site.utc_offset.local_ms(at)) else { return };
         let (rule, place) = (&bound.rule, spot.place.id.as_str());
         let usual = opening::baseline(&row).to_vec();

@@ -4,6 +4,7 @@
 mod detection;
 mod examples;
 mod life;
+mod looking;
 mod models;
 #[path = "../shipped/mod.rs"]
 mod shipped;

@@ -125,6 +125,22 @@ impl Role {
         Words::new(kind).has(MOTION)
     }
 
+    /// Words by which [`Self::of`] knows it, for whoever must not say how people call their rooms: where a sensor is
+    /// fixed, what it is, in which room.
+    pub const fn words(self) -> [&'static str; 3] {
+        match self {
+            Self::Bed => ["Bed", "Pressure", "Bedroom"],
+            Self::Bedroom => ["Door", "PIR", "Bedroom"],
+            Self::Bathroom => ["Door", "PIR", "Bathroom"],
+            Self::Food => ["Fridge", "Magnetic", "Kitchen"],
+            Self::Kitchen => ["Door", "PIR", "Kitchen"],
+            Self::Seat => ["Seat", "Pressure", "Living"],
+            Self::Living => ["Door", "PIR", "Living"],
+            Self::Door => ["Maindoor", "Magnetic", "Entrance"],
+            Self::Other => ["Hall", "PIR", "Entrance"],
+        }
+    }
+
     fn of_room(words: &Words) -> Option<Self> {
         let rooms = [
             (BATHROOM, Self::Bathroom),
@@ -192,6 +208,8 @@ mod tests {
             ("客厅", "presence", "", Role::Living),
         ] {
             assert_eq!(Role::of(location, kind, room), role, "{location}, {kind}, {room}");
+            let [location, kind, room] = role.words();
+            assert_eq!(Role::of(location, kind, room), role, "by its own words");
         }
     }
 }
