@@ -1,9 +1,13 @@
 //! Devices as real MQTT clients (rumqttc), and the payloads they send.
 
 use anyhow::{Context, bail};
+use base64::Engine as _;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::root;
 
 /// Seconds since 1970, as SenML's base time.
 pub fn now_s() -> f64 {
@@ -22,6 +26,22 @@ pub fn gas(device: &str, at_s: f64, co_ppm: f64) -> String {
 /// An SOS button's reading.
 pub fn sos(device: &str, at_s: f64, pressed: bool) -> String {
     format!("[{{\"bn\":\"{device}/\",\"bt\":{at_s:.3},\"n\":\"sos\",\"vb\":{pressed}}}]")
+}
+
+/// A made-up fall, as a bracelet sends it: int16, 0.01 m/s² and 0.002 rad/s a count.
+///
+/// # Errors
+/// Where the model's golden bursts are not there.
+pub fn fall(device: &str, at_s: f64) -> anyhow::Result<String> {
+    let golden: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(root().join("models/fall/golden.json"))?)?;
+    let tumble = golden.iter().find(|burst| burst["name"] == "tumble").context("a tumble")?;
+    let samples = tumble["samples"].as_array().context("its samples")?.iter().filter_map(Value::as_f64);
+    let per_count = [0.01, 0.01, 0.01, 0.002, 0.002, 0.002].into_iter().cycle();
+    #[allow(clippy::cast_possible_truncation, reason = "as on the wire")]
+    let bytes: Vec<u8> =
+        samples.zip(per_count).flat_map(|(value, unit)| ((value / unit).round() as i16).to_le_bytes()).collect();
+    let data = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    Ok(format!("[{{\"bn\":\"{device}/\",\"bt\":{at_s:.3},\"n\":\"motion\",\"vd\":\"{data}\"}}]"))
 }
 
 /// The topic of a device's readings.

@@ -1,24 +1,11 @@
 //! What staff judged of a model's alerts goes back to training, and nobody's name with it.
 
 use anyhow::Context;
-use base64::Engine as _;
 use ninewatch_tests::device::{self, Device};
 use ninewatch_tests::gateway::{Gateway, Site, ninewatch};
 use ninewatch_tests::{root, skipped_without};
 use serde_json::{Value, json};
 use std::path::Path;
-
-/// A made-up fall, as a bracelet sends it: int16, 0.01 m/s² and 0.002 rad/s a count.
-fn fall(device: &str) -> anyhow::Result<String> {
-    let golden: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(root().join("models/fall/golden.json"))?)?;
-    let tumble = golden.iter().find(|burst| burst["name"] == "tumble").context("a tumble")?;
-    let samples = tumble["samples"].as_array().context("its samples")?.iter().filter_map(Value::as_f64);
-    let per_count = [0.01, 0.01, 0.01, 0.002, 0.002, 0.002].into_iter().cycle();
-    let bytes: Vec<u8> =
-        samples.zip(per_count).flat_map(|(value, unit)| ((value / unit).round() as i16).to_le_bytes()).collect();
-    let data = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
-    Ok(format!("[{{\"bn\":\"{device}/\",\"bt\":{:.3},\"n\":\"motion\",\"vd\":\"{data}\"}}]", device::now_s()))
-}
 
 fn lines(folder: &Path, file: &str) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(folder.join(file)).with_context(|| file.to_owned())?;
@@ -52,7 +39,7 @@ async fn judged_falls_are_exported_as_training_reads_them() -> anyhow::Result<()
     };
     for ((band, secret), verdict) in secrets.iter().zip(["true_alarm", "false_alarm", "test"]) {
         let mut bracelet = Device::connect(band, secret, gateway.sensor_port).await?;
-        bracelet.publish(fall(band)?).await?;
+        bracelet.publish(device::fall(band, device::now_s())?).await?;
         close(&band.replace("band", "home"), verdict)?;
     }
 

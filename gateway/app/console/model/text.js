@@ -181,6 +181,11 @@ export const TEXT = {
     "Score {value}, at or above the threshold {threshold}: yes",
   ],
   "score.no": ["得分 {value}，低于阈值 {threshold}：判定为否", "Score {value}, below the threshold {threshold}: no"],
+  "score.moved_by": ["使得分达到阈值的输入", "The inputs that made it a yes"],
+  "score.input": ["输入", "Input"],
+  "score.value": ["数值", "Value"],
+  "score.usual": ["平常", "Usually"],
+  "score.without": ["若属平常，得分", "Score if it were usual"],
   "score.features": ["模型所见", "What the model saw"],
 
   "devices.title": ["场所与设备", "Places & devices"],

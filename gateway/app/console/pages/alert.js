@@ -262,8 +262,27 @@ function namesOf(group, id) {
   return group.map((series) => fieldName(id, series.field));
 }
 
+/** The inputs without which it would have been no yes, and what the score would be as each is put to what is usual. */
+function reasons(movedBy) {
+  const cell = (value, unit) => h("td", {}, unit ? `${number(value)} ${unit}` : number(value));
+  const row = ({ label, unit, value, usual, score_without: without }) =>
+    h("tr", {}, h("th", { scope: "row" }, say(label)), cell(value, unit), cell(usual, unit), cell(without));
+  const heads = ["score.input", "score.value", "score.usual", "score.without"];
+  return h(
+    "div",
+    { class: "values scroll" },
+    h(
+      "table",
+      {},
+      h("caption", {}, t("score.moved_by")),
+      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, t(head))))),
+      h("tbody", {}, movedBy.map(row)),
+    ),
+  );
+}
+
 /** What a model said: a bar from 0 to 1, the threshold on it, and the sentence. */
-function score({ model, version, value, threshold, features }) {
+function score({ model, version, value, threshold, features, moved_by: movedBy }) {
   const yes = value >= threshold;
   const text = t(yes ? "score.yes" : "score.no", { value: value.toFixed(2), threshold: threshold.toFixed(2) });
   const bar = h(
@@ -279,6 +298,7 @@ function score({ model, version, value, threshold, features }) {
     { class: "score" },
     h("p", { class: "score-title" }, h("strong", {}, t("score.title", { model, version })), h("span", {}, text)),
     bar,
+    movedBy.length > 0 ? reasons(movedBy) : null,
     features.length > 0
       ? h(
           "details",

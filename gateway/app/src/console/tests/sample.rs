@@ -7,7 +7,7 @@ use std::io::BufRead;
 use std::sync::{Arc, Mutex};
 
 use ninewatch_core::alert::{
-    Evidence, Finding, Scene, Score, Series, Severity, Signal, StaffAction, Text, Verb, Verdict,
+    Evidence, Finding, MovedBy, Scene, Score, Series, Severity, Signal, StaffAction, Text, Verb, Verdict,
 };
 use ninewatch_core::detect::{DeviceStatus, FieldValue, Latest};
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
@@ -206,7 +206,14 @@ fn fall() -> (Vec<Series>, Score) {
         value: 0.94,
         threshold: 0.8,
         features: features.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
-        moved_by: Vec::new(),
+        moved_by: vec![MovedBy {
+            input: "peak_mps2".into(),
+            label: text("撞击峰值", "peak of the impact"),
+            unit: "m/s²".into(),
+            value: 38.21,
+            usual: 14.2,
+            score_without: 0.31,
+        }],
     };
     (series, score)
 }
