@@ -264,7 +264,8 @@ function namesOf(group, id) {
 
 /** The inputs without which it would have been no yes, and what the score would be as each is put to what is usual. */
 function reasons(movedBy) {
-  const cell = (value, unit) => h("td", {}, unit ? `${number(value)} ${unit}` : number(value));
+  const space = (unit) => (["°", "×"].includes(unit) ? "" : " ");
+  const cell = (value, unit) => h("td", {}, unit ? `${number(value)}${space(unit)}${unit}` : number(value));
   const row = ({ label, unit, value, usual, score_without: without }) =>
     h("tr", {}, h("th", { scope: "row" }, say(label)), cell(value, unit), cell(usual, unit), cell(without));
   const heads = ["score.input", "score.value", "score.usual", "score.without"];

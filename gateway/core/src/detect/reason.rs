@@ -98,7 +98,7 @@ pub(super) fn quantity(value: f64, unit: &str) -> String {
     let number = number(value);
     if unit.is_empty() {
         number
-    } else if unit.starts_with('%') {
+    } else if unit.starts_with('%') || matches!(unit, "°" | "×") {
         format!("{number}{unit}")
     } else {
         format!("{number} {unit}")
@@ -141,5 +141,6 @@ mod tests {
         let said: Vec<String> = [300.4, 21.54, 9.0, 0.084, -0.5].map(number).to_vec();
         assert_eq!(said, ["300", "21.5", "9", "0.08", "-0.5"]);
         assert_eq!(quantity(12.0, "%LEL"), "12%LEL");
+        assert_eq!(quantity(91.9, "°"), "91.9°");
     }
 }
