@@ -31,11 +31,11 @@ def extract_series(kind, series):
     """The names of the features of `kind`, and for each series one row a reading, float32: NaN while too little has
     been learnt.
 
-    `series`: pairs of times in ms and an array of readings × channels, NaN where a value is missing.
+    `series`: pairs of times in ms and an array of readings × channels, NaN or infinite where a value is missing.
     """
     lines = []
     for time_ms, values in series:
-        known = [[None if np.isnan(value) else round(float(value), 6) for value in row] for row in values]
+        known = [[round(float(value), 6) if np.isfinite(value) else None for value in row] for row in values]
         lines.append(json.dumps({"time_ms": [int(at) for at in time_ms], "values": known}) + "\n")
     names, *answers = _ask("series", kind, lines)
     unknown = [np.nan] * len(names)

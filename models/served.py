@@ -1,12 +1,14 @@
 """What a model is served by: the ONNX file, model.toml, golden.json and the figures in card.md."""
 
 import argparse
+import csv
 import gzip
 import hashlib
 import json
 import re
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ VERSION = "1.0.0"
 TOML = "model.toml"
 # A place may raise its threshold as long as so much is still found of what is found at the model's own.
 STILL_FOUND = 0.9
+# What a file that is broken, cut off or something else gives rise to.
+UNREADABLE = (ValueError, LookupError, TypeError, OSError, EOFError, csv.Error, zlib.error)
 
 
 def asked(doc, also):
@@ -42,7 +46,7 @@ def read_all(folder, endings, read):
             continue
         try:
             found.append(read(path, plain.rsplit(".", 1)[0].replace("/", "-")))
-        except (ValueError, LookupError, OSError) as error:
+        except UNREADABLE as error:
             print(f"{path.name} is left out: {error}", file=sys.stderr)
     return found or None
 
@@ -52,6 +56,14 @@ def numbers(column, titles):
     count = len(next(iter(column.values())))
     values = [[float(cell or "nan") for cell in column.get(title, [""] * count)] for title in titles]
     return np.array(values).T
+
+
+def moments(times):
+    """Milliseconds of times that are written out."""
+    found = np.array(times, "datetime64[ms]")
+    if not len(found) or np.isnat(found).any():
+        raise ValueError("it has no rows, or rows without a time")
+    return found.astype(np.int64)
 
 
 def text(path):

@@ -11,12 +11,15 @@ What is odd about them, and mended here:
 
 import csv
 import io
+import lzma
 import re
 import sys
 import tarfile
 from dataclasses import dataclass
 
 import numpy as np
+
+import served
 
 # Median over all activities: rows by the time between the first and the last.
 WATCH_HZ = 49.6
@@ -94,9 +97,12 @@ def _texts(folder):
         return _sorted_out(files)
     texts = {}
     for archive in sorted(folder.glob("*.tar.xz")):
-        with tarfile.open(archive) as tar:
-            members = (member for member in tar if member.isfile())
-            texts |= _sorted_out((member.name, tar.extractfile(member).read) for member in members)
+        try:
+            with tarfile.open(archive) as tar:
+                members = (member for member in tar if member.isfile())
+                texts |= _sorted_out((member.name, tar.extractfile(member).read) for member in members)
+        except (tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
+            print(f"{archive.name} is left out: {error}", file=sys.stderr)
     return texts
 
 
@@ -104,15 +110,19 @@ def _sorted_out(files):
     texts = {}
     for path, read in files:
         if match := RECORDING.search(path):
-            texts.setdefault(match.groups()[:3], {})[match[4]] = read().decode("utf-8-sig")
+            texts.setdefault(match.groups()[:3], {})[match[4]] = read().decode("utf-8-sig", "replace")
         elif path.endswith(FALL_TIMES):
-            texts[FALL_TIMES] = read().decode("utf-8-sig")
+            texts[FALL_TIMES] = read().decode("utf-8-sig", "replace")
     return texts
 
 
 def _fall_times(text):
     rows = csv.DictReader(io.StringIO(text))
-    return {row["filename"]: (float(row["start_time"]), float(row["end_time"])) for row in rows}
+    try:
+        return {row["filename"]: (float(row["start_time"]), float(row["end_time"])) for row in rows}
+    except served.UNREADABLE as error:
+        print(f"{FALL_TIMES} is left out: {error!r}", file=sys.stderr)
+        return {}
 
 
 def _table(text):

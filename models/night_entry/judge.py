@@ -28,6 +28,7 @@ class Case:
     kind: str
     at: str
     delay_min: float | None  # None: not found
+    peak: float  # the highest score in time
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Outcome:
             "median_delay_min": round(statistics.median(delays), 1) if delays else None,
             "false_per_week": round(len(self.false) / weeks, 3) if weeks else None,
         }
+
+    def found_at(self, threshold):
+        """The share of entries that would be found at another threshold."""
+        return np.mean([case.peak >= threshold for case in self.cases])
 
     def of_kind(self, kind):
         return Outcome([case for case in self.cases if case.kind == kind], self.false, self.days)
@@ -111,13 +116,17 @@ def outcome_of(found, score=None, most=None, begins_ms=begins_ms):
         from_ms = begins_ms(place) if entry is None else entry.at_ms
         times = np.array([at for at, _ in signs])
         judged = times >= from_ms
-        alerts = alerts_of(times[judged], score(rows[judged]))
+        scores = score(rows[judged])
+        alerts = alerts_of(times[judged], scores)
         if entry is None:
             false += [(place.day(at), f"{place.name} {places.text(at)}") for at in alerts]
             days += [(place.day(at), length / DAY_MS) for at, length in place.days(from_ms)]
         else:
             delay = (alerts[0] - entry.at_ms) / MINUTE_MS if alerts else None
-            cases.append(Case(place.day(entry.at_ms), entry.kind, f"{place.name} {places.text(entry.at_ms)}", delay))
+            # NaN, while too little is known, is no peak.
+            peak = float(np.fmax.reduce(scores, initial=0))
+            at = f"{place.name} {places.text(entry.at_ms)}"
+            cases.append(Case(place.day(entry.at_ms), entry.kind, at, delay, peak))
     return Outcome(cases, false, days)
 
 

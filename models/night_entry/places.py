@@ -214,8 +214,8 @@ def _at(day, hour):
 
 
 def rows(recordings):
-    """What the gateway's own code (gateway/core/examples/opening.rs) makes of lists of signs: for each one row of FEATURES
-    a sign, NaN where too little has been learnt."""
+    """What the gateway's own code (gateway/core/examples/opening.rs) makes of lists of signs: for each one row of
+    FEATURES a sign, NaN where too little has been learnt."""
     command = "cargo run --quiet --locked --package ninewatch-core --example opening".split()
     text = "".join(json.dumps(signs) + "\n" for signs in recordings)
     done = subprocess.run(command, cwd=ROOT, input=text, stdout=subprocess.PIPE, text=True, check=True)

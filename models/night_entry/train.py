@@ -5,7 +5,6 @@ nothing, and writes night_entry.onnx, model.toml, golden.json and the figures in
     train.py --data DIR    DIR holds uci-occupancy/
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+import plot  # noqa: E402
 import served  # noqa: E402
 from night_entry import golden, judge, places  # noqa: E402
 from night_entry.entries import KINDS, entries  # noqa: E402
@@ -111,10 +111,8 @@ def calmed(model, made, every_day):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    data = parser.parse_args().data
-    office = places.office(data)
+    asked = served.asked(__doc__, also="left aside: only made-up places teach, and DATA judges")
+    office = places.office(asked.data)
     if not office:
         raise SystemExit("no uci-occupancy there; see models/README.md")
     made = [places.made_up(kind, seed) for kind in places.KINDS for seed in TEACHERS]
@@ -140,6 +138,15 @@ def main():
         for name in ("found", "median_delay_min", "false_per_week"):
             measure = lambda some, name=name: number(judge.together(some).figures()[name])  # noqa: E731
             figures[name + suffix] = (measure(blocks), *served.interval(measure, blocks))
+    # A place is a device here.
+    figures["false_alerts_per_device_day"] = tuple(value / 7 for value in figures["false_per_week_any_start"])
+    made_up = outcomes["_made_up"]
+    most = served.highest_that_finds(made_up.found_at, [at / 100 for at in range(round(100 * judge.THRESHOLD), 100)])
+    picture(made_up).write(HERE / "places.svg")
+    tables = [by_kind(outcomes), by_place(made_up), besides(model, asked.data), weighed(model)]
+    then = ", ".join(f"{kind} {made_up.of_kind(kind).found_at(most):.2f}" for kind in KINDS)
+    tables.append(f"Threshold {judge.THRESHOLD}; a place may raise it to {most}. Made-up entries found then: {then}.")
+    of_office = places.rows([place.signs for place in office])
     served.write_card(
         HERE,
         KIND,
@@ -147,10 +154,11 @@ def main():
         judge.THRESHOLD,
         described(office),
         figures,
-        "\n\n".join([by_kind(outcomes), by_place(outcomes["_made_up"]), besides(model, data), weighed(model)]),
-        usual=np.concatenate([rows[~(model.score(rows) >= judge.THRESHOLD)] for rows in places.rows([place.signs for place in office])]),
+        "\n\n".join(tables),
+        usual=np.concatenate([rows[~(model.score(rows) >= judge.THRESHOLD)] for rows in of_office]),
+        threshold_most=most,
+        quiet=f"{judge.QUIET_MS // places.HOUR_MS}h",
         most_alerts=MOST_ALERTS,
-        quiet="6h",
     )
 
 
@@ -179,6 +187,22 @@ def by_place(outcome):
     return "\n".join(lines)
 
 
+def picture(outcome):
+    """What is found and what is false, by kind of made-up place; where nobody ever closes there is nothing to find."""
+    shorter = {"entertainment": "leisure", "internet_cafe": "cafe", "internet_cafe_by_day": "cafe by day"}
+    told = {kind: outcome.of_places(kind).figures() for kind in places.KINDS}
+    high = max(1.0, *(figures["false_per_week"] for figures in told.values()))
+    x = plot.numbers("share, and alerts a week", 0, np.ceil(high), 0.1)
+    y = plot.rows([shorter.get(kind, kind).replace("_", " ") for kind in told])
+    drawn = plot.Picture("Made-up places, four weeks each", x, y, 112 + 34 * len(told))
+    for figure, colour, name, off in (
+        ("found", plot.GREEN, "entries found, share", -0.17),
+        ("false_per_week", plot.ORANGE, "false alerts a week", 0.17),
+    ):
+        drawn.bars([(figures[figure] or 0, row + off) for row, figures in enumerate(told.values())], colour, name)
+    return drawn
+
+
 def besides(model, data):
     """What else was tried, none of which decided anything."""
     regular = [kind for kind in places.KINDS if kind not in ("hotel", "internet_cafe")]
@@ -192,8 +216,9 @@ def besides(model, data):
     lines = [
         f"From the fourth to the eighth day, made-up places that close: found {first_week['found']}, "
         f"{first_week['false_per_week']} false alerts a week.",
-        f"Places that suddenly open {places.CHANGE_HOURS} hours earlier: {(len(since[0]) - len(since[1])) / len(changing):.2f} "
-        f"alerts a place in the first week of it, {len(since[1]) / len(changing):.2f} in the second.",
+        f"Places that suddenly open {places.CHANGE_HOURS} hours earlier: "
+        f"{(len(since[0]) - len(since[1])) / len(changing):.2f} alerts a place in the first week of it, "
+        f"{len(since[1]) / len(changing):.2f} in the second.",
     ]
     for recorded in homes.find(data):
         signs = places.Place(recorded.name, places.home(recorded.intervals), ("door", "presence"))
@@ -207,7 +232,8 @@ def week(place, number):
 
 
 def weighed(model):
-    parts = [f"{name} {weight:.2f} (up to {reach:g})" for name, weight, reach in zip(places.FEATURES, model.weights, REACH)]
+    each = zip(places.FEATURES, model.weights, REACH)
+    parts = [f"{name} {weight:.2f} (up to {reach:g})" for name, weight, reach in each]
     return f"Weights: {', '.join(parts)}; bias {model.bias:.2f}."
 
 

@@ -25,8 +25,8 @@ class Recording:
 def read(data):
     """All recordings; None where there are none."""
     labels = {}
-    for path in sorted((data / "nab").rglob("*.json")):
-        labels |= json.loads(path.read_text("utf-8"))
+    for of_file in served.read_all(data / "nab", (".json",), lambda path, _: dict(json.loads(served.text(path)))) or []:
+        labels |= of_file
     windows = {key.split("/")[-1]: spans for key, spans in labels.items()}
     return served.read_all(data / "nab", (".csv",), lambda path, name: _recording(path, name, windows))
 
@@ -34,18 +34,14 @@ def read(data):
 def _recording(path, name, windows):
     spans = windows.get(path.name.removesuffix(".gz"), [])
     rows = [line.split(",") for line in served.text(path).splitlines()[1:] if line]
-    time_ms = _ms([time for time, *_ in rows])
+    time_ms = served.moments([time for time, *_ in rows])
     values = np.array([[float(value)] for _, value, *_ in rows])
     # A window that the recording does not reach is none. The clock may have been put back: the first row that fits.
-    within = [(begin, end) for begin, end in map(_ms, spans) if begin <= time_ms.max() and end >= time_ms[0]]
+    within = [(begin, end) for begin, end in map(served.moments, spans) if begin <= time_ms.max() and end >= time_ms[0]]
     windows = [
         (int(np.argmax(time_ms >= begin)), int(np.argmax(time_ms >= min(end, time_ms.max())))) for begin, end in within
     ]
     return Recording(name, time_ms, values, windows)
-
-
-def _ms(times):
-    return np.array(times, "datetime64[ms]").astype(np.int64)
 
 
 def worth(place):

@@ -35,7 +35,7 @@ def _recording(path, name):
     column = {title: [row[index - len(head)] for row in rows if row] for index, title in enumerate(head)}
     return Recording(
         name,
-        np.array(column["date"], "datetime64[ms]").astype(np.int64),
+        served.moments(column["date"]),
         served.numbers(column, COLUMNS),
         np.array(column["Occupancy"], float) > 0,
     )

@@ -97,9 +97,13 @@ def lines(path):
     moment = r"(\d{4}-\d\d?-\d\d?\s+\d\d?:\d\d:\d\d)"
     for line in path.read_text("utf-8", errors="replace").splitlines():
         found = re.match(rf"\s*{moment}\s+{moment}\s+(.*)", line)
-        if found:
+        if not found:
+            continue
+        try:
             start, end = (int(local(found[part]).timestamp() * 1000) for part in (1, 2))
-            yield start, end, found[3].split()
+        except ValueError:  # no such day
+            continue
+        yield start, end, found[3].split()
 
 
 def local(text):

@@ -17,7 +17,7 @@ NUISANCES = ["people", "cooking", "shower", "heating", "window", "spray", "sun",
 
 @dataclass(frozen=True)
 class Room:
-    values: np.ndarray  # readings × temperature °C, humidity %, eCO2 ppm
+    values: np.ndarray  # readings × temperature °C, humidity %RH, eCO2 ppm
     fire: str | None
     nuisances: list  # (name, first reading, reading after the last)
 

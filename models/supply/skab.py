@@ -39,5 +39,5 @@ def _run(path, name):
     column = {title: [row[index] for row in rows] for index, title in enumerate(head)}
     values = served.numbers(column, COLUMNS)
     faulty = np.array(column["anomaly"], float) > 0 if "anomaly" in column else None
-    time_ms = np.array(column["datetime"], "datetime64[ms]").astype(np.int64)
+    time_ms = served.moments(column["datetime"])
     return Run(name, time_ms, values, faulty)
