@@ -490,8 +490,8 @@ impl Memory {
             let before = self.fields.windows().get(field).and_then(|window| window.before(at));
             let name = &spot.sensor_type.fields.get(field)?.name;
             let is_anew = Role::is_motion(name) || before.is_none_or(|(_, before)| before != value);
-            let role = Role::of(&spot.device.spot, name, "");
-            is_anew.then(|| sight(spot, rule, card, at, Seen::Sign { field: name, role, on: value == 1.0 }))
+            let role = || Role::of(&spot.device.spot, name, "");
+            is_anew.then(|| sight(spot, rule, card, at, Seen::Sign { field: name, role: role(), on: value == 1.0 }))
         };
         fields.iter().copied().filter_map(sign).collect()
     }
