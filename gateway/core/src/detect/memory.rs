@@ -327,7 +327,10 @@ impl Memory {
             (Condition::Series { inputs, card }, Watch::Model { quiet_until_ms, learnt: Some(learnt) }) => {
                 let value = |input: &Option<Input<usize>>| {
                     let Input { field, scale, offset, .. } = input.as_ref()?;
-                    Some(reading.number(*field)? * scale + offset)
+                    let number = reading.number(*field)?;
+                    // What cannot be believed was not kept, and no model learns from it.
+                    let kept = self.fields.windows().get(*field)?.at_or_before(at);
+                    (kept == Some((at, number))).then_some(number * scale + offset)
                 };
                 let values: Vec<Option<f64>> = inputs.iter().map(value).collect();
                 if values.iter().any(Option::is_some) {

@@ -368,6 +368,21 @@ fn a_new_version_of_a_model_goes_on_with_what_was_learnt() {
     assert_eq!((kept.1 == swapped.1, swapped.1.as_str()), (false, "2.0.0"));
 }
 
+#[test]
+fn a_model_is_not_shown_what_cannot_be_believed() {
+    let settings = with(vec![device("smoke", "ninewatch-smoke", "shop", "后厨")], &["fire.toml"]);
+    let mut live = Live::new(settings);
+    let warming = |asked: &Asked<'_>| if asked.model == "smoke" { asked.features[1].clamp(0.0, 0.4) } else { 0.0 };
+    for second in (0..1200).step_by(10) {
+        // Once the sensor says what it says when its supply fails.
+        let celsius = if second == 900 { 85 } else { 21 };
+        let records = format!("{{\"n\":\"temperature_c\",\"v\":{celsius}}},{{\"n\":\"eco2_ppm\",\"v\":450}}");
+        let scores = live.hear(MIDNIGHT + second * 1000, "smoke", &records, &warming);
+        assert!(scores.iter().all(|score| *score < 0.1), "after {second} s: {scores:?}");
+        assert!(second < 600 || !scores.is_empty());
+    }
+}
+
 /// What the alert of a burst says moved a score that is made by `formula` of the differences to the usual.
 fn moved_by(formula: &dyn Fn(&[f32]) -> f32) -> (Vec<String>, Vec<f32>, Vec<f32>) {
     let mut live = Live::new(rooms());
