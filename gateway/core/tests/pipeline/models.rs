@@ -398,6 +398,11 @@ fn moved_by(formula: &dyn Fn(&[f32]) -> f32) -> (Vec<String>, Vec<f32>, Vec<f32>
         score.moved_by.iter().map(|by| by.input.clone()).collect(),
         score.features.iter().map(|(_, value)| *value as f32).collect(),
     );
+    let mut off: Vec<f32> = features.iter().zip(&usual).map(|(now, usual)| (now - usual).abs()).collect();
+    for by in &score.moved_by {
+        off[score.features.iter().position(|(name, _)| *name == by.input).unwrap()] = 0.0;
+        assert_eq!(by.score_without, f64::from(formula(&off)), "{by:?}: with those before it as usual");
+    }
     (named, features, usual)
 }
 
@@ -416,6 +421,15 @@ fn the_inputs_that_are_named_are_those_without_which_it_was_no_yes() {
     let mut wanted = three.map(str::to_owned);
     wanted.sort();
     assert_eq!(any, wanted);
+    // What moves it most by itself may turn out not to be needed.
+    let (needed, ..) = moved_by(&|off| match three.map(|name| off[index(name)] > 0.0) {
+        [true, true, true] => 0.9,
+        [false, true, true] | [true, false, true] => 0.5,
+        [true, false, false] => 0.37,
+        [true, true, false] => 0.3,
+        _ => 0.0,
+    });
+    assert_eq!(needed, ["peak_mps2"]);
     // All of them a little: enough of them are named to take the yes away.
     let sum = |off: &[f32]| off.iter().map(|off| (off / (1.0 + off)) / 40.0).sum::<f32>();
     let (some, features, usual) = moved_by(&|off| sum(off));
