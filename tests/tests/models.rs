@@ -92,6 +92,13 @@ async fn a_model_is_swapped_shadowed_and_gone_back_from_while_the_gateway_runs()
     assert!(compared.contains("2.1.0 beside"), "{compared}");
     ninewatch(&["model", "retry", "fall", "--site", &site_file])?;
     until(&gateway, |fall, refused| fall["version"] == "2.0.0" && refused == &serde_json::json!([])).await?;
+
+    // A registry that nobody can read holds up no model.
+    std::fs::write(site.data().join("registry.toml"), "[[place")?;
+    std::fs::remove_dir_all(models.path().join("fall"))?;
+    until(&gateway, |fall, _| fall["version"] == "1.0.0").await?;
+    bracelet.publish(device::fall("band", device::now_s())?).await?;
+    until(&gateway, |fall, _| fall["scores"] == 1).await?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ mod shelf;
 pub(crate) mod tests;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -74,8 +74,8 @@ pub(crate) struct Serving {
 /// What there is to score with.
 pub(crate) struct Loaded {
     pub(crate) serving: Serving,
-    /// Every sound model; without ONNX Runtime every one that could be sound, so that rules that name it stay in force
-    /// and say at each reading that it gave no score.
+    /// Every sound model; without ONNX Runtime every one that could be sound, and else also one of which no version
+    /// is, so that rules that name it stay in force and say at each reading that it gave no score.
     pub(crate) cards: Vec<ModelCard>,
     /// What was set aside.
     pub(crate) faults: Vec<Fault>,
@@ -211,7 +211,14 @@ fn with_runtime(
     let mut faults = files.faults.clone();
     let shelf = sources.shelf.as_ref();
     let Choice { sound, can_go_back, refused, broken } = choice::choose(files, shelf, runtime, &library);
-    faults.extend(broken.into_iter().map(|(_, fault)| fault));
+    // Where no version is sound the first card stays: what its rules have learnt must not be forgotten over it.
+    let mut idle: BTreeMap<String, ModelCard> = BTreeMap::new();
+    for (file, fault) in broken {
+        if file.card.shadow_of.is_none() && !sound.contains_key(&file.card.name) {
+            idle.entry(file.card.name.clone()).or_insert(file.card);
+        }
+        faults.push(fault);
+    }
     for (file, _) in sound.values().filter(|(file, _)| file.is_given && file.card.shadow_of.is_none()) {
         if let Some(Err(error)) = shelf.map(|shelf| shelf.keep(file)) {
             tracing::warn!(model = file.card.name, "a model is not kept to go back to: {error:#}");
@@ -241,10 +248,11 @@ fn with_runtime(
             ),
         })
     };
-    let cards: Vec<ModelCard> = sound.values().map(|(file, _)| file.card.clone()).collect();
+    let mut cards: Vec<ModelCard> = sound.values().map(|(file, _)| file.card.clone()).collect();
     let watch = Arc::new(Watch::new(&cards, before));
     let sessions = sound.into_values().map(|(file, session)| (file.card, session)).collect();
     let scorer = Box::new(OnnxScorer::new(sessions, watch.clone(), shelf, sources.clock));
+    cards.extend(idle.into_values());
     let status = ScorerStatus { library: Some(library), degraded, can_go_back };
     Loaded { serving: Serving { scorer, watch }, cards, faults, status }
 }

@@ -156,14 +156,23 @@ impl SiteFiles {
                     registry.send_replace(Arc::new(with_secrets));
                 }
                 // The folder, or the registry as a whole.
-                Err(error) => set_aside.tell(vec![Fault {
-                    file: "site".to_owned(),
-                    line: None,
-                    key: String::new(),
-                    problem: format!("{error:#}"),
-                    mend: String::new(),
-                    former_goes_on: true,
-                }]),
+                Err(error) => {
+                    if let Some(serving) = serving {
+                        // Models do not wait for that to be mended, least of all where one is gone back from.
+                        let mut former = (**settings.borrow()).clone();
+                        former.models.clone_from(&self.models);
+                        let Ok(in_force) = engine.configure(former, Some(serving)).await else { return };
+                        settings.send_replace(Arc::new(in_force.settings));
+                    }
+                    set_aside.tell(vec![Fault {
+                        file: "site".to_owned(),
+                        line: None,
+                        key: String::new(),
+                        problem: format!("{error:#}"),
+                        mend: String::new(),
+                        former_goes_on: true,
+                    }]);
+                }
             }
         }
     }

@@ -120,8 +120,9 @@ fn answer(asked: &mut impl BufRead) -> Result<(), String> {
     }
     // Nothing, and more than any feature is: the answer may be nonsense, but there has to be one.
     for value in [0.0, 1e6] {
-        if session.score(&vec![value; inputs]) == Err(NoScore::Hung) {
-            return Err(NoScore::Hung.to_string());
+        match session.score(&vec![value; inputs]) {
+            Ok(_) | Err(NoScore::NotAScore(_)) => {}
+            Err(why) => return Err(why.to_string()),
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
 
@@ -17,7 +18,12 @@ pub(super) struct OnnxScorer {
     shadows: Vec<Shadow>,
     watch: Arc<Watch>,
     clock: Clock,
+    /// What the reason of the last score has taken so far.
+    supposed_for: Duration,
 }
+
+/// A reason takes up to some hundred scores. Of a model that is slow the alert goes without: others wait.
+const LONGEST_REASON: Duration = Duration::from_secs(1);
 
 struct Shadow {
     card: ModelCard,
@@ -41,7 +47,7 @@ impl OnnxScorer {
                 models.insert(card.name.clone(), (card, session));
             }
         }
-        Self { models, shadows, watch, clock }
+        Self { models, shadows, watch, clock, supposed_for: Duration::ZERO }
     }
 
     fn ask_shadows(&mut self, asked: &Asked<'_>, score: f32) {
@@ -74,10 +80,17 @@ impl Scorer for OnnxScorer {
         let Some((_, session)) = self.models.get_mut(asked.model) else {
             return Err(no_score("there is no such model".to_owned()));
         };
-        let said = session.score(asked.features);
         if asked.what_if {
+            if self.supposed_for > LONGEST_REASON {
+                return Err(no_score("it takes too long to say why".to_owned()));
+            }
+            let begun = Instant::now();
+            let said = session.score(asked.features);
+            self.supposed_for += begun.elapsed();
             return said.map_err(|why| no_score(why.to_string()));
         }
+        self.supposed_for = Duration::ZERO;
+        let said = session.score(asked.features);
         self.watch.scored(asked, said.as_ref().ok().copied());
         match said {
             Ok(score) => {

@@ -43,14 +43,20 @@ pub(super) struct ScoringSession {
     session: Session,
     inputs: usize,
     options: Arc<RunOptions>,
+    /// How often it had to be stopped, and when it was last since it rests for it.
+    stops: u32,
+    rests_since: Option<Instant>,
 }
 
 /// Why a model gave no score.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum NoScore {
     /// It was asked wrongly, or failed.
     #[error("{0}")]
     Failed(String),
+    /// It said something that is no score.
+    #[error("it said {0}; a score is from 0 to 1")]
+    NotAScore(f32),
     /// It was still at it after a time in which a sound one gives thousands.
     #[error("it was not done within {} ms and was stopped", LONGEST_RUN.as_millis())]
     Hung,
@@ -58,6 +64,9 @@ pub(super) enum NoScore {
 
 /// A sound model takes microseconds, on the smallest machine a millisecond.
 const LONGEST_RUN: Duration = Duration::from_secs(1);
+/// One that had to be stopped so often rests in between: whoever decides must not wait for it at every reading.
+const MOST_STOPS: u32 = 3;
+const REST: Duration = Duration::from_secs(60);
 /// How often it is looked whether one takes longer.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -86,7 +95,10 @@ impl ScoringSession {
     pub(super) fn new(runtime: &Runtime, onnx: &[u8], inputs: usize) -> Result<Self, String> {
         let session = build(runtime, onnx).map_err(told)?;
         match (session.inputs().len(), session.outputs().len()) {
-            (1, 1) => Ok(Self { session, inputs, options: Arc::new(RunOptions::new().map_err(told)?) }),
+            (1, 1) => {
+                let options = Arc::new(RunOptions::new().map_err(told)?);
+                Ok(Self { session, inputs, options, stops: 0, rests_since: None })
+            }
             (ins, outs) => Err(format!("it has {ins} inputs and {outs} outputs; one of each is needed")),
         }
     }
@@ -101,15 +113,20 @@ impl ScoringSession {
         if let Some(index) = features.iter().position(|feature| !feature.is_finite()) {
             return failed(format!("feature {index} is not a finite number"));
         }
+        if self.rests_since.is_some_and(|since| since.elapsed() < REST) {
+            return failed(format!("it had to be stopped {} times, and rests", self.stops));
+        }
         begin_run(&self.options);
         let score = self.run(features);
         if end_run(&self.options) {
             let _ = self.options.unterminate();
+            self.stops = self.stops.saturating_add(1);
+            self.rests_since = (self.stops >= MOST_STOPS).then(Instant::now);
             return Err(NoScore::Hung);
         }
         match score {
             Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
-            Ok(score) => failed(format!("it said {score}; a score is from 0 to 1")),
+            Ok(score) => Err(NoScore::NotAScore(score)),
             Err(error) => failed(told(error)),
         }
     }

@@ -30,20 +30,27 @@ pub(super) struct ShadowLog {
     path: PathBuf,
     file: Option<BufWriter<File>>,
     written: u64,
+    /// The last line could not be written.
+    fails: bool,
 }
 
 impl ShadowLog {
     /// Of the shadow `name`; nothing is made until there is something to write.
     pub(super) fn new(folder: &Path, name: &str) -> Self {
-        Self { path: folder.join(format!("{name}.jsonl")), file: None, written: 0 }
+        Self { path: folder.join(format!("{name}.jsonl")), file: None, written: 0, fails: false }
     }
 
-    /// Adds a line. Where the disk fails the log ends, and that is said.
+    /// Adds a line. Where the disk fails it is left out; that is said once, until one can be written again.
     pub(super) fn write(&mut self, line: &Line) {
-        if let Err(error) = self.try_write(line) {
-            tracing::warn!(path = %self.path.display(), %error, "a shadow's score could not be logged");
-            self.file = None;
+        let written = self.try_write(line);
+        if let Err(error) = &written {
+            if !self.fails {
+                tracing::warn!(path = %self.path.display(), %error, "a shadow's scores cannot be logged");
+            }
+            // Begun anew, whatever became of the file.
+            (self.file, self.written) = (None, 0);
         }
+        self.fails = written.is_err();
     }
 
     fn try_write(&mut self, line: &Line) -> io::Result<()> {

@@ -350,6 +350,33 @@ fn a_model_that_hangs_at_work_is_stopped_and_gone_back_from() {
 }
 
 #[test]
+fn a_shadow_that_hangs_again_and_again_rests() {
+    let Some(library) = runtime() else { return };
+    let site = Site::new(&library);
+    site.give("dull", "0.1.0", include_bytes!("broken/dozing.onnx"), "shadow_of = \"fall\"\n");
+    let (mut loaded, _) = site.load();
+    let mut trap = golden().remove(0).features;
+    trap[0] = 777.0;
+    let begun = Instant::now();
+    for _ in 0..30 {
+        score(&mut loaded, "fall", &trap).unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "nobody waits for it at every reading");
+    let report = site.models.watch().report().into_iter().find(|report| report.name == "fall").unwrap();
+    assert_eq!(report.shadows["dull"].errors, 30);
+}
+
+#[test]
+fn a_model_of_which_no_version_is_sound_leaves_its_rules_in_force() {
+    let Some(library) = runtime() else { return };
+    let folder = folder_with("own", b"no model");
+    let mut loaded = load_from(Some(folder.path()), &library);
+    assert!(loaded.cards.iter().any(|card| card.name == "own") && loaded.faults.len() == 1);
+    assert!(score(&mut loaded, "own", &golden()[0].features).is_err());
+    assert!(loaded.serving.watch.report().iter().all(|report| report.name != "own"), "it is not in use");
+}
+
+#[test]
 fn a_model_that_fails_again_and_again_or_alarms_too_often_is_gone_back_from_until_it_is_forgiven() {
     let Some(library) = runtime() else { return };
     let site = Site::new(&library);

@@ -94,6 +94,7 @@ impl Models<'_> {
     /// Without those that turned out not to be needed for it.
     fn needed(&mut self, question: &Question<'_>, moved: Vec<(usize, f64)>, threshold: f64) -> Vec<(usize, f64)> {
         let Question { features, usual, .. } = question;
+        let found = moved.len();
         let mut needed = moved;
         let mut at = 0;
         while needed.len() > 1 && at < needed.len() {
@@ -102,6 +103,14 @@ impl Models<'_> {
             match self.supposed(question, features, &others) {
                 Some(score) if score < threshold => _ = needed.remove(at),
                 _ => at += 1,
+            }
+        }
+        if needed.len() < found {
+            // Their scores were found with those that are gone.
+            let mut row = features.clone();
+            for (input, score_without) in &mut needed {
+                row[*input] = usual[*input];
+                *score_without = self.supposed(question, &row, &[]).unwrap_or(*score_without);
             }
         }
         needed

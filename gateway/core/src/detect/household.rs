@@ -25,8 +25,10 @@ pub(super) struct Household {
     newest_ms: LocalMs,
     /// The device that gave the last sign: an alert is about it.
     pub(super) last_device: Option<String>,
-    /// What was raised, by rule: since when it goes on, and by which device.
-    pub(super) raised: BTreeMap<Arc<str>, (LocalMs, String)>,
+    /// What was raised, by rule: since when it goes on, if sight of it was not lost, and by which device.
+    pub(super) raised: BTreeMap<Arc<str>, (Option<LocalMs>, String)>,
+    /// Where somebody was noticed since sight was lost last.
+    seen: Vec<Role>,
     /// When it is asked next.
     pub(super) next_ms: TimeMs,
 }
@@ -39,6 +41,7 @@ impl Household {
             newest_ms: LocalMs::MIN,
             last_device: None,
             raised: BTreeMap::new(),
+            seen: Vec::new(),
             next_ms: now + EVERY_MS,
         }
     }
@@ -50,6 +53,9 @@ impl Household {
         }
         self.newest_ms = self.newest_ms.max(at_ms);
         self.home.push(&Event { at_ms, role, on });
+        if on && !self.seen.contains(&role) {
+            self.seen.push(role);
+        }
         if self.last_device.as_deref() != Some(device) {
             self.last_device = Some(device.to_owned());
         }
@@ -58,6 +64,8 @@ impl Household {
     /// Some of it is not heard: what goes on is not known any more. What was raised stays so: silence is not health.
     pub(super) fn lose_sight(&mut self) {
         self.home.forget_now();
+        self.seen.clear();
+        self.raised.values_mut().for_each(|(since, _)| *since = None);
     }
 
     /// What goes on.
@@ -80,10 +88,18 @@ impl Household {
         let Condition::Home { watch: kind, card, .. } = &bound.condition else { return };
         let rule = &bound.rule;
         let found = watched.iter().find(|watch| watch.kind == *kind);
-        if self.raised.get(&rule.id).is_some_and(|(since, _)| found.is_none_or(|watch| watch.since_ms != *since)) {
+        let is_over = self.raised.get(&rule.id).is_some_and(|(since, _)| match since {
+            Some(since) => found.is_none_or(|watch| watch.since_ms != *since),
+            // Out of sight is not over: somebody has to be noticed where that says so.
+            None => found.is_none() && self.seen.iter().any(|role| kind.is_over_by(*role)),
+        });
+        if is_over {
             self.clear(&rule.id, signals);
         }
         let Some(watch) = found else { return };
+        if let Some((since, _)) = self.raised.get_mut(&rule.id) {
+            since.get_or_insert(watch.since_ms);
+        }
         let counts = !self.raised.contains_key(&rule.id)
             && rule.hours.is_none_or(|hours| hours.contains(spot.site.utc_offset, now));
         let (place, features) = (spot.place.id.as_str(), watch.features.to_vec());
@@ -91,7 +107,7 @@ impl Household {
         let Some(score) = models.ask(&question, counts) else { return };
         let curves = finding::curves(spot, bound, now, windows);
         signals.push(finding::routine(spot, bound, now, watch, score, curves));
-        self.raised.insert(rule.id.clone(), (watch.since_ms, spot.device.id.clone()));
+        self.raised.insert(rule.id.clone(), (Some(watch.since_ms), spot.device.id.clone()));
     }
 
     /// What the rule had raised is over.

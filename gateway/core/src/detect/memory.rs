@@ -327,7 +327,10 @@ impl Memory {
             (Condition::Series { inputs, card }, Watch::Model { quiet_until_ms, learnt: Some(learnt) }) => {
                 let value = |input: &Option<Input<usize>>| {
                     let Input { field, scale, offset, .. } = input.as_ref()?;
-                    Some(reading.number(*field)? * scale + offset)
+                    let number = reading.number(*field)?;
+                    // What cannot be believed was not kept, and no model learns from it.
+                    let kept = self.fields.windows().get(*field)?.at_or_before(at);
+                    (kept == Some((at, number))).then_some(number * scale + offset)
                 };
                 let values: Vec<Option<f64>> = inputs.iter().map(value).collect();
                 if values.iter().any(Option::is_some) {
@@ -490,8 +493,8 @@ impl Memory {
             let before = self.fields.windows().get(field).and_then(|window| window.before(at));
             let name = &spot.sensor_type.fields.get(field)?.name;
             let is_anew = Role::is_motion(name) || before.is_none_or(|(_, before)| before != value);
-            let role = Role::of(&spot.device.spot, name, "");
-            is_anew.then(|| sight(spot, rule, card, at, Seen::Sign { field: name, role, on: value == 1.0 }))
+            let role = || Role::of(&spot.device.spot, name, "");
+            is_anew.then(|| sight(spot, rule, card, at, Seen::Sign { field: name, role: role(), on: value == 1.0 }))
         };
         fields.iter().copied().filter_map(sign).collect()
     }

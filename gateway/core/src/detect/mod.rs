@@ -247,7 +247,10 @@ impl Detector {
             rule.condition.card().cloned()
         };
         // Where other rules had a part in it, the verdict may be about those.
-        let Some(cards) = rules.iter().map(of_model).collect::<Option<Vec<_>>>() else { return };
+        let Some(mut cards) = rules.iter().map(of_model).collect::<Option<Vec<_>>>() else { return };
+        // One verdict is one, however many rules asked the model.
+        cards.sort_by(|a, b| a.name.cmp(&b.name));
+        cards.dedup_by(|a, b| a.name == b.name);
         for card in cards {
             self.thresholds.learn(place, &card, verdict);
         }
@@ -302,11 +305,21 @@ impl Detector {
             if due {
                 let was_silent = memory.is_silent();
                 let ended = memory.elapse(spot, self.listening_ms, now, signals);
-                if memory.is_silent()
-                    && !was_silent
-                    && let Some(premises) = self.premises.get_mut(&spot.place.id)
-                {
-                    premises.lose_sight();
+                if memory.is_silent() && !was_silent {
+                    let place = spot.place.id.as_str();
+                    let tells_of =
+                        |is: fn(&Condition<usize>) -> bool| memory.bound.iter().any(|bound| is(&bound.condition));
+                    if tells_of(|condition| matches!(condition, Condition::Place { .. }))
+                        && let Some(premises) = self.premises.get_mut(place)
+                    {
+                        premises.lose_sight();
+                    }
+                    // At once: it may be heard again before the home is asked next.
+                    if tells_of(|condition| matches!(condition, Condition::Home { .. }))
+                        && let Some(home) = self.homes.get_mut(place)
+                    {
+                        home.lose_sight();
+                    }
                 }
                 for (rule, ended_ms) in ended {
                     self.judge_inactivity(site, device, rule, ended_ms, signals);
@@ -346,13 +359,15 @@ impl Detector {
                 let watched = home.watch(site.utc_offset.local_ms(now));
                 let mut models = Models { scorer, thresholds: &self.thresholds };
                 let mut asked = BTreeSet::new();
-                for (device, bound) in &rules {
+                for first in &rules {
                     // Each rule is asked once, about the device that gave the last sign or else the first.
-                    let about = rules.iter().filter(|(_, other)| other.rule.id == bound.rule.id).map(|(peer, _)| *peer);
-                    let is_last =
-                        |peer: &usize| self.devices.get(*peer).map(|memory| &memory.id) == home.last_device.as_ref();
-                    let device = about.clone().find(is_last).unwrap_or(*device);
-                    let (Some(spot), Some(memory)) = (Spot::find(site, device), self.devices.get(device)) else {
+                    let is_last = |(peer, other): &&(usize, Bound)| {
+                        other.rule.id == first.1.rule.id
+                            && self.devices.get(*peer).map(|memory| &memory.id) == home.last_device.as_ref()
+                    };
+                    // With its own fields: the devices of a home are of several types.
+                    let (device, bound) = rules.iter().find(is_last).unwrap_or(first);
+                    let (Some(spot), Some(memory)) = (Spot::find(site, *device), self.devices.get(*device)) else {
                         continue;
                     };
                     if asked.insert(bound.rule.id.clone()) {

@@ -62,8 +62,9 @@ impl ModelCard {
     /// What is wrong in it beyond its form, as (key, problem, mend).
     pub fn problem(&self) -> Option<(String, String, String)> {
         let told = |key: &str, problem: &str, mend: &str| Some((key.to_owned(), problem.to_owned(), mend.to_owned()));
-        if !is_id(&self.name) {
-            return told("name", "is not a name", "use 1 to 64 of A-Z a-z 0-9 . _ -");
+        // It names folders, too: `..` must not be one.
+        if !is_id(&self.name) || self.name.starts_with('.') {
+            return told("name", "is not a name", "use 1 to 64 of A-Z a-z 0-9 . _ - that do not begin with a dot");
         }
         let scores = 0.0..=1.0;
         if !scores.contains(&self.threshold) {

@@ -73,6 +73,18 @@ pub enum Kind {
     NoMeal,
 }
 
+impl Kind {
+    /// Whether it is over when somebody is noticed there, whatever was before.
+    pub(super) const fn is_over_by(self, role: Role) -> bool {
+        match self {
+            Self::NotUp => !matches!(role, Role::Bed | Role::Bedroom),
+            Self::LongBathroom => !matches!(role, Role::Bathroom),
+            Self::NightWandering => matches!(role, Role::Bed | Role::Bedroom),
+            Self::NoMeal => matches!(role, Role::Food | Role::Kitchen),
+        }
+    }
+}
+
 /// A sensor begins or ceases to report somebody. A bed or seat must tell both; of the others the beginning is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Event {

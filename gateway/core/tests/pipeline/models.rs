@@ -2,6 +2,7 @@
 
 use ninewatch_core::alert::{ChangeKind, Evidence, StaffAction, Verb, Verdict};
 use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
+use ninewatch_core::fault::SourceFile;
 use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::site::{Device, PlaceKind};
@@ -201,6 +202,47 @@ fn of_a_home_that_is_not_heard_as_a_whole_nothing_is_said() {
     }
 }
 
+#[test]
+fn what_was_raised_of_a_home_is_not_over_because_it_is_out_of_sight() {
+    let eleventh = MIDNIGHT + 10 * DAY;
+    let recovered = |live: &Live| live.found.iter().filter(|change| change.0 == ChangeKind::Recovered).count();
+    let mut live = home();
+    let stays = |day, minute| if day == 10 && minute >= 420 { "bath" } else { usual(day, minute) };
+    live_through(&mut live, MIDNIGHT, eleventh + 9 * HOUR, stays);
+    assert_eq!((live.raised("routine-bathroom").len(), recovered(&live)), (1, 0));
+    // The gateway was away for ten minutes; then no sensor says anything.
+    let back = eleventh + 9 * HOUR + 10 * MINUTE;
+    let effects = live.pipeline.step(Event::Start, back, &mut By(&out_of_the_usual));
+    live.note(&effects);
+    live.tick(back + 15 * MINUTE, &out_of_the_usual);
+    assert_eq!(recovered(&live), 0, "nobody knows");
+    // She is still there: it is the same matter.
+    live_through(&mut live, back + 15 * MINUTE, back + 3 * HOUR, stays);
+    assert_eq!((live.raised("routine-bathroom").len(), recovered(&live)), (1, 0));
+    live_through(&mut live, back + 3 * HOUR, back + 4 * HOUR, |_, _| "living");
+    assert_eq!(recovered(&live), 1, "she came out");
+}
+
+#[test]
+fn a_sensor_that_was_silent_between_two_looks_at_the_home_leaves_nothing_known() {
+    let seven = MIDNIGHT + 10 * DAY + 7 * HOUR;
+    let mut live = home();
+    live_through(&mut live, MIDNIGHT, seven, usual);
+    // The home is asked every five minutes. The bathroom's sensor is silent from 07:21 to 07:24.
+    for minute in [0, 1, 10, 19, 24] {
+        let sensors: &[&str] = if minute % 24 == 1 { &["bath"] } else { &["bed", "kitchen", "living"] };
+        for sensor in sensors.iter().chain((minute == 24).then_some(&"bath")) {
+            let record = format!("{{\"n\":\"presence\",\"vb\":{}}}", minute == 1);
+            live.hear(seven + minute * MINUTE, sensor, &record, &out_of_the_usual);
+        }
+    }
+    live.tick(seven + 29 * MINUTE, &out_of_the_usual);
+    let scored = live.recorded.iter().filter(|(at, .., scores)| *at > seven && !scores.is_empty());
+    let minutes: Vec<i64> = scored.map(|(at, ..)| (at - seven) / MINUTE).collect();
+    assert!(minutes.first().is_some_and(|first| *first < 20), "{minutes:?}");
+    assert!(minutes.iter().all(|minute| *minute <= 21 || *minute == 24), "{minutes:?}");
+}
+
 fn card<'a>(settings: &'a mut Settings, name: &str) -> &'a mut ModelCard {
     settings.models.iter_mut().find(|card| card.name == name).unwrap()
 }
@@ -261,6 +303,28 @@ fn verdicts_raise_the_threshold_of_their_place_within_the_cards_bounds() {
     assert!(thresholds[0].threshold < 0.9 && thresholds.len() == 1, "{thresholds:?}");
 }
 
+/// A rule of the site's own.
+fn own(id: &str, model: &str) -> SourceFile {
+    let text = format!(
+        "[[rule]]\nid = \"{id}\"\ntitle = {{ zh = \"有人\", en = \"Somebody\" }}\nscene = \"security\"\nseverity = \"minor\"\n\
+         source = \"test\"\nreason = {{ zh = \"{{why}}\", en = \"{{why}}\" }}\nplaces = [\"shop\"]\nmodel = {model}\n"
+    );
+    SourceFile { name: "own.toml".into(), text }
+}
+
+#[test]
+fn a_verdict_counts_once_however_many_rules_asked_the_model() {
+    let mut settings = rooms();
+    settings.rules.push(own("own", r#"{ name = "presence", fields = { light = "light_lux" } }"#));
+    let mut live = Live::new(settings);
+    let at = MIDNIGHT + 23 * HOUR + 30 * MINUTE;
+    live.hear(at, "one", r#"{"n":"light_lux","v":300}"#, &|asked| if asked.what_if { 0.0 } else { 0.55 });
+    assert_eq!((live.raised("room-occupied").len(), live.raised("own").len()), (1, 1));
+    assert_eq!(live.pipeline.open_alerts().count(), 1);
+    close(&mut live, at + MINUTE, Verdict::Nuisance);
+    assert!((live.pipeline.thresholds()[0].threshold - 0.6).abs() < 1e-9, "{:?}", live.pipeline.thresholds());
+}
+
 #[test]
 fn no_verdict_touches_a_rule_that_is_critical() {
     let mut live = Live::new(rooms());
@@ -304,6 +368,21 @@ fn a_new_version_of_a_model_goes_on_with_what_was_learnt() {
     assert_eq!((kept.1 == swapped.1, swapped.1.as_str()), (false, "2.0.0"));
 }
 
+#[test]
+fn a_model_is_not_shown_what_cannot_be_believed() {
+    let settings = with(vec![device("smoke", "ninewatch-smoke", "shop", "后厨")], &["fire.toml"]);
+    let mut live = Live::new(settings);
+    let warming = |asked: &Asked<'_>| if asked.model == "smoke" { asked.features[1].clamp(0.0, 0.4) } else { 0.0 };
+    for second in (0..1200).step_by(10) {
+        // Once the sensor says what it says when its supply fails.
+        let celsius = if second == 900 { 85 } else { 21 };
+        let records = format!("{{\"n\":\"temperature_c\",\"v\":{celsius}}},{{\"n\":\"eco2_ppm\",\"v\":450}}");
+        let scores = live.hear(MIDNIGHT + second * 1000, "smoke", &records, &warming);
+        assert!(scores.iter().all(|score| *score < 0.1), "after {second} s: {scores:?}");
+        assert!(second < 600 || !scores.is_empty());
+    }
+}
+
 /// What the alert of a burst says moved a score that is made by `formula` of the differences to the usual.
 fn moved_by(formula: &dyn Fn(&[f32]) -> f32) -> (Vec<String>, Vec<f32>, Vec<f32>) {
     let mut live = Live::new(rooms());
@@ -319,6 +398,11 @@ fn moved_by(formula: &dyn Fn(&[f32]) -> f32) -> (Vec<String>, Vec<f32>, Vec<f32>
         score.moved_by.iter().map(|by| by.input.clone()).collect(),
         score.features.iter().map(|(_, value)| *value as f32).collect(),
     );
+    let mut off: Vec<f32> = features.iter().zip(&usual).map(|(now, usual)| (now - usual).abs()).collect();
+    for by in &score.moved_by {
+        off[score.features.iter().position(|(name, _)| *name == by.input).unwrap()] = 0.0;
+        assert_eq!(by.score_without, f64::from(formula(&off)), "{by:?}: with those before it as usual");
+    }
     (named, features, usual)
 }
 
@@ -337,6 +421,15 @@ fn the_inputs_that_are_named_are_those_without_which_it_was_no_yes() {
     let mut wanted = three.map(str::to_owned);
     wanted.sort();
     assert_eq!(any, wanted);
+    // What moves it most by itself may turn out not to be needed.
+    let (needed, ..) = moved_by(&|off| match three.map(|name| off[index(name)] > 0.0) {
+        [true, true, true] => 0.9,
+        [false, true, true] | [true, false, true] => 0.5,
+        [true, false, false] => 0.37,
+        [true, true, false] => 0.3,
+        _ => 0.0,
+    });
+    assert_eq!(needed, ["peak_mps2"]);
     // All of them a little: enough of them are named to take the yes away.
     let sum = |off: &[f32]| off.iter().map(|off| (off / (1.0 + off)) / 40.0).sum::<f32>();
     let (some, features, usual) = moved_by(&|off| sum(off));
@@ -368,7 +461,9 @@ fn out_of_hours(asked: &Asked<'_>) -> f32 {
 fn the_hours_of_a_place_are_learnt_and_somebody_out_of_hours_is_raised_once() {
     let devices =
         vec![device("door", "ninewatch-door", "shop", "店门"), device("inside", "ninewatch-presence", "shop", "店内")];
-    let mut live = Live::new(with(devices, &["security.toml"]));
+    let mut settings = with(devices, &["security.toml"]);
+    settings.rules.push(own("own", r#"{ name = "night_entry", signs = ["open", "presence"] }"#));
+    let mut live = Live::new(settings);
     let (open, presence) = (
         |on: bool| format!("{{\"n\":\"open\",\"vb\":{on}}}"),
         |on: bool| format!("{{\"n\":\"presence\",\"vb\":{on}}}"),
@@ -397,6 +492,7 @@ fn the_hours_of_a_place_are_learnt_and_somebody_out_of_hours_is_raised_once() {
     }
     let [(minute, evidence)] = live.raised("night-entry")[..] else { panic!("{:?}", live.raised("night-entry")) };
     assert_eq!(minute, 8 * 1440 + 121);
+    assert_eq!(live.raised("own").len(), 1, "another rule asks, too");
     assert_eq!(
         (evidence.device.as_str(), evidence.reason.zh.starts_with("店内在平常无人的时间有动静")),
         ("inside", true)

@@ -41,12 +41,13 @@ enum EvidenceCommand {
     ///
     /// 按训练数据的布局写入：evidence.csv（每条模型判断一行，含研判结论）以及 weda-fall/、skab/ 等文件夹中的读数，
     /// 供 models/evaluate.py --data DIR 评估和再训练。场所和设备只以假名写出（由数据文件夹中的 site.key 生成）；
-    /// 账号、值班备注、地址、人员类别、名称和人脸摄像机的任何内容都不写出。时间不改动：作息判断需要真实的钟点。
+    /// 账号、值班备注、地址、人员类别、名称和人脸都不写出（人脸摄像机只写出何时见到有人）。时间不改动：作息判断需要真实的钟点。
     ///
     /// Laid out as training data is: evidence.csv (a row for each time a model said yes, with the verdict) and the
     /// readings in weda-fall/, skab/ and the like, for models/evaluate.py --data DIR and for training. Places and devices
     /// leave by pseudonym only (made with site.key in the data folder); no account, staff note, address, category of
-    /// person, name, or anything of a face camera leaves. Times stay as they are: routines need the hours of the day.
+    /// person, name or face leaves; of a face camera only when it saw somebody. Times stay as they are: routines need the
+    /// hours of the day.
     Export(ExportArgs),
 }
 
