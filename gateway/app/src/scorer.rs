@@ -117,13 +117,24 @@ impl Models {
         Self { sources, state: Arc::default() }
     }
 
-    /// Loads what there is now. Takes a moment.
+    /// Loads what there is. Takes a moment.
     pub(crate) fn load(&self) -> Loaded {
-        let before = self.watch();
-        let loaded = load(&self.sources, Some(&before));
+        let loaded = load(&self.sources, Some(&self.watch()));
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
             (loaded.status.clone(), loaded.serving.watch.clone());
         loaded
+    }
+
+    /// Loads what there is now. Nothing where ONNX Runtime cannot be found any more while it is at work: nothing new
+    /// can be tried out then, and what scores goes on.
+    pub(crate) fn load_anew(&self) -> Option<Loaded> {
+        if self.status().library.is_some()
+            && let Err(why) = find_runtime(&self.sources)
+        {
+            tracing::error!(%why, "models changed and cannot be tried out; those in use go on");
+            return None;
+        }
+        Some(self.load())
     }
 
     pub(crate) fn status(&self) -> ScorerStatus {

@@ -141,9 +141,11 @@ impl SiteFiles {
             let mut serving = None;
             if now.models != seen.models {
                 let trying = models.clone();
-                let Ok(loaded) = tokio::task::spawn_blocking(move || trying.load()).await else { return };
-                self.models = loaded.cards;
-                serving = Some(loaded.serving);
+                let Ok(loaded) = tokio::task::spawn_blocking(move || trying.load_anew()).await else { return };
+                serving = loaded.map(|loaded| {
+                    self.models = loaded.cards;
+                    loaded.serving
+                });
             }
             seen = now;
             match self.read() {

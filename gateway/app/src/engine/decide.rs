@@ -8,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
+use ninewatch_core::alert::{ActionError, AlertChange, StaffAction, Verdict};
 use ninewatch_core::decode::without_bulk;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
 use ninewatch_core::replay::Recorded;
@@ -253,6 +253,10 @@ impl Decide {
         let Some(result) = effects.action.take() else { return Ok(()) };
         if matches!(result, Ok(true)) {
             self.record(&Recorded::Action(action))?;
+            for change in effects.changes.iter().filter(|change| change.alert.verdict == Some(Verdict::TrueAlarm)) {
+                let models = change.alert.rules.iter().filter_map(|rule| self.pipeline.site().rules.model_of(rule));
+                models.for_each(|model| self.serving.watch.confirmed(model));
+            }
             self.batch.changes.extend(effects.changes);
         }
         self.reply(move || _ = reply.send(result));

@@ -75,8 +75,11 @@ impl Shelf {
 
     /// What is refused.
     pub(crate) fn refused(&self) -> Vec<Refused> {
-        let read = || serde_json::from_slice(&fs::read(self.refused_path()).ok()?).ok();
-        read().unwrap_or_default()
+        let Ok(bytes) = fs::read(self.refused_path()) else { return Vec::new() };
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            tracing::error!(path = %self.refused_path().display(), %error, "which models are refused is not readable");
+            Vec::new()
+        })
     }
 
     pub(super) fn refuses(&self, card: &ModelCard) -> bool {

@@ -108,10 +108,11 @@ impl Watch {
         }
     }
 
-    /// A model's run had to be ended: it would never have been done.
+    /// A model's run had to be ended: it would never have been done. Another failure after it is too many; one alone
+    /// may be the machine's, that stood still for a second.
     pub(super) fn hung(&self, model: &str) {
         if let Some(doing) = self.lock().get_mut(model) {
-            doing.errors_in_a_row = ERRORS_IN_A_ROW;
+            doing.errors_in_a_row = doing.errors_in_a_row.max(ERRORS_IN_A_ROW - 1);
         }
     }
 
@@ -144,6 +145,13 @@ impl Watch {
             while doing.alerts.front().is_some_and(|oldest| at - oldest >= DAY_MS) {
                 doing.alerts.pop_front();
             }
+        }
+    }
+
+    /// Staff judged an alert of a model to be true: it speaks for the model and not against it.
+    pub(crate) fn confirmed(&self, model: &str) {
+        if let Some(doing) = self.lock().get_mut(model) {
+            doing.alerts.pop_front();
         }
     }
 

@@ -33,16 +33,22 @@ pub(super) struct Household {
     pub(super) next_ms: TimeMs,
 }
 
+/// When a home is asked first: one a second, lest hundreds come at once.
+pub(super) fn first_ms(index: usize, now: TimeMs) -> TimeMs {
+    let turn = i64::try_from(index).unwrap_or(0) % (EVERY_MS / 1000);
+    now + EVERY_MS + turn * 1000
+}
+
 impl Household {
-    /// Nothing known yet.
-    pub(super) fn new(now: TimeMs) -> Self {
+    /// Nothing known yet, of the home at the place with this index.
+    pub(super) fn new(index: usize, now: TimeMs) -> Self {
         Self {
             home: Home::default(),
             newest_ms: LocalMs::MIN,
             last_device: None,
             raised: BTreeMap::new(),
             seen: Vec::new(),
-            next_ms: now + EVERY_MS,
+            next_ms: first_ms(index, now),
         }
     }
 

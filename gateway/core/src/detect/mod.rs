@@ -175,7 +175,7 @@ impl Detector {
             if rules.is_empty() {
                 continue;
             }
-            let mut home = before.remove(&place.id).unwrap_or_else(|| Household::new(now));
+            let mut home = before.remove(&place.id).unwrap_or_else(|| Household::new(index, now));
             let is_gone = |rule: &Arc<str>| !rules.iter().any(|(_, bound)| bound.rule.id == *rule);
             let gone: Vec<Arc<str>> = home.raised.keys().filter(|rule| is_gone(rule)).cloned().collect();
             gone.into_iter().for_each(|rule| home.clear(&rule, signals));
@@ -191,9 +191,11 @@ impl Detector {
     /// The gateway listens from `now` on: while it did not, no device was silent.
     pub fn start(&mut self, now: TimeMs) {
         self.listening_ms = now;
-        for home in self.homes.values_mut() {
+        for (index, home) in self.homes.values_mut().enumerate() {
             home.lose_sight();
-            home.next_ms = home.next_ms.max(now);
+            if home.next_ms <= now {
+                home.next_ms = household::first_ms(index, now);
+            }
         }
         self.premises.values_mut().for_each(Premises::lose_sight);
     }

@@ -201,6 +201,11 @@ impl Rules {
         Self { rules: vec![rule] }
     }
 
+    /// The model that the rule with this id asks, if it does.
+    pub fn model_of(&self, id: &str) -> Option<&str> {
+        Some(self.get(id)?.condition.card()?.name.as_str())
+    }
+
     /// The rule with this id.
     pub(super) fn get(&self, id: &str) -> Option<&Rule> {
         self.iter().find(|rule| *rule.id == *id)
