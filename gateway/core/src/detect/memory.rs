@@ -1,5 +1,8 @@
 //! What is remembered of one device, and how it takes a reading.
 
+mod signs;
+mod watch;
+
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,21 +11,20 @@ use super::DeviceStatus;
 use super::asking::{Models, Question};
 use super::fields::Fields;
 use super::finding::{self, Found};
-use super::opening::Sign;
 use super::recent::Recent;
-use super::routine::Role;
 use super::rule::{Bound, Condition, Input, Rule, Step};
 use super::skew::{self, Skew};
 use super::stretch::{Stretch, Terms, Turn};
 use super::window::Window;
 use crate::alert::{Score, Signal};
 use crate::decode::{DecodeError, SensorType};
-use crate::detect::features::{self, series::Series};
+use crate::detect::features;
 use crate::detect::model::{ModelCard, Seen, Sight};
 use crate::pipeline::Site;
-use crate::reading::{Reading, SensorClass, Value};
+use crate::reading::{Reading, Value};
 use crate::site::{Device, Place};
 use crate::time::TimeMs;
+pub(super) use watch::Watch;
 
 /// A reading that is older than this when it arrives comes out of a backlog.
 const BACKLOG_MS: i64 = 5_000;
@@ -91,60 +93,6 @@ impl Backlog {
     fn with(before: Option<Self>, at: TimeMs, now: TimeMs) -> Self {
         let (from_ms, since_ms) = before.map_or((at, now), |before| (before.from_ms.min(at), before.since_ms));
         Self { from_ms, since_ms, rest_until_ms: (now + BACKLOG_REST_MS).min(since_ms + LONGEST_REST_MS) }
-    }
-}
-
-/// Where a rule stands on a device.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Watch {
-    /// One for each step.
-    Lasting(Vec<Stretch>),
-    /// When it happened, by time.
-    Event(VecDeque<TimeMs>),
-    Inactive {
-        raised: bool,
-        ends_ms: TimeMs,
-    },
-    Silent,
-    Model {
-        /// Until then a yes is the same matter.
-        quiet_until_ms: TimeMs,
-        /// Where the model sees readings one by one: what has been learnt of them.
-        learnt: Option<Series>,
-    },
-    /// What is remembered is remembered of the place.
-    Place,
-}
-
-impl Watch {
-    fn new(bound: &Bound, site: &Site, now: TimeMs) -> Self {
-        match &bound.condition {
-            Condition::Lasting(steps) => Self::Lasting(vec![Stretch::default(); steps.len()]),
-            Condition::Event { .. } => Self::Event(VecDeque::new()),
-            Condition::Inactive { between, .. } => {
-                Self::Inactive { raised: false, ends_ms: between.next_end(site.utc_offset, now) }
-            }
-            Condition::Silent => Self::Silent,
-            Condition::Burst { .. } => Self::Model { quiet_until_ms: TimeMs::MIN, learnt: None },
-            Condition::Series { card, .. } => {
-                Self::Model { quiet_until_ms: TimeMs::MIN, learnt: Series::new(&card.features).ok() }
-            }
-            Condition::Place { .. } | Condition::Home { .. } => Self::Place,
-        }
-    }
-
-    fn fits(&self, bound: &Bound) -> bool {
-        match (self, &bound.condition) {
-            (Self::Lasting(stretches), Condition::Lasting(steps)) => stretches.len() == steps.len(),
-            (Self::Event(_), Condition::Event { .. })
-            | (Self::Inactive { .. }, Condition::Inactive { .. })
-            | (Self::Silent, Condition::Silent)
-            | (Self::Model { learnt: None, .. }, Condition::Burst { .. })
-            | (Self::Place, Condition::Place { .. } | Condition::Home { .. }) => true,
-            // Another version of a model goes on with what was learnt, if it looks at the same.
-            (Self::Model { learnt: Some(series), .. }, Condition::Series { card, .. }) => series.is_of(&card.features),
-            _ => false,
-        }
     }
 }
 
@@ -449,54 +397,9 @@ impl Memory {
         self.unheard_since(listening_ms) + sensor_type.silent_after.ms()
     }
 
-    /// Whether `reading`, made at `at`, is a sign of somebody by the fields of `bound`: a door that moves, a sensor or a
-    /// camera that notices.
-    #[allow(clippy::float_cmp, reason = "a switch is 0 or 1")]
-    pub(super) fn notices(&self, spot: Spot<'_>, bound: &Bound, reading: &Reading, at: TimeMs) -> Option<Sign> {
-        let Condition::Place { signs, .. } = &bound.condition else { return None };
-        let moved = |field: &usize, value: f64| {
-            let before = self.fields.windows().get(*field).and_then(|window| window.before(at));
-            before.is_some_and(|(_, before)| before != value)
-        };
-        let sign = if spot.sensor_type.class == SensorClass::Door {
-            Sign::Door
-        } else if spot.sensor_type.class == SensorClass::FaceCamera {
-            Sign::Camera
-        } else {
-            Sign::Presence
-        };
-        let notices = |field: &usize| match reading.values.get(*field) {
-            Some(Some(Value::Number(value))) if sign == Sign::Door => moved(field, *value),
-            Some(Some(Value::Number(value))) => *value == 1.0,
-            Some(Some(Value::Text(_))) => true,
-            _ => false,
-        };
-        signs.iter().any(notices).then_some(sign)
-    }
-
     /// The device is not heard.
     pub(super) fn is_silent(&self) -> bool {
         self.silent
-    }
-
-    /// The switches by which `reading`, made at `at`, is a sign of what goes on in the home. A switch that is not a
-    /// motion sensor's is one only as it changes.
-    #[allow(clippy::float_cmp, reason = "a switch is 0 or 1")]
-    pub(super) fn signs<'a>(&'a self, spot: Spot<'a>, reading: &Reading, at: TimeMs) -> Vec<Sight<'a>> {
-        let of_home = |bound: &'a Bound| match &bound.condition {
-            Condition::Home { signs, card, .. } => Some((&bound.rule, card, signs)),
-            _ => None,
-        };
-        let Some((rule, card, fields)) = self.bound.iter().find_map(of_home) else { return Vec::new() };
-        let sign = |field: usize| {
-            let value = reading.number(field)?;
-            let before = self.fields.windows().get(field).and_then(|window| window.before(at));
-            let name = &spot.sensor_type.fields.get(field)?.name;
-            let is_anew = Role::is_motion(name) || before.is_none_or(|(_, before)| before != value);
-            let role = || Role::of(&spot.device.spot, name, "");
-            is_anew.then(|| sight(spot, rule, card, at, Seen::Sign { field: name, role: role(), on: value == 1.0 }))
-        };
-        fields.iter().copied().filter_map(sign).collect()
     }
 
     /// The watch of the rule with this id.
