@@ -19,9 +19,9 @@ def constant(name, kind, values, shape):
     return helper.make_node("Constant", [], [name], value=helper.make_tensor(name, kind, shape, values))
 
 
-def endless():
-    """Counts, and never stops."""
-    body = helper.make_graph(
+def counting(shape):
+    """The body of a loop that counts, and never stops."""
+    return helper.make_graph(
         [
             helper.make_node("Identity", ["go_on"], ["go_on_out"]),
             helper.make_node("Add", ["sum", "sum"], ["sum_out"]),
@@ -30,14 +30,18 @@ def endless():
         [
             value("turn", TensorProto.INT64, []),
             value("go_on", TensorProto.BOOL, []),
-            value("sum", TensorProto.FLOAT, [1]),
+            value("sum", TensorProto.FLOAT, shape),
         ],
-        [value("go_on_out", TensorProto.BOOL, []), value("sum_out", TensorProto.FLOAT, [1])],
+        [value("go_on_out", TensorProto.BOOL, []), value("sum_out", TensorProto.FLOAT, shape)],
     )
+
+
+def endless():
+    """Counts, and never stops."""
     return [
         constant("true", TensorProto.BOOL, [True], []),
         constant("zero", TensorProto.FLOAT, [0.0], [1]),
-        helper.make_node("Loop", ["", "true", "zero"], ["sum_at_last"], body=body),
+        helper.make_node("Loop", ["", "true", "zero"], ["sum_at_last"], body=counting([1])),
         helper.make_node("ReduceMean", ["features"], ["mean"], axes=[1]),
         helper.make_node("Mul", ["mean", "sum_at_last"], ["product"]),
         helper.make_node("Sigmoid", ["product"], ["score"]),
@@ -46,19 +50,6 @@ def endless():
 
 def dozing():
     """Scores, but for a first feature of 777: then it counts, and never stops. No check can try every input."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go_on"], ["go_on_out"]),
-            helper.make_node("Add", ["sum", "sum"], ["sum_out"]),
-        ],
-        "body",
-        [
-            value("turn", TensorProto.INT64, []),
-            value("go_on", TensorProto.BOOL, []),
-            value("sum", TensorProto.FLOAT, [1, 1]),
-        ],
-        [value("go_on_out", TensorProto.BOOL, []), value("sum_out", TensorProto.FLOAT, [1, 1])],
-    )
     return [
         constant("first", TensorProto.INT64, [0], [1]),
         constant("trap", TensorProto.FLOAT, [777.0], [1]),
@@ -67,7 +58,7 @@ def dozing():
         helper.make_node("Gather", ["features", "first"], ["feature"], axis=1),
         helper.make_node("Equal", ["feature", "trap"], ["caught"]),
         helper.make_node("Reshape", ["caught", "scalar"], ["go"]),
-        helper.make_node("Loop", ["", "go", "zero"], ["sum_at_last"], body=body),
+        helper.make_node("Loop", ["", "go", "zero"], ["sum_at_last"], body=counting([1, 1])),
         helper.make_node("Mul", ["feature", "sum_at_last"], ["score"]),
     ]
 
