@@ -8,6 +8,7 @@ mod site;
 mod tests;
 
 use anyhow::{Context, bail, ensure};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, BufWriter, Cursor, ErrorKind, Read};
@@ -57,20 +58,15 @@ impl Entry {
     }
 }
 
-/// Writes the gateway of a site file, at work or not, to the file `to`. `read` is told of bytes read, and of how many in all.
+/// Writes the gateway of a site file, at work or not, to the file `to`; gives what it holds, and how many bytes it has.
 ///
 /// # Errors
 /// Where something of it cannot be read, or `to` cannot be written or is there. Then nothing is left behind.
-pub(crate) fn make(
-    site_file: &Path,
-    to: &Path,
-    force: bool,
-    progress: impl Fn(u64, u64),
-) -> anyhow::Result<(About, u64)> {
+pub(crate) fn make(site_file: &Path, to: &Path, force: bool, progress: &ProgressBar) -> anyhow::Result<(About, u64)> {
     ensure!(force || !to.exists(), "{} is there; name another file, or add `--force` to replace it", to.display());
     let config = Config::load(site_file)?;
     let (about, entries) = gather(site_file, &config)?;
-    let all = entries.iter().map(|entry| entry.bytes).sum();
+    progress.set_length(entries.iter().map(|entry| entry.bytes).sum());
     let unwritable = || format!("{} cannot be written", to.display());
     let unfinished = PathBuf::from(format!("{}.part", to.display()));
     // What an earlier try left; a new file then has its mode from the beginning, and is no link.
@@ -78,11 +74,8 @@ pub(crate) fn make(
     let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).with_context(unwritable)?;
     let write = || {
         let mut archive = archive::Writer::new(BufWriter::new(&out), &about)?;
-        let mut done = 0;
         for entry in entries {
-            archive.entry(&entry.name, entry.bytes, entry.from)?;
-            done += entry.bytes;
-            progress(done, all);
+            archive.entry(&entry.name, entry.bytes, progress.wrap_read(entry.from))?;
         }
         let (buffer, bytes) = archive.finish()?;
         buffer.into_inner().map_err(|error| error.into_error())?.sync_all()?;
@@ -101,10 +94,12 @@ pub(crate) fn make(
 ///
 /// # Errors
 /// Where it is torn, damaged, or not a backup that this program reads.
-pub(crate) fn check(file: &Path) -> anyhow::Result<(About, u64)> {
+pub(crate) fn check(file: &Path, progress: &ProgressBar) -> anyhow::Result<(About, u64)> {
     let open = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bytes = open.metadata()?.len();
-    let about = archive::read(BufReader::new(open), |_, _| Ok(())).with_context(|| unusable(file))?;
+    progress.set_length(bytes);
+    let about =
+        archive::read(BufReader::new(progress.wrap_read(open)), |_, _| Ok(())).with_context(|| unusable(file))?;
     Ok((about, bytes))
 }
 

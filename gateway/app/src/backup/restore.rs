@@ -1,6 +1,7 @@
 //! Laying a backup down: read through first, then written beside, then moved into place.
 
 use anyhow::{Context, ensure};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -38,9 +39,11 @@ pub(crate) struct Restored {
 /// # Errors
 /// Where the backup is not whole, the folder holds a gateway (unless `force` has it moved aside) or one is at work in it,
 /// or it cannot be written. Then all is as it was.
-pub(crate) fn restore(file: &Path, data_dir: &Path, force: bool) -> anyhow::Result<Restored> {
+pub(crate) fn restore(file: &Path, data_dir: &Path, force: bool, progress: &ProgressBar) -> anyhow::Result<Restored> {
     let mut open = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    archive::read(BufReader::new(&open), |_, _| Ok(()))
+    let bytes = open.metadata()?.len();
+    progress.set_length(2 * bytes);
+    archive::read(BufReader::new(progress.wrap_read(&open)), |_, _| Ok(()))
         .with_context(|| format!("{}, and nothing was touched", unusable(file)))?;
     let place = Place::look(data_dir, force)?;
 
@@ -51,17 +54,19 @@ pub(crate) fn restore(file: &Path, data_dir: &Path, force: bool) -> anyhow::Resu
         .create(&place.beside)
         .with_context(|| format!("{}; remove it if an earlier restore was interrupted", unwritable()))?;
     let stopped = || format!("{} could not be restored, and nothing is changed", file.display());
-    let laid = lay_down(&open, &place).with_context(stopped).and_then(|about| Ok((about, place.move_in()?)));
+    let laid = lay_down(progress.wrap_read(&open), &place)
+        .with_context(stopped)
+        .and_then(|about| Ok((about, place.move_in()?)));
     if laid.is_err() {
         let _ = fs::remove_dir_all(&place.beside);
     }
     let (about, former) = laid?;
     let site_file = place.data_dir.join(site::FOLDER).join(site::FILE);
-    Ok(Restored { about, bytes: open.metadata()?.len(), data_dir: place.data_dir, site_file, former })
+    Ok(Restored { about, bytes, data_dir: place.data_dir, site_file, former })
 }
 
 /// Writes everything beside the data folder.
-fn lay_down(open: &File, place: &Place) -> anyhow::Result<About> {
+fn lay_down(open: impl Read, place: &Place) -> anyhow::Result<About> {
     let beside = &place.beside;
     // The file is checked again on the way: it may have changed since it was read through.
     let about = archive::read(BufReader::new(open), |name, body| write(beside, name, body))?;
@@ -99,6 +104,8 @@ struct Place {
     aside: Option<PathBuf>,
     /// Whose the folder is that is there.
     owner: Option<(u32, u32)>,
+    /// The lock of the journal that is there: no gateway can begin in it meanwhile.
+    _lock: Option<File>,
 }
 
 impl Place {
@@ -111,27 +118,28 @@ impl Place {
         let mut entries = match fs::read_dir(&real) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self { data_dir, real, beside, aside: None, owner: None });
+                return Ok(Self { data_dir, real, beside, aside: None, owner: None, _lock: None });
             }
             Err(error) => return Err(error).with_context(unreadable),
         };
         let meta = fs::metadata(&real).with_context(unreadable)?;
         let owner = Some((meta.uid(), meta.gid()));
         if entries.next().is_none() {
-            return Ok(Self { data_dir, real, beside, aside: None, owner });
+            return Ok(Self { data_dir, real, beside, aside: None, owner, _lock: None });
         }
         ensure!(
             force,
             "{} holds a gateway or other things; name a new folder, or add `--force` to have it moved aside",
             data_dir.display()
         );
-        let at_work = File::open(real.join(JOURNAL).join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
-        ensure!(!at_work, "a gateway is at work in {}; stop it first", data_dir.display());
+        let lock = File::open(real.join(JOURNAL).join("lock")).ok();
+        let is_at_work = lock.as_ref().is_some_and(|lock| lock.try_lock().is_err());
+        ensure!(!is_at_work, "a gateway is at work in {}; stop it first", data_dir.display());
         let now = UtcOffset::CHINA.rfc3339(Clock::System.now_ms());
         let now: String = now.chars().take(19).filter(|sign| *sign != ':').collect();
         let aside = with(&format!("before-{now}"));
         ensure!(!aside.exists(), "{} is there already; try again in a second", aside.display());
-        Ok(Self { data_dir, real, beside, aside: Some(aside), owner })
+        Ok(Self { data_dir, real, beside, aside: Some(aside), owner, _lock: lock })
     }
 
     /// Brings what was written beside to the disk, as the owner's of the folder that was there.

@@ -139,8 +139,12 @@ impl Site {
     }
 
     fn back_up(&self, force: bool) -> anyhow::Result<(About, u64)> {
-        make(&self.file(), &self.at("backup"), force, |_, _| ())
+        make(&self.file(), &self.at("backup"), force, &ProgressBar::hidden())
     }
+}
+
+fn lay_down(file: &Path, data_dir: &Path, force: bool) -> anyhow::Result<Restored> {
+    restore(file, data_dir, force, &ProgressBar::hidden())
 }
 
 #[test]
@@ -148,16 +152,16 @@ fn a_gateway_is_laid_down_as_it_was_and_private() {
     let site = Site::new();
     let (told, bytes) = site.back_up(false).unwrap();
     assert_eq!((told.gateway.as_str(), told.last_seq), ("g", 0));
-    assert_eq!(check(&site.at("backup")).unwrap(), (told.clone(), bytes));
+    assert_eq!(check(&site.at("backup"), &ProgressBar::hidden()).unwrap(), (told.clone(), bytes));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&site.at("backup")), 0o600);
     assert!(site.back_up(false).unwrap_err().to_string().contains("--force"), "it is not written over");
     site.back_up(true).unwrap();
 
-    let restored = restore(&site.at("backup"), &site.at("deep/new"), false).map(drop).unwrap_err();
+    let restored = lay_down(&site.at("backup"), &site.at("deep/new"), false).map(drop).unwrap_err();
     assert!(format!("{restored:#}").contains("cannot be written"), "its parent has to be there: {restored:#}");
     let data = site.at("new");
-    let restored = restore(&site.at("backup"), &data, false).unwrap();
+    let restored = lay_down(&site.at("backup"), &data, false).unwrap();
     assert_eq!(restored.former, None);
     assert_eq!(fs::read(data.join("models/in_use/fall/model.toml")).unwrap(), b"card");
     assert_eq!(fs::read(data.join("site/own rules/mine.toml")).unwrap(), b"mine");
@@ -183,14 +187,14 @@ fn a_gateway_that_is_there_is_moved_aside_and_never_one_at_work() {
     let site = Site::new();
     site.back_up(false).unwrap();
     let (backup, data) = (site.at("backup"), site.at("data"));
-    let refused = restore(&backup, &data, false).map(drop).unwrap_err().to_string();
+    let refused = lay_down(&backup, &data, false).map(drop).unwrap_err().to_string();
     assert!(refused.contains("--force"), "{refused}");
     let (journal, _) = Journal::open(&data.join(JOURNAL), &JournalConfig::default()).unwrap();
-    let refused = restore(&backup, &data, true).map(drop).unwrap_err().to_string();
+    let refused = lay_down(&backup, &data, true).map(drop).unwrap_err().to_string();
     assert!(refused.contains("at work"), "{refused}");
     drop(journal);
     fs::write(data.join("mine.txt"), "mine").unwrap();
-    let former = restore(&backup, &data, true).unwrap().former.unwrap();
+    let former = lay_down(&backup, &data, true).unwrap().former.unwrap();
     assert!(former.join("mine.txt").exists() && !data.join("mine.txt").exists());
     assert!(data.join("restored.json").exists());
 }
@@ -205,7 +209,7 @@ fn a_damaged_backup_touches_nothing() {
     fs::write(site.at("backup"), bytes).unwrap();
     let before = fs::read_dir(site.dir.path()).unwrap().count();
     for data in ["data", "new"] {
-        let refused = restore(&site.at("backup"), &site.at(data), true).map(drop).unwrap_err();
+        let refused = lay_down(&site.at("backup"), &site.at(data), true).map(drop).unwrap_err();
         assert!(refused.to_string().contains("nothing was touched"), "{refused:#}");
     }
     assert_eq!(fs::read_dir(site.dir.path()).unwrap().count(), before);

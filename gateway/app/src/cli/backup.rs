@@ -46,19 +46,12 @@ pub(crate) struct RestoreArgs {
 /// Where it cannot be made, or is not whole.
 pub(crate) fn back_up(args: &BackupArgs, lang: Lang) -> anyhow::Result<()> {
     if let Some(file) = &args.check {
-        let (about, bytes) = backup::check(file)?;
+        let (about, bytes) = shown(lang.pick("检查备份", "checking the backup"), |bar| backup::check(file, bar))?;
         return tell(&about, bytes, lang);
     }
     let Some(to) = &args.to else { anyhow::bail!("name the file to write with `--to`") };
-    let bar = ProgressBar::new(0).with_message(lang.pick("写入备份", "writing the backup"));
-    let style = ProgressStyle::with_template("  {bar:30.cyan/blue} {percent}%  {elapsed}  {msg}");
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let made = backup::make(&args.site, to, args.force, |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    let (about, bytes) = made?;
+    let (about, bytes) =
+        shown(lang.pick("写入备份", "writing the backup"), |bar| backup::make(&args.site, to, args.force, bar))?;
     tell(&about, bytes, lang)?;
     let secret = lang.pick(
         "文件含有密钥、口令和私钥，请像网关本身一样保管。",
@@ -74,7 +67,7 @@ pub(crate) fn back_up(args: &BackupArgs, lang: Lang) -> anyhow::Result<()> {
 /// Where the backup is not whole, or the folder cannot be used. Then all is as it was.
 pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> anyhow::Result<()> {
     let Restored { about, bytes, data_dir, site_file, former } =
-        backup::restore(&args.file, &args.data_dir, args.force)?;
+        shown(lang.pick("恢复", "restoring"), |bar| backup::restore(&args.file, &args.data_dir, args.force, bar))?;
     tell(&about, bytes, lang)?;
     let (data_dir, site_file) = (data_dir.display(), site_file.display());
     if let Some(former) = former {
@@ -100,6 +93,16 @@ pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> anyhow::Result<()> {
         ),
     }
     Ok(())
+}
+
+/// Shows how far it is while it works.
+fn shown<T>(what: &'static str, work: impl FnOnce(&ProgressBar) -> T) -> T {
+    let style = ProgressStyle::with_template("  {bar:30.cyan/blue} {percent}%  {elapsed}  {msg}");
+    let bar = ProgressBar::new(0).with_message(what);
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let done = work(&bar);
+    bar.finish_and_clear();
+    done
 }
 
 fn tell(about: &About, bytes: u64, lang: Lang) -> anyhow::Result<()> {
