@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::backup;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::{Accounts, Console, ConsoleState, FirstPassword, Part};
@@ -52,6 +53,7 @@ impl Gateway {
     pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let data_dir = config.gateway.data_dir.clone();
         private::make_data_dir(&data_dir)?;
+        backup::tell_origin(&data_dir);
 
         // What can be refused is refused before anything is begun.
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;

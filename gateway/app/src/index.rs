@@ -8,10 +8,11 @@
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Evidence, S
 use ninewatch_core::time::TimeMs;
 
 use crate::journal;
+use crate::private;
 
 /// Which change seqs an upstream has receipted: all up to one, and some beyond.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,8 +115,15 @@ struct Inner {
     /// sled's own data file: its flush does not sync it.
     file: File,
     flushed: Mutex<Instant>,
+    /// The data folder, where [`DELIVERY`] is.
+    data_dir: PathBuf,
+    /// A delivery cursor has changed since [`DELIVERY`] was written.
+    moved: AtomicBool,
 }
 
+/// The delivery cursors once more, in the data folder: a backup cannot read sled's files while they are in use, and an
+/// index that is made anew goes on from it.
+pub(crate) const DELIVERY: &str = "delivery.json";
 const LAST_SEQ: &[u8] = b"\0last_seq";
 /// How stale what is on disk may be: losing it costs a rebuild of that much, or a repeated question
 /// to the upstream.
@@ -148,7 +157,36 @@ impl Index {
             }
         }
         index.apply(&batch)?;
+        index.take_up_cursors();
         Ok((index, opened))
+    }
+
+    /// Goes on from the cursors in the data folder, where the index has none.
+    fn take_up_cursors(&self) {
+        let Ok(kept) = fs::read(self.0.data_dir.join(DELIVERY)) else { return };
+        // Without them the upstream tells at the next connection.
+        let Ok(kept) = serde_json::from_slice::<BTreeMap<String, Delivered>>(&kept) else { return };
+        for (upstream, delivered) in kept {
+            let is_of_this_journal = delivered.up_to <= self.last_seq();
+            if is_of_this_journal && self.read::<Delivered>(&self.0.state, upstream.as_bytes()).is_none() {
+                self.set_delivery(&upstream, &delivered);
+            }
+        }
+    }
+
+    /// Writes the cursors to the data folder, if one has moved.
+    fn keep_cursors(&self) -> anyhow::Result<()> {
+        if !self.0.moved.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut cursors: BTreeMap<String, Delivered> = BTreeMap::new();
+        for entry in &self.0.state {
+            let (upstream, delivered) = entry?;
+            if upstream != LAST_SEQ {
+                cursors.insert(String::from_utf8_lossy(&upstream).into_owned(), unpack(&delivered)?);
+            }
+        }
+        private::replace(&self.0.data_dir, DELIVERY, &serde_json::to_vec(&cursors)?)
     }
 
     /// Opens what is there and reads it all through once, so that damage shows now and not at night.
@@ -164,6 +202,8 @@ impl Index {
                 state: db.open_tree("state")?,
                 file: File::open(dir.join("db")).context("sled's data file")?,
                 flushed: Mutex::new(Instant::now()),
+                data_dir: dir.parent().unwrap_or(dir).to_owned(),
+                moved: AtomicBool::new(false),
                 db,
             };
             for entry in &inner.alerts {
@@ -257,6 +297,7 @@ impl Index {
     /// Remembers what an upstream has receipted.
     pub(crate) fn set_delivery(&self, upstream: &str, delivered: &Delivered) {
         let written = pack(delivered).and_then(|value| Ok(self.0.state.insert(upstream.as_bytes(), value)?));
+        self.0.moved.store(true, Ordering::Relaxed);
         if let Err(error) = written {
             // Harmless: the upstream tells again at the next connection.
             tracing::warn!(upstream, "the delivery cursor could not be kept: {error:#}");
@@ -265,15 +306,27 @@ impl Index {
 
     /// Brings to disk what is due. Called between commits of the journal.
     pub(crate) fn maintain(&self) {
-        let Ok(mut flushed) = self.0.flushed.lock() else { return };
-        if flushed.elapsed() < FLUSH_EVERY {
-            return;
+        let is_due = self.0.flushed.lock().is_ok_and(|mut flushed| {
+            let is_due = flushed.elapsed() >= FLUSH_EVERY;
+            if is_due {
+                *flushed = Instant::now();
+            }
+            is_due
+        });
+        if is_due {
+            self.flush();
         }
-        *flushed = Instant::now();
+    }
+
+    /// Brings everything to disk.
+    pub(crate) fn flush(&self) {
         // sled's flush writes, but does not sync: do it on a handle of our own.
         let done = self.0.db.flush().map_err(anyhow::Error::from).and_then(|_| Ok(self.0.file.sync_data()?));
         if let Err(error) = done {
             tracing::error!("the index could not be brought to disk, it is rebuilt at the next start: {error:#}");
+        }
+        if let Err(error) = self.keep_cursors() {
+            tracing::warn!("a backup will lack what upstreams have taken last: {error:#}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Ninewatch: an IoT edge gateway for smart communities.
 
+mod backup;
 mod cli;
 mod clock;
 mod config;
@@ -60,6 +61,8 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Place(args) => cli::registry::place(args, lang),
         Command::Device(args) => cli::registry::device(args, lang),
         Command::Account(args) => cli::account::run(&args, lang),
+        Command::Backup(args) => cli::backup::back_up(&args, lang),
+        Command::Restore(args) => cli::backup::restore(&args, lang),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person can say to `ninewatch`.
 
 pub(crate) mod account;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod evidence;
 pub(crate) mod journal;
@@ -64,6 +65,25 @@ pub(crate) enum Command {
     Device(registry::DeviceArgs),
     /// 管理值班账号 · Manage who may log in
     Account(account::AccountArgs),
+    /// 备份网关到一个文件，或检查备份 · Write the gateway to one file, or check such a file
+    ///
+    /// 网关无需停止。文件包含登记表、账号、设备密钥、预警记录、最近的状态、保留的模型、site.toml 及其引用的证书、私钥和口令文件，
+    /// 不包含更早的读数。文件与网关本身同样机密，只有属主可读。换机步骤见 docs/backup.md。
+    ///
+    /// The gateway may be at work. The file holds the registry, accounts, credentials, the alert log, the newest state, the
+    /// models kept, and site.toml with the certificates, private keys and passwords that it names; not the older readings.
+    /// It is as secret as the box, and its owner alone may read it. How to move to a new box: docs/backup.md.
+    #[command(after_help = "  ninewatch backup --to gateway.backup\n  ninewatch backup --check gateway.backup")]
+    Backup(backup::BackupArgs),
+    /// 从备份恢复网关 · Make a data folder of a backup
+    ///
+    /// 先完整校验备份，再写入数据文件夹；残缺或损坏的备份会被拒绝，原有内容不受影响。site.toml 在数据文件夹的 site 中。
+    /// 启动前须关闭原网关。
+    ///
+    /// The backup is read through before anything is touched; one that is torn or damaged is refused. site.toml is then in
+    /// the folder `site` of the data folder. The old box has to be off before this one starts.
+    #[command(after_help = "  ninewatch restore gateway.backup --data-dir /var/lib/ninewatch")]
+    Restore(backup::RestoreArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -9,6 +9,7 @@ use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::UtcOffset;
 
 use super::*;
+use crate::index::Delivered;
 use crate::journal;
 
 struct NoModel;
@@ -198,6 +199,8 @@ async fn an_index_that_is_damaged_or_gone_is_made_anew() {
     let mut bench = Bench::start(dir.path());
     bench.press(1, true).await;
     let before = bench.running.index.alert(&alerts(dir.path())[0].alert.id).unwrap();
+    let delivered = Delivered { up_to: 1, receipted: true, ..Delivered::default() };
+    bench.running.index.set_delivery("city", &delivered);
     bench.stop();
     let db = dir.path().join("index/db");
     let mut bytes = std::fs::read(&db).unwrap();
@@ -207,10 +210,12 @@ async fn an_index_that_is_damaged_or_gone_is_made_anew() {
     std::fs::write(&db, bytes).unwrap();
     let bench = Bench::start(dir.path());
     assert_eq!(bench.running.index.alert(&before.alert.id).unwrap(), before);
+    assert_eq!(bench.running.index.delivery("city"), delivered, "nothing is sent twice for it");
     bench.stop();
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
     let bench = Bench::start(dir.path());
     assert_eq!(bench.running.index.alert(&before.alert.id).unwrap(), before);
+    assert_eq!(bench.running.index.delivery("city"), delivered, "nothing is sent twice for it");
     bench.stop();
 }
 

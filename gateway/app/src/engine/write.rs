@@ -42,7 +42,10 @@ impl Write {
                     self.index.maintain();
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.index.flush();
+                    return Ok(());
+                }
             }
             gather(batches, &mut group, (last_commit / 2).min(longest_wait));
             let begun = Instant::now();

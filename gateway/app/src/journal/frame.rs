@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ninewatch_core::time::TimeMs;
@@ -99,8 +99,13 @@ impl Frames {
     /// # Errors
     /// Where it cannot be read.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Self::of(path, &mut File::open(path)?, u64::MAX)
+    }
+
+    /// Reads no more than `limit` bytes of an open segment file.
+    pub(super) fn of(path: &Path, file: &mut File, limit: u64) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut File::open(path)?, &mut bytes)?;
+        file.take(limit).read_to_end(&mut bytes)?;
         Ok(Self { path: path.to_owned(), bytes, at: 0, good: 0, damage: Vec::new() })
     }
 

@@ -9,6 +9,7 @@
 //! A frame damaged by the disk costs that frame: reading goes on at the next good one. A torn tail
 //! is what a crash leaves behind, and is cut off when the journal is opened.
 
+mod cut;
 mod frame;
 mod log;
 
@@ -23,6 +24,7 @@ use ninewatch_core::time::TimeMs;
 
 use crate::config::JournalConfig;
 
+pub(crate) use cut::{Cut, Part};
 pub(crate) use frame::{Damage, Frame, Frames};
 use log::Log;
 

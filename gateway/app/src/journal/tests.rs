@@ -92,6 +92,43 @@ fn one_gateway_at_a_time() {
     assert!(second.contains("another gateway is using"), "{second}");
 }
 
+#[test]
+fn a_cut_is_without_a_gap_while_segments_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    journal.begin_segment().unwrap();
+    journal.append_intake(&message(0));
+    journal.commit().unwrap();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..2000 {
+                if number % 5 == 0 {
+                    journal.begin_segment().unwrap();
+                }
+                journal.append_intake(&message(number));
+                journal.commit().unwrap();
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut last = 0;
+        while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+            let cut = Cut::take(dir.path(), |segment| read_intake(segment).unwrap().next().is_some()).unwrap();
+            let mut numbers = Vec::new();
+            for mut part in cut.into_parts() {
+                let mut frames = Frames::of(Path::new(&part.name), &mut part.file, part.bytes).unwrap();
+                while let Some(frame) = frames.next() {
+                    numbers.push(frame.at_ms);
+                }
+            }
+            let first = numbers[0];
+            assert!(first % 5 == 0 && first >= last, "it begins with the newest segment: {first}");
+            assert!(numbers.iter().zip(first..).all(|(number, wanted)| *number == wanted), "{numbers:?}");
+            last = first;
+        }
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

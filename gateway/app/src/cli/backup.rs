@@ -1,0 +1,125 @@
+//! `ninewatch backup` and `ninewatch restore`: a gateway moves to another box.
+
+use clap::Args;
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use ninewatch_core::time::UtcOffset;
+
+use crate::backup::{self, About, Restored};
+use crate::lang::Lang;
+
+/// What `backup` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The site file
+    #[arg(long, value_name = "FILE", default_value = "/etc/ninewatch/site.toml")]
+    site: PathBuf,
+    /// The file to write, for its owner alone
+    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    to: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long, requires = "to")]
+    force: bool,
+    /// Only read this backup through, and say what it holds
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "site"])]
+    check: Option<PathBuf>,
+}
+
+/// What `restore` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// A file that `ninewatch backup` wrote
+    file: PathBuf,
+    /// The data folder to make
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/ninewatch")]
+    data_dir: PathBuf,
+    /// If the folder holds a gateway, move it aside to DIR.before-TIME; it is not deleted
+    #[arg(long)]
+    force: bool,
+}
+
+/// Writes a backup, or checks one; tells what it holds.
+///
+/// # Errors
+/// Where it cannot be made, or is not whole.
+pub(crate) fn back_up(args: &BackupArgs, lang: Lang) -> anyhow::Result<()> {
+    if let Some(file) = &args.check {
+        let (about, bytes) = shown(lang.pick("检查备份", "checking the backup"), |bar| backup::check(file, bar))?;
+        return tell(&about, bytes, lang);
+    }
+    let Some(to) = &args.to else { anyhow::bail!("name the file to write with `--to`") };
+    let (about, bytes) =
+        shown(lang.pick("写入备份", "writing the backup"), |bar| backup::make(&args.site, to, args.force, bar))?;
+    tell(&about, bytes, lang)?;
+    let secret = lang.pick(
+        "文件含有密钥、口令和私钥，请像网关本身一样保管。",
+        "It holds credentials, passwords and private keys: keep it as safe as the gateway itself.",
+    );
+    eprintln!("{secret}");
+    Ok(())
+}
+
+/// Restores a backup, and says what comes next.
+///
+/// # Errors
+/// Where the backup is not whole, or the folder cannot be used. Then all is as it was.
+pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> anyhow::Result<()> {
+    let Restored { about, bytes, data_dir, site_file, former } =
+        shown(lang.pick("恢复", "restoring"), |bar| backup::restore(&args.file, &args.data_dir, args.force, bar))?;
+    tell(&about, bytes, lang)?;
+    let (data_dir, site_file) = (data_dir.display(), site_file.display());
+    if let Some(former) = former {
+        eprintln!("{} {}", lang.pick("原有数据已移至", "What was there is now in"), former.display());
+    }
+    let id = about.gateway;
+    match lang {
+        Lang::Zh => eprintln!(
+            "已恢复到 {data_dir}。接下来：\n\
+             1. 确认原网关已关机：两台设备不能同时作为网关 {id} 运行。\n\
+             2. 检查：ninewatch check --site {site_file}\n\
+             3. 启动：ninewatch run --site {site_file}\n\
+             \u{20}  或作为服务：sudo install -m 644 {site_file} /etc/ninewatch/site.toml && sudo systemctl restart ninewatch\n\
+             4. 传感器须能以原地址访问到它；备份之后原网关若还发出过预警，请上级平台清除该网关的接收记录。"
+        ),
+        Lang::En => eprintln!(
+            "Restored to {data_dir}. Next:\n\
+             1. See that the old box is off: two must never be gateway {id} at the same time.\n\
+             2. Check: ninewatch check --site {site_file}\n\
+             3. Start: ninewatch run --site {site_file}\n\
+             \u{20}  or as the service: sudo install -m 644 {site_file} /etc/ninewatch/site.toml && sudo systemctl restart ninewatch\n\
+             4. Devices have to find it at the old address. If the old box raised alerts after the backup, have the upstream forget what it knows of this gateway."
+        ),
+    }
+    Ok(())
+}
+
+/// Shows how far it is while it works.
+fn shown<T>(what: &'static str, work: impl FnOnce(&ProgressBar) -> T) -> T {
+    let style = ProgressStyle::with_template("  {bar:30.cyan/blue} {percent}%  {elapsed}  {msg}");
+    let bar = ProgressBar::new(0).with_message(what);
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let done = work(&bar);
+    bar.finish_and_clear();
+    done
+}
+
+fn tell(about: &About, bytes: u64, lang: Lang) -> anyhow::Result<()> {
+    let About { gateway, program, made_at_ms, places, devices, open_alerts, last_seq } = about;
+    let made = UtcOffset::CHINA.rfc3339(*made_at_ms);
+    let size = HumanBytes(bytes);
+    let mut out = std::io::stdout();
+    match lang {
+        Lang::Zh => {
+            writeln!(out, "网关 {gateway} 的备份（{made}，ninewatch {program}）")?;
+            writeln!(out, "场所 {places}，设备 {devices}，未办结预警 {open_alerts}，最后序号 {last_seq}，{size}")?;
+        }
+        Lang::En => {
+            writeln!(out, "A backup of gateway {gateway} ({made}, ninewatch {program})")?;
+            let what = format!("{places} places, {devices} devices, {open_alerts} open alerts");
+            writeln!(out, "{what}, last sequence number {last_seq}, {size}")?;
+        }
+    }
+    Ok(())
+}
