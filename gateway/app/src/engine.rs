@@ -178,7 +178,7 @@ impl Engine {
         );
         let write = write::Write {
             journal,
-            index: index.clone(),
+            index: Arc::new(index.clone()),
             changes: changes.clone(),
             counters: ground.counters,
             commit_wait: ground.journal.commit_wait,

@@ -37,7 +37,17 @@ pub(super) fn recover(
         }
         None => Pipeline::new(settings.clone(), now).0,
     };
-    regained.retain(|change| change.seq > opened.last_alert_seq);
+    let mut written = opened.last_alert_seq;
+    // The disk can have torn a change out of what was never synced, and left the next one: where all of them come out
+    // again they are written anew. Other damage costs what it touches.
+    if let Some(gap) = opened.gap
+        && regained.first().is_some_and(|change| change.seq <= gap.after_seq + 1)
+        && pipeline.last_seq() >= written
+    {
+        journal.cut_alerts(gap).context("the alert log cannot be mended")?;
+        written = gap.after_seq;
+    }
+    regained.retain(|change| change.seq > written);
     if !regained.is_empty() {
         tracing::info!(changes = regained.len(), "regained alert changes from what was recorded before the stop");
     }
@@ -53,13 +63,12 @@ pub(super) fn recover(
     }
     let (settings, faults) = settings.or_former(pipeline.settings());
     let changed = pipeline.settings() != &settings;
-    let mut first = Vec::new();
+    let (mut first, mut begun) = (Vec::new(), Vec::new());
     let state = pipeline.checkpoint()?;
     journal::encode(&mut first, pipeline.now_ms(), &Recorded::Checkpoint(Cow::Owned(state)))?;
     let mut take = |event: Event<'_>, recorded: &Recorded<'_>| -> anyhow::Result<()> {
-        let effects = pipeline.step(event, now, &mut NoModel);
-        journal::encode(&mut first, pipeline.now_ms(), recorded)?;
-        effects.changes.iter().try_for_each(|change| journal.append_alert(change))
+        begun.extend(pipeline.step(event, now, &mut NoModel).changes);
+        Ok(journal::encode(&mut first, pipeline.now_ms(), recorded)?)
     };
     take(Event::Start, &Recorded::Start)?;
     if changed {
@@ -68,7 +77,9 @@ pub(super) fn recover(
     }
     journal.commit().context("the journal cannot be written")?;
     journal.begin_segment().context("the journal cannot begin a segment")?;
+    // What the start decided goes with the start: the log never holds a decision without its input.
     journal.append_intake(&first);
+    begun.iter().try_for_each(|change| journal.append_alert(change))?;
     journal.commit().context("the journal cannot be written")?;
     Ok((pipeline, faults))
 }

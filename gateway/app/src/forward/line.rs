@@ -71,7 +71,7 @@ impl Publisher {
     }
 
     /// What the publish that was just written is about.
-    fn written(&self) -> Option<Sent> {
+    pub(super) fn written(&self) -> Option<Sent> {
         self.order.lock().ok()?.pop_front()
     }
 }
