@@ -9,6 +9,8 @@
 mod decide;
 mod quarantine;
 mod recover;
+#[cfg(test)]
+pub(crate) mod stepped;
 mod write;
 
 pub(crate) use recover::restore;

@@ -303,6 +303,17 @@ impl Decide {
     }
 }
 
+#[cfg(test)]
+impl Decide {
+    pub(super) fn now_ms(&self) -> TimeMs {
+        self.pipeline.now_ms()
+    }
+
+    pub(super) fn checkpoint(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.pipeline.checkpoint()?)
+    }
+}
+
 /// Notes where the devices that speak by name were heard, as far as they can be told anything.
 fn note_doors(heard: &mut HashMap<String, LastHeard>, site: &Site, intake: &Intake, inbound: &Inbound) {
     for Heard { device, called, .. } in &intake.devices {

@@ -12,6 +12,8 @@ use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
 use crate::journal::{self, Journal, Opened, SegmentInfo};
+#[cfg(test)]
+use crate::sim::{Bug, planted};
 
 /// Brings the pipeline to where it was, completes the alert log, puts `settings` in force as far as
 /// they are without fault, and begins a segment. Tells the faults.
@@ -37,6 +39,10 @@ pub(super) fn recover(
         }
         None => Pipeline::new(settings.clone(), now).0,
     };
+    #[cfg(test)]
+    if planted(Bug::DecisionsNotRegained) {
+        regained.clear();
+    }
     let mut written = opened.last_alert_seq;
     // The disk can have torn a change out of what was never synced, and left the next one: where all of them come out
     // again they are written anew. Other damage costs what it touches.
@@ -104,7 +110,12 @@ fn replay_segment(pipeline: &mut Pipeline, segment: &SegmentInfo) -> anyhow::Res
     let mut frames = journal::read_intake(segment)?;
     while let Some(frame) = frames.next() {
         match frame.recorded() {
-            Ok(recorded) => changes.extend(pipeline.step_again(&recorded, frame.at_ms)?.changes),
+            Ok(recorded) => {
+                let at_ms = frame.at_ms;
+                #[cfg(test)]
+                let at_ms = if planted(Bug::ReplayedLate) { at_ms + 60_000 } else { at_ms };
+                changes.extend(pipeline.step_again(&recorded, at_ms)?.changes);
+            }
             Err(error) => tracing::warn!(%error, "a recorded event is not readable"),
         }
     }

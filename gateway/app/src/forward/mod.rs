@@ -10,6 +10,8 @@ pub(crate) mod outbox;
 mod queue;
 mod session;
 #[cfg(test)]
+pub(crate) mod stepped;
+#[cfg(test)]
 mod tests;
 
 use std::future::Future;

@@ -25,6 +25,8 @@ use ninewatch_core::time::TimeMs;
 
 use crate::config::JournalConfig;
 
+#[cfg(test)]
+pub(crate) use disk::Appending;
 pub(crate) use disk::Disk;
 pub(crate) use frame::{Damage, Frame, Frames};
 use log::Log;
