@@ -37,6 +37,9 @@ torture: ## Kill the gateway under load; ARGS="--kills 400 --report torture.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	target/release/torture $(ARGS)
 
+sim: ## Simulate worlds on the real core, journal and forwarding; SEEDS=1234 or SEEDS=0..100000, TRACE=1 tells each step
+	SEEDS=$(SEEDS) TRACE=$(TRACE) cargo test --locked -p ninewatch --bin ninewatch sim::tests::every -- --nocapture
+
 models: $(RUNTIME) ## Train the models anew from ../shared/data; DATA=folder names another, ALSO=folder adds a site's own
 	models/train.sh $(or $(DATA),../shared/data) $(ALSO)
 
@@ -50,4 +53,4 @@ $(PAHO):
 	target/py/bin/python -m pip install --quiet --disable-pip-version-check paho-mqtt==2.1.0
 	touch $@
 
-.PHONY: help demo build install test bench torture models
+.PHONY: help demo build install test bench torture sim models

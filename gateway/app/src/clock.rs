@@ -11,6 +11,9 @@ pub(crate) enum Clock {
     System,
     /// From `origin_ms` at `start`, `speed` times as fast: a day can be played in minutes.
     Played { start: Instant, origin_ms: TimeMs, speed: f64 },
+    /// As a test sets it.
+    #[cfg(test)]
+    Set(&'static std::sync::atomic::AtomicI64),
 }
 
 impl Clock {
@@ -25,14 +28,16 @@ impl Clock {
             Self::Played { start, origin_ms, speed } => {
                 origin_ms + (start.elapsed().as_secs_f64() * speed * 1000.0) as TimeMs
             }
+            #[cfg(test)]
+            Self::Set(now_ms) => now_ms.load(std::sync::atomic::Ordering::Relaxed),
         }
     }
 
     /// How many of its milliseconds pass in one real one.
     pub(crate) fn speed(&self) -> f64 {
         match self {
-            Self::System => 1.0,
             Self::Played { speed, .. } => *speed,
+            _ => 1.0,
         }
     }
 }

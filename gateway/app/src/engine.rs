@@ -9,6 +9,8 @@
 mod decide;
 mod quarantine;
 mod recover;
+#[cfg(test)]
+pub(crate) mod stepped;
 mod write;
 
 pub(crate) use recover::restore;
@@ -178,7 +180,7 @@ impl Engine {
         );
         let write = write::Write {
             journal,
-            index: index.clone(),
+            index: Arc::new(index.clone()),
             changes: changes.clone(),
             counters: ground.counters,
             commit_wait: ground.journal.commit_wait,

@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -124,6 +125,26 @@ struct Inner {
 /// The delivery cursors once more, in the data folder: a backup cannot read sled's files while they are in use, and an
 /// index that is made anew goes on from it.
 pub(crate) const DELIVERY: &str = "delivery.json";
+
+/// How far things are, for those who take the alert changes further: the writer and the outboxes.
+pub(crate) trait Progress: fmt::Debug + Send + Sync {
+    /// Takes alert changes; one that it has is passed over.
+    ///
+    /// # Errors
+    /// Where they cannot be kept. The journal has the changes all the same.
+    fn apply(&self, changes: &[AlertChange]) -> anyhow::Result<()>;
+    /// The sequence number of the last change applied.
+    fn last_seq(&self) -> u64;
+    /// What an upstream has receipted.
+    fn delivery(&self, upstream: &str) -> Delivered;
+    /// Remembers what an upstream has receipted.
+    fn set_delivery(&self, upstream: &str, delivered: &Delivered);
+    /// Brings to disk what is due. Called between commits of the journal.
+    fn maintain(&self);
+    /// Brings everything to disk.
+    fn flush(&self);
+}
+
 const LAST_SEQ: &[u8] = b"\0last_seq";
 /// How stale what is on disk may be: losing it costs a rebuild of that much, or a repeated question
 /// to the upstream.
@@ -221,11 +242,38 @@ impl Index {
         opened.unwrap_or_else(|_| anyhow::bail!("sled panicked"))
     }
 
-    /// Takes alert changes; one that it has is passed over.
-    ///
-    /// # Errors
-    /// Where sled cannot write. The journal has the changes all the same.
-    pub(crate) fn apply(&self, changes: &[AlertChange]) -> anyhow::Result<()> {
+    /// An alert with its life and evidence.
+    pub(crate) fn alert(&self, id: &AlertId) -> Option<AlertRecord> {
+        self.read(&self.0.alerts, id.as_str().as_bytes())
+    }
+
+    /// The alerts that a query wants, newest first.
+    pub(crate) fn alerts(&self, query: &AlertQuery) -> Vec<Alert> {
+        let open_only = query.open_only || query.status.is_some_and(|status| status != Status::Closed);
+        let ids = if open_only { &self.0.open } else { &self.0.alerts };
+        let keys = match &query.before {
+            Some(before) => ids.range(..before.as_str().as_bytes()),
+            None => ids.iter(),
+        };
+        keys.rev()
+            .filter_map(|entry| {
+                let (id, value) = entry.ok()?;
+                let record: AlertRecord =
+                    if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
+                query.wants(&record.alert).then_some(record.alert)
+            })
+            .take(query.limit)
+            .collect()
+    }
+
+    fn read<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Option<T> {
+        let value = tree.get(key).ok()??;
+        unpack(&value).inspect_err(|error| tracing::error!("a value of the index is damaged: {error:#}")).ok()
+    }
+}
+
+impl Progress for Index {
+    fn apply(&self, changes: &[AlertChange]) -> anyhow::Result<()> {
         let mut last = self.last_seq();
         for change in changes {
             if change.seq <= last {
@@ -260,42 +308,15 @@ impl Index {
         Ok(())
     }
 
-    /// The sequence number of the last change applied.
-    pub(crate) fn last_seq(&self) -> u64 {
+    fn last_seq(&self) -> u64 {
         self.read(&self.0.state, LAST_SEQ).unwrap_or(0)
     }
 
-    /// An alert with its life and evidence.
-    pub(crate) fn alert(&self, id: &AlertId) -> Option<AlertRecord> {
-        self.read(&self.0.alerts, id.as_str().as_bytes())
-    }
-
-    /// The alerts that a query wants, newest first.
-    pub(crate) fn alerts(&self, query: &AlertQuery) -> Vec<Alert> {
-        let open_only = query.open_only || query.status.is_some_and(|status| status != Status::Closed);
-        let ids = if open_only { &self.0.open } else { &self.0.alerts };
-        let keys = match &query.before {
-            Some(before) => ids.range(..before.as_str().as_bytes()),
-            None => ids.iter(),
-        };
-        keys.rev()
-            .filter_map(|entry| {
-                let (id, value) = entry.ok()?;
-                let record: AlertRecord =
-                    if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
-                query.wants(&record.alert).then_some(record.alert)
-            })
-            .take(query.limit)
-            .collect()
-    }
-
-    /// What an upstream has receipted.
-    pub(crate) fn delivery(&self, upstream: &str) -> Delivered {
+    fn delivery(&self, upstream: &str) -> Delivered {
         self.read(&self.0.state, upstream.as_bytes()).unwrap_or_default()
     }
 
-    /// Remembers what an upstream has receipted.
-    pub(crate) fn set_delivery(&self, upstream: &str, delivered: &Delivered) {
+    fn set_delivery(&self, upstream: &str, delivered: &Delivered) {
         let written = pack(delivered).and_then(|value| Ok(self.0.state.insert(upstream.as_bytes(), value)?));
         self.0.moved.store(true, Ordering::Relaxed);
         if let Err(error) = written {
@@ -304,8 +325,7 @@ impl Index {
         }
     }
 
-    /// Brings to disk what is due. Called between commits of the journal.
-    pub(crate) fn maintain(&self) {
+    fn maintain(&self) {
         let is_due = self.0.flushed.lock().is_ok_and(|mut flushed| {
             let is_due = flushed.elapsed() >= FLUSH_EVERY;
             if is_due {
@@ -318,8 +338,7 @@ impl Index {
         }
     }
 
-    /// Brings everything to disk.
-    pub(crate) fn flush(&self) {
+    fn flush(&self) {
         // sled's flush writes, but does not sync: do it on a handle of our own.
         let done = self.0.db.flush().map_err(anyhow::Error::from).and_then(|_| Ok(self.0.file.sync_data()?));
         if let Err(error) = done {
@@ -328,11 +347,6 @@ impl Index {
         if let Err(error) = self.keep_cursors() {
             tracing::warn!("a backup will lack what upstreams have taken last: {error:#}");
         }
-    }
-
-    fn read<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Option<T> {
-        let value = tree.get(key).ok()??;
-        unpack(&value).inspect_err(|error| tracing::error!("a value of the index is damaged: {error:#}")).ok()
     }
 }
 

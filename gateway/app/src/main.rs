@@ -22,6 +22,8 @@ mod pem;
 mod private;
 mod registry_file;
 mod scorer;
+#[cfg(test)]
+mod sim;
 mod site_files;
 
 use clap::Parser;

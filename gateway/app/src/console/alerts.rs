@@ -12,6 +12,7 @@ use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
+use crate::index::Progress;
 use crate::index::{AlertQuery, AlertRecord};
 use crate::private::{hex, random};
 

@@ -23,6 +23,7 @@ use super::Shared;
 use super::gate::Who;
 use super::log_in::Here;
 use super::problem::Problem;
+use crate::index::Progress;
 use crate::journal;
 
 /// Screens, phones and programs that listen at the same time.

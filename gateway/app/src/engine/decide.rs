@@ -51,12 +51,12 @@ pub(super) struct Decide {
 }
 
 /// There is no going on: the writer is gone because its disk failed, or memory is short.
-struct Halt;
+pub(super) struct Halt;
 
 /// However little falls due, time is looked at this often, so that a clock set forward is noticed.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Commands taken at once.
-const TAKE: usize = 64;
+pub(super) const TAKE: usize = 64;
 
 impl Decide {
     pub(super) fn new(
@@ -94,12 +94,19 @@ impl Decide {
             let taken =
                 runtime.block_on(async { tokio::time::timeout(rest, inbox.recv_many(&mut commands, TAKE)).await });
             let done = matches!(taken, Ok(0));
-            let ticked = if taken.is_err() { self.tick().map(|_| ()) } else { Ok(()) };
-            let decided = ticked.and_then(|()| commands.drain(..).try_for_each(|command| self.take(command)));
-            if decided.and_then(|()| self.hand_over()).is_err() || done {
+            if self.turn(&mut commands, taken.is_err()).is_err() || done {
                 return;
             }
         }
+    }
+
+    /// Lets time pass, if it is time, takes the commands and hands over what follows.
+    pub(super) fn turn(&mut self, commands: &mut Vec<Command>, time: bool) -> Result<(), Halt> {
+        if time {
+            self.tick()?;
+        }
+        commands.drain(..).try_for_each(|command| self.take(command))?;
+        self.hand_over()
     }
 
     /// How long there is nothing to do but wait for commands.
@@ -297,6 +304,17 @@ impl Decide {
         }
         self.segment_used += batch.intake.len();
         self.batches.send(batch).map_err(|_| Halt)
+    }
+}
+
+#[cfg(test)]
+impl Decide {
+    pub(super) fn now_ms(&self) -> TimeMs {
+        self.pipeline.now_ms()
+    }
+
+    pub(super) fn checkpoint(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.pipeline.checkpoint()?)
     }
 }
 

@@ -12,6 +12,8 @@ use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
 use crate::journal::{self, Journal, Opened, SegmentInfo};
+#[cfg(test)]
+use crate::sim::{Bug, planted};
 
 /// Brings the pipeline to where it was, completes the alert log, puts `settings` in force as far as
 /// they are without fault, and begins a segment. Tells the faults.
@@ -37,7 +39,21 @@ pub(super) fn recover(
         }
         None => Pipeline::new(settings.clone(), now).0,
     };
-    regained.retain(|change| change.seq > opened.last_alert_seq);
+    #[cfg(test)]
+    if planted(Bug::DecisionsNotRegained) {
+        regained.clear();
+    }
+    let mut written = opened.last_alert_seq;
+    // The disk can have torn a change out of what was never synced, and left the next one: where all of them come out
+    // again they are written anew. Other damage costs what it touches.
+    if let Some(gap) = opened.gap
+        && regained.first().is_some_and(|change| change.seq <= gap.after_seq + 1)
+        && pipeline.last_seq() >= written
+    {
+        journal.cut_alerts(gap).context("the alert log cannot be mended")?;
+        written = gap.after_seq;
+    }
+    regained.retain(|change| change.seq > written);
     if !regained.is_empty() {
         tracing::info!(changes = regained.len(), "regained alert changes from what was recorded before the stop");
     }
@@ -53,13 +69,12 @@ pub(super) fn recover(
     }
     let (settings, faults) = settings.or_former(pipeline.settings());
     let changed = pipeline.settings() != &settings;
-    let mut first = Vec::new();
+    let (mut first, mut begun) = (Vec::new(), Vec::new());
     let state = pipeline.checkpoint()?;
     journal::encode(&mut first, pipeline.now_ms(), &Recorded::Checkpoint(Cow::Owned(state)))?;
     let mut take = |event: Event<'_>, recorded: &Recorded<'_>| -> anyhow::Result<()> {
-        let effects = pipeline.step(event, now, &mut NoModel);
-        journal::encode(&mut first, pipeline.now_ms(), recorded)?;
-        effects.changes.iter().try_for_each(|change| journal.append_alert(change))
+        begun.extend(pipeline.step(event, now, &mut NoModel).changes);
+        Ok(journal::encode(&mut first, pipeline.now_ms(), recorded)?)
     };
     take(Event::Start, &Recorded::Start)?;
     if changed {
@@ -68,7 +83,9 @@ pub(super) fn recover(
     }
     journal.commit().context("the journal cannot be written")?;
     journal.begin_segment().context("the journal cannot begin a segment")?;
+    // What the start decided goes with the start: the log never holds a decision without its input.
     journal.append_intake(&first);
+    begun.iter().try_for_each(|change| journal.append_alert(change))?;
     journal.commit().context("the journal cannot be written")?;
     Ok((pipeline, faults))
 }
@@ -93,7 +110,12 @@ fn replay_segment(pipeline: &mut Pipeline, segment: &SegmentInfo) -> anyhow::Res
     let mut frames = journal::read_intake(segment)?;
     while let Some(frame) = frames.next() {
         match frame.recorded() {
-            Ok(recorded) => changes.extend(pipeline.step_again(&recorded, frame.at_ms)?.changes),
+            Ok(recorded) => {
+                let at_ms = frame.at_ms;
+                #[cfg(test)]
+                let at_ms = if planted(Bug::ReplayedLate) { at_ms + 60_000 } else { at_ms };
+                changes.extend(pipeline.step_again(&recorded, at_ms)?.changes);
+            }
             Err(error) => tracing::warn!(%error, "a recorded event is not readable"),
         }
     }

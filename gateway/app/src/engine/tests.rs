@@ -9,7 +9,7 @@ use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::UtcOffset;
 
 use super::*;
-use crate::index::Delivered;
+use crate::index::{Delivered, Progress};
 use crate::journal;
 
 struct NoModel;
@@ -151,6 +151,25 @@ async fn alert_changes_that_a_crash_kept_from_the_log_come_again_the_same() {
     std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(bytes / 3).unwrap();
     let left = journal::read_alerts(&dir.path().join("journal"), 1).unwrap().filter(Result::is_ok).count();
     assert!(left < before.len());
+    Bench::start(dir.path()).stop();
+    assert_eq!(alerts(dir.path()), before);
+}
+
+#[tokio::test]
+async fn a_change_that_a_crash_tore_out_from_between_others_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path());
+    for token in 0..10 {
+        bench.press(token, token % 2 == 0).await;
+    }
+    bench.stop();
+    let before = alerts(dir.path());
+    let log = alert_log(dir.path());
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 512].fill(0);
+    std::fs::write(&log, bytes).unwrap();
+    assert!(journal::read_alerts(&dir.path().join("journal"), 1).unwrap().any(|change| change.is_err()));
     Bench::start(dir.path()).stop();
     assert_eq!(alerts(dir.path()), before);
 }

@@ -10,13 +10,13 @@ use ninewatch_core::alert::AlertChange;
 use ninewatch_core::time::Span;
 
 use super::decide::Batch;
-use crate::index::Index;
+use crate::index::Progress;
 use crate::journal::Journal;
 use crate::metrics::Counters;
 
 pub(super) struct Write {
     pub(super) journal: Journal,
-    pub(super) index: Index,
+    pub(super) index: Arc<dyn Progress>,
     pub(super) changes: broadcast::Sender<Arc<AlertChange>>,
     pub(super) counters: Arc<Counters>,
     pub(super) commit_wait: Span,
@@ -48,16 +48,25 @@ impl Write {
                 }
             }
             gather(batches, &mut group, (last_commit / 2).min(longest_wait));
-            let begun = Instant::now();
-            let bytes = self.commit(&group)?;
-            last_commit = begun.elapsed();
-            self.counters.count_commit(last_commit, bytes);
-            self.tell(&mut group);
+            last_commit = self.write(&mut group)?;
         }
     }
 
+    /// Makes the group durable, and only then tells; gives how long the disk took.
+    ///
+    /// # Errors
+    /// Where the journal cannot be written. Then nobody is told.
+    pub(super) fn write(&mut self, group: &mut Vec<Batch>) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        let bytes = self.commit(group)?;
+        let took = begun.elapsed();
+        self.counters.count_commit(took, bytes);
+        self.tell(group);
+        Ok(took)
+    }
+
     /// Makes the group durable; gives the bytes that it took.
-    fn commit(&mut self, group: &[Batch]) -> anyhow::Result<u64> {
+    pub(super) fn commit(&mut self, group: &[Batch]) -> anyhow::Result<u64> {
         let before = self.journal.bytes_written();
         for batch in group {
             if batch.begins_segment {
@@ -74,7 +83,7 @@ impl Write {
         Ok(self.journal.bytes_written() - before)
     }
 
-    fn tell(&self, group: &mut Vec<Batch>) {
+    pub(super) fn tell(&self, group: &mut Vec<Batch>) {
         // The index first: whoever has an acknowledgement finds the alert that came of it.
         for batch in &*group {
             if let Err(error) = self.index.apply(&batch.changes) {

@@ -2,6 +2,8 @@
 //! to hear of them.
 
 use anyhow::anyhow;
+#[cfg(test)]
+use rumqttc::v5::Request;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Packet, PubAckReason, Publish, PublishProperties, SubAck};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
@@ -35,6 +37,13 @@ pub(super) enum Heard {
 pub(super) enum Sent {
     Change(u64),
     Status,
+}
+
+/// A line that ends here: a test takes what is sent.
+#[cfg(test)]
+pub(super) fn loose() -> (Publisher, flume::Receiver<Request>) {
+    let (client, requests) = flume::bounded(REQUESTS);
+    (Publisher { client: AsyncClient::from_senders(client), order: Mutex::default() }, requests)
 }
 
 /// Opens a line; it connects when [`drive`] runs.
@@ -71,7 +80,7 @@ impl Publisher {
     }
 
     /// What the publish that was just written is about.
-    fn written(&self) -> Option<Sent> {
+    pub(super) fn written(&self) -> Option<Sent> {
         self.order.lock().ok()?.pop_front()
     }
 }

@@ -10,6 +10,8 @@ pub(crate) mod outbox;
 mod queue;
 mod session;
 #[cfg(test)]
+pub(crate) mod stepped;
+#[cfg(test)]
 mod tests;
 
 use std::future::Future;
@@ -21,7 +23,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::config::MqttServer;
 use crate::engine::Engine;
-use crate::index::Index;
+use crate::index::{Index, Progress};
 use crate::mqtt_client::{Access, Link, link_metrics, metric};
 use outbox::JournalOutbox;
 use session::Session;
@@ -40,13 +42,13 @@ pub(crate) struct UpstreamStatus {
     pub(crate) refused: AtomicU64,
     /// Events that could not be read.
     pub(crate) malformed: AtomicU64,
-    index: Index,
+    index: Arc<dyn Progress>,
     /// Something was delivered.
     moved: watch::Sender<()>,
 }
 
 impl UpstreamStatus {
-    fn new(name: &str, index: Index) -> Self {
+    fn new(name: &str, index: Arc<dyn Progress>) -> Self {
         Self {
             link: Link::new("upstream", name),
             sent: AtomicU64::new(0),
@@ -128,6 +130,7 @@ fn start_with(
     index: Index,
 ) -> anyhow::Result<(Arc<UpstreamStatus>, impl Future<Output = anyhow::Result<()>> + Send + use<>)> {
     Access::read(&server)?;
+    let index: Arc<dyn Progress> = Arc::new(index);
     let status = Arc::new(UpstreamStatus::new(&server.name, index.clone()));
     let outbox = JournalOutbox::new(&server.name, journal_dir, engine.clone(), index);
     let session = Session::new(patience, server, gateway, engine, status.clone());

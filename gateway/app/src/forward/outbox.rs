@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use ninewatch_core::alert::{AlertChange, AlertId};
 
@@ -18,7 +19,7 @@ use super::cloudevent::Receipt;
 use super::log::{self, PAGE, Read, Reader};
 use super::queue::Queue;
 use crate::engine::{Engine, Stopped};
-use crate::index::{Delivered, Index};
+use crate::index::{Delivered, Progress};
 
 /// A change to send.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub(crate) struct JournalOutbox {
     sink: String,
     journal_dir: PathBuf,
     engine: Engine,
-    index: Index,
+    index: Arc<dyn Progress>,
     delivered: Delivered,
     /// Given out, and the next hop has it, but no receipt came yet: since when.
     unreceipted: BTreeMap<u64, Instant>,
@@ -57,7 +58,7 @@ pub(crate) struct JournalOutbox {
 
 impl JournalOutbox {
     /// The outbox of the sink with this name, at the place where it was left.
-    pub(crate) fn new(sink: &str, journal_dir: PathBuf, engine: Engine, index: Index) -> Self {
+    pub(crate) fn new(sink: &str, journal_dir: PathBuf, engine: Engine, index: Arc<dyn Progress>) -> Self {
         let mut delivered = index.delivery(sink);
         let last = index.last_seq();
         if delivered.up_to > last {

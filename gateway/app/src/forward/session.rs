@@ -78,12 +78,29 @@ impl Session {
         let (deliver, mut delivered) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
         let ended = tokio::select! {
             ended = line::drive(events, &publisher, &self.status, &hear, &deliver) => ended,
-            ended = self.listen(&mut delivered, &publisher, &hear) => ended,
-            ended = self.forward(outbox, &mut heard, &publisher, &online) => ended,
+            ended = self.talk(outbox, &publisher, &hear, &mut heard, &mut delivered, &online) => ended,
         };
         match ended {
             Err(error) if error.is::<Stopped>() => Ok(()),
             ended => ended,
+        }
+    }
+
+    /// Listens and forwards, whoever moves the packets.
+    pub(super) async fn talk(
+        &self,
+        outbox: &mut JournalOutbox,
+        publisher: &Publisher,
+        hear: &mpsc::Sender<Heard>,
+        heard: &mut mpsc::Receiver<Heard>,
+        delivered: &mut mpsc::Receiver<Publish>,
+        online: &str,
+    ) -> anyhow::Result<()> {
+        // The order of looking is fixed, here and below, so that the same events come to the same.
+        tokio::select! {
+            biased;
+            ended = self.listen(delivered, publisher, hear) => ended,
+            ended = self.forward(outbox, heard, publisher, online) => ended,
         }
     }
 
@@ -173,6 +190,7 @@ impl Session {
         loop {
             self.status.moved.send_replace(());
             tokio::select! {
+                biased;
                 news = heard.recv() => match news.context("there is no connection")? {
                     Heard::Acknowledged(seq, reason) => {
                         in_flight -= 1;

@@ -1,11 +1,13 @@
 //! One log: a folder of segment files, appended to at the end.
 
 use anyhow::Context;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::SegmentInfo;
+use super::disk::{Appending, Disk};
 use super::frame::Frames;
 
 const EXTENSION: &str = "log";
@@ -13,6 +15,7 @@ const EXTENSION: &str = "log";
 /// The appending end of a log.
 #[derive(Debug)]
 pub(super) struct Log {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     segment: Option<Segment>,
     buffer: Vec<u8>,
@@ -20,18 +23,23 @@ pub(super) struct Log {
 
 #[derive(Debug)]
 struct Segment {
-    file: File,
+    file: Box<dyn Appending>,
     bytes: u64,
 }
 
 impl Log {
     /// Opens or makes the log in `dir`; cuts off what a crash tore at the end of the newest segment.
-    pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let newest = segments(dir)?.pop();
-        let segment = newest.map(|newest| Segment::reopen(&newest)).transpose()?;
-        sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), segment, buffer: Vec::new() })
+        let segment = newest.map(|newest| Segment::reopen(&*disk, &newest)).transpose()?;
+        disk.sync_names(dir)?;
+        Ok(Self { disk, dir: dir.to_owned(), segment, buffer: Vec::new() })
+    }
+
+    /// Removes a segment.
+    pub(super) fn remove(&self, segment: &SegmentInfo) -> io::Result<()> {
+        self.disk.remove(&segment.path)
     }
 
     pub(super) fn segments(&self) -> io::Result<Vec<SegmentInfo>> {
@@ -41,8 +49,8 @@ impl Log {
     /// What is appended next goes to a new segment.
     pub(super) fn begin_segment(&mut self, number: u64) -> io::Result<()> {
         let path = self.dir.join(format!("{number:020}.{EXTENSION}"));
-        let file = OpenOptions::new().create_new(true).append(true).open(path)?;
-        sync_dir(&self.dir)?;
+        let file = self.disk.create(&path)?;
+        self.disk.sync_names(&self.dir)?;
         self.segment = Some(Segment { file, bytes: 0 });
         Ok(())
     }
@@ -61,14 +69,22 @@ impl Log {
         &mut self.buffer
     }
 
+    /// Leaves only the first bytes of the newest segment.
+    pub(super) fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        segment.file.cut(bytes)?;
+        segment.bytes = bytes;
+        Ok(())
+    }
+
     /// Writes and syncs what was appended; gives its bytes.
     pub(super) fn commit(&mut self) -> io::Result<u64> {
         if self.buffer.is_empty() {
             return Ok(0);
         }
         let segment = self.segment.as_mut().ok_or_else(|| io::Error::other("no segment was begun"))?;
-        segment.file.write_all(&self.buffer)?;
-        segment.file.sync_data()?;
+        segment.file.append(&self.buffer)?;
+        segment.file.sync()?;
         let bytes = self.buffer.len() as u64;
         segment.bytes += bytes;
         self.buffer.clear();
@@ -77,21 +93,17 @@ impl Log {
 }
 
 impl Segment {
-    fn reopen(info: &SegmentInfo) -> anyhow::Result<Self> {
+    fn reopen(disk: &dyn Disk, info: &SegmentInfo) -> anyhow::Result<Self> {
         let path = &info.path;
         let mut frames = Frames::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
         while frames.next().is_some() {}
         let good = frames.good_bytes();
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
+        let mut file = disk.open(path).with_context(|| format!("{} cannot be written", path.display()))?;
         if good < info.bytes {
             tracing::info!(segment = %path.display(), bytes = info.bytes - good, "cut off what the last stop left unfinished");
-            file.set_len(good)?;
         }
         // What the crash left in the page cache counts from here on: make it durable.
-        file.sync_all()?;
+        file.cut(good)?;
         Ok(Self { file, bytes: good })
     }
 }
@@ -111,8 +123,4 @@ pub(super) fn segments(dir: &Path) -> io::Result<Vec<SegmentInfo>> {
     }
     segments.sort_by_key(|segment| segment.number);
     Ok(segments)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

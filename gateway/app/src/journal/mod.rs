@@ -10,6 +10,7 @@
 //! is what a crash leaves behind, and is cut off when the journal is opened.
 
 mod cut;
+mod disk;
 mod frame;
 mod log;
 
@@ -17,6 +18,7 @@ use anyhow::Context;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ninewatch_core::alert::AlertChange;
 use ninewatch_core::replay::Recorded;
@@ -25,6 +27,9 @@ use ninewatch_core::time::TimeMs;
 use crate::config::JournalConfig;
 
 pub(crate) use cut::{Cut, Part};
+#[cfg(test)]
+pub(crate) use disk::Appending;
+pub(crate) use disk::Disk;
 pub(crate) use frame::{Damage, Frame, Frames};
 use log::Log;
 
@@ -56,12 +61,20 @@ impl Frame<'_> {
 pub(crate) struct Journal {
     intake: Log,
     alerts: Log,
-    ring_bytes: u64,
-    segment_bytes: u64,
+    sizes: Sizes,
     bytes_written: u64,
     /// After a failed sync nobody knows what the disk holds: nothing more is promised.
     poisoned: bool,
     _lock: File,
+}
+
+/// How large the journal gets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// The ring of the intake log.
+    pub(crate) ring_bytes: u64,
+    /// The size at which a segment is full.
+    pub(crate) segment_bytes: u64,
 }
 
 /// What opening found.
@@ -69,6 +82,17 @@ pub(crate) struct Journal {
 pub(crate) struct Opened {
     /// The sequence number of the last alert change in the log; 0 where there is none.
     pub(crate) last_alert_seq: u64,
+    /// Where the newest segment of the log lacks a change that stands before another.
+    pub(crate) gap: Option<Gap>,
+}
+
+/// A place in the alert log behind which a change is missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gap {
+    /// The change before it.
+    pub(crate) after_seq: u64,
+    /// Where that one ends in the segment.
+    at: u64,
 }
 
 impl Journal {
@@ -77,6 +101,15 @@ impl Journal {
     /// # Errors
     /// Where the folder cannot be used, or another gateway uses it.
     pub(crate) fn open(dir: &Path, config: &JournalConfig) -> anyhow::Result<(Self, Opened)> {
+        let sizes = Sizes { ring_bytes: config.readings_max_mib << 20, segment_bytes: config.segment_mib << 20 };
+        Self::open_on(Arc::new(disk::RealDisk), dir, sizes)
+    }
+
+    /// The same on any disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, dir: &Path, sizes: Sizes) -> anyhow::Result<(Self, Opened)> {
         fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let lock_path = dir.join("lock");
         let lock = File::create(&lock_path).with_context(|| format!("{} cannot be written", lock_path.display()))?;
@@ -86,29 +119,25 @@ impl Journal {
                 dir.display()
             );
         }
-        let intake = Log::open(&dir.join("intake"))?;
-        let alerts = Log::open(&dir.join("alerts"))?;
+        let intake = Log::open(disk.clone(), &dir.join("intake"))?;
+        let alerts = Log::open(disk, &dir.join("alerts"))?;
         let mut opened = Opened::default();
         if let Some(last) = alerts.segments()?.last() {
             // The name bounds it from below, should the segment hold no readable change.
             opened.last_alert_seq = last.number.saturating_sub(1);
             let mut frames = Frames::open(&last.path)?;
+            let mut at = 0;
             while let Some(frame) = frames.next() {
                 if let Ok(change) = serde_json::from_slice::<AlertChange>(frame.body) {
+                    if change.seq > opened.last_alert_seq + 1 && opened.gap.is_none() {
+                        opened.gap = Some(Gap { after_seq: opened.last_alert_seq, at });
+                    }
                     opened.last_alert_seq = change.seq;
                 }
+                at = frames.good_bytes();
             }
         }
-        let journal = Self {
-            intake,
-            alerts,
-            ring_bytes: config.readings_max_mib << 20,
-            segment_bytes: config.segment_mib << 20,
-            bytes_written: 0,
-            poisoned: false,
-            _lock: lock,
-        };
-        Ok((journal, opened))
+        Ok((Self { intake, alerts, sizes, bytes_written: 0, poisoned: false, _lock: lock }, opened))
     }
 
     /// The next intake bytes go to a new segment; the oldest go where the ring is full.
@@ -123,10 +152,10 @@ impl Journal {
         segments.truncate(segments.len().saturating_sub(2));
         let mut used: u64 = self.intake.segments()?.iter().map(|segment| segment.bytes).sum();
         for segment in segments {
-            if used <= self.ring_bytes {
+            if used <= self.sizes.ring_bytes {
                 break;
             }
-            fs::remove_file(&segment.path)?;
+            self.intake.remove(&segment)?;
             used = used.saturating_sub(segment.bytes);
         }
         Ok(())
@@ -142,7 +171,7 @@ impl Journal {
     /// # Errors
     /// Where it cannot be serialised, or a segment cannot be begun.
     pub(crate) fn append_alert(&mut self, change: &AlertChange) -> anyhow::Result<()> {
-        if self.alerts.needs_segment(self.segment_bytes) {
+        if self.alerts.needs_segment(self.sizes.segment_bytes) {
             self.commit().context("the journal cannot be written")?;
             self.alerts.begin_segment(change.seq).context("the alert log cannot begin a segment")?;
         }
@@ -151,6 +180,14 @@ impl Journal {
         serde_json::to_writer(&mut *out, change)?;
         frame::finish(out, start);
         Ok(())
+    }
+
+    /// Cuts off what stands in the alert log behind a gap: it is to be taken anew.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub(crate) fn cut_alerts(&mut self, gap: Gap) -> io::Result<()> {
+        self.alerts.cut(gap.at)
     }
 
     /// Makes everything taken durable: first the inputs, then what was decided from them, so that a

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::{ConsoleConfig, JournalConfig};
 use crate::console::{Accounts, Console, ConsoleState, Part, PartHealth};
 use crate::engine::{Command, Engine};
-use crate::index::Index;
+use crate::index::{Index, Progress};
 use crate::journal::Journal;
 use crate::metrics::Counters;
 use crate::scorer::{Models, Sources};

@@ -18,7 +18,7 @@ use crate::demo::city::endpoint::Endpoint;
 use crate::engine::{Command, Engine};
 use crate::forward::outbox::JournalOutbox;
 use crate::forward::{Patience, UpstreamStatus, start_with};
-use crate::index::Index;
+use crate::index::{Index, Progress};
 use crate::journal::Journal;
 
 pub(super) const GATEWAY: &str = "kaili-01";
@@ -81,7 +81,7 @@ impl Ground {
     }
 
     pub(super) fn outbox(&self) -> JournalOutbox {
-        JournalOutbox::new("city", self.journal_dir(), self.engine.clone(), self.index.clone())
+        JournalOutbox::new("city", self.journal_dir(), self.engine.clone(), Arc::new(self.index.clone()))
     }
 
     /// Starts forwarding to an upstream on this port.
