@@ -1,6 +1,7 @@
-//! The gateway's clock. Only the demo's runs at another speed.
+//! The gateway's clock. Only the demo's and the tests' is not the machine's.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ninewatch_core::time::TimeMs;
 
@@ -9,11 +10,8 @@ use ninewatch_core::time::TimeMs;
 pub(crate) enum Clock {
     /// The machine's own.
     System,
-    /// From `origin_ms` at `start`, `speed` times as fast: a day can be played in minutes.
-    Played { start: Instant, origin_ms: TimeMs, speed: f64 },
-    /// As a test sets it.
-    #[cfg(test)]
-    Set(&'static std::sync::atomic::AtomicI64),
+    /// Somebody sets it forward, in the mean `speed` times as fast as the machine's: a day can be played in minutes.
+    Set { now_ms: &'static AtomicI64, speed: f64 },
 }
 
 impl Clock {
@@ -24,20 +22,15 @@ impl Clock {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 TimeMs::try_from(since.as_millis()).unwrap_or(TimeMs::MAX)
             }
-            #[allow(clippy::cast_possible_truncation, reason = "a played day is far below 2^53 ms")]
-            Self::Played { start, origin_ms, speed } => {
-                origin_ms + (start.elapsed().as_secs_f64() * speed * 1000.0) as TimeMs
-            }
-            #[cfg(test)]
-            Self::Set(now_ms) => now_ms.load(std::sync::atomic::Ordering::Relaxed),
+            Self::Set { now_ms, .. } => now_ms.load(Relaxed),
         }
     }
 
     /// How many of its milliseconds pass in one real one.
     pub(crate) fn speed(&self) -> f64 {
         match self {
-            Self::Played { speed, .. } => *speed,
-            _ => 1.0,
+            Self::Set { speed, .. } => *speed,
+            Self::System => 1.0,
         }
     }
 }

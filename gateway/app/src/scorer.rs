@@ -32,6 +32,7 @@ use ninewatch_core::fault::Fault;
 use crate::clock::Clock;
 use crate::site_files::Fingerprint;
 pub(crate) use bench::{Measured, measure};
+use check::NotSound;
 pub(crate) use check::{CHECK_COMMAND, be_checked};
 use choice::Choice;
 pub(crate) use inventory::{Inventory, Known, Standing, inventory};
@@ -90,6 +91,8 @@ pub(crate) struct ScorerStatus {
     degraded: Option<Text>,
     /// The models that have another version to go back to.
     can_go_back: BTreeSet<String>,
+    /// Whether something may be sound and the machine was too busy to find out.
+    pub(crate) out_of_time: bool,
 }
 
 impl ScorerStatus {
@@ -206,7 +209,7 @@ pub(crate) fn load(sources: &Sources, before: Option<&Watch>) -> Loaded {
 }
 
 /// ONNX Runtime, loaded, and where it lies.
-fn find_runtime(sources: &Sources) -> Result<(Runtime, PathBuf), String> {
+fn find_runtime(sources: &Sources) -> Result<(Runtime, PathBuf), NotSound> {
     let path = library::find(sources.library.as_deref())?;
     check::library(&path)?;
     Ok((Runtime::load(&path)?, path))
@@ -221,7 +224,7 @@ fn with_runtime(
 ) -> Loaded {
     let mut faults = files.faults.clone();
     let shelf = sources.shelf.as_ref();
-    let Choice { sound, can_go_back, refused, broken } = choice::choose(files, shelf, runtime, &library);
+    let Choice { sound, can_go_back, refused, broken, out_of_time } = choice::choose(files, shelf, runtime, &library);
     // Where no version is sound the first card stays: what its rules have learnt must not be forgotten over it.
     let mut idle: BTreeMap<String, ModelCard> = BTreeMap::new();
     for (file, fault) in broken {
@@ -264,16 +267,17 @@ fn with_runtime(
     let sessions = sound.into_values().map(|(file, session)| (file.card, session)).collect();
     let scorer = Box::new(OnnxScorer::new(sessions, watch.clone(), shelf, sources.clock));
     cards.extend(idle.into_values());
-    let status = ScorerStatus { library: Some(library), degraded, can_go_back };
+    let status = ScorerStatus { library: Some(library), degraded, can_go_back, out_of_time };
     Loaded { serving: Serving { scorer, watch }, cards, faults, status }
 }
 
-fn without_runtime(files: Files, why: &str) -> Loaded {
+fn without_runtime(files: Files, why: &NotSound) -> Loaded {
     let degraded = Text {
         zh: format!("模型评分已停用，目前只按规则判断：{why}"),
         en: format!("no model is scored, the rules stand alone: {why}"),
     };
-    let status = ScorerStatus { degraded: Some(degraded), ..ScorerStatus::default() };
+    let out_of_time = *why == NotSound::OutOfTime;
+    let status = ScorerStatus { degraded: Some(degraded), out_of_time, ..ScorerStatus::default() };
     let faults = files.faults.clone();
     let serving = Serving { scorer: Box::new(NoRuntime), watch: Arc::default() };
     Loaded { serving, cards: by_name(files), faults, status }

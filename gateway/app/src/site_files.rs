@@ -6,7 +6,7 @@ use rust_embed::RustEmbed;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 use ninewatch_core::detect::model::ModelCard;
@@ -62,6 +62,9 @@ pub(crate) fn fingerprint(paths: Vec<PathBuf>) -> Fingerprint {
     };
     paths.into_iter().filter_map(of).collect()
 }
+
+/// How long a model that the machine was too busy to try out waits for the next try.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the site's files looked like when they were read.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,21 +134,24 @@ impl SiteFiles {
         set_aside: SetAside,
     ) {
         let mut look = tokio::time::interval(Duration::from_secs(1));
+        let mut tried = Instant::now();
         loop {
             look.tick().await;
             models.refuse_astray();
             let now = self.seen(&models);
-            if now == seen {
+            let again = models.status().out_of_time && tried.elapsed() >= TRY_AGAIN;
+            if now == seen && !again {
                 continue;
             }
             let mut serving = None;
-            if now.models != seen.models {
+            if now.models != seen.models || again {
                 let trying = models.clone();
                 let Ok(loaded) = tokio::task::spawn_blocking(move || trying.load_anew()).await else { return };
                 serving = loaded.map(|loaded| {
                     self.models = loaded.cards;
                     loaded.serving
                 });
+                tried = Instant::now();
             }
             seen = now;
             match self.read() {

@@ -6,19 +6,19 @@ pub(crate) mod city;
 mod community;
 mod player;
 mod report;
+mod stage;
 mod story;
 
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 use ninewatch_core::alert::{AlertChange, ChangeKind};
 use ninewatch_core::decode::SensorTypes;
@@ -26,7 +26,6 @@ use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Registry};
 use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 
-use crate::clock::Clock;
 use crate::config::{Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig};
 use crate::gateway::Gateway;
 use crate::lang::Lang;
@@ -34,19 +33,23 @@ use crate::{private, registry_file, site_files};
 
 use city::City;
 use community::PlayedPlace;
+use player::Player;
 use report::{Published, Report, UpstreamReport, Watcher};
-use story::{Act, BEGINS_AT_MS, EXPECTED, STORY};
+use story::{EXPECTED, TOLD_BY_MIN};
 
 /// What the demo can be told.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// How many seconds of play pass in one real second
+    /// How many seconds of play pass in one real second, at the most: a slow machine plays slower
     #[arg(long, default_value_t = 80.0, value_parser = speed)]
     speed: f64,
     /// End by itself after this real time, such as 180s, and fail if an incident was missed or
     /// anything unexpected was raised
     #[arg(long, value_name = "TIME", value_parser = span)]
     exit_after: Option<Span>,
+    /// End by itself when the story is told, and fail likewise
+    #[arg(long)]
+    once: bool,
     /// Write the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -75,42 +78,35 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
     let places = community::community();
     let secrets = enrol(&places, &scratch.path)?;
     let city = City::start().await?;
-    let clock = Clock::Played { start: Instant::now(), origin_ms: BEGINS_AT_MS, speed: args.speed };
+    let clock = stage::clock(args.speed);
     let mut gateway = Gateway::start(config(&args, &scratch.path, &city)?, clock).await?;
     welcome(&gateway, &places, lang)?;
 
     let published = Arc::new(Published::default());
     let port = gateway.sensor_port.context("the demo's sensor port is plain TCP")?;
     let types = SensorTypes::compile(&site_files::sensor_types(None)?).0;
-    let mut acts: HashMap<String, mpsc::UnboundedSender<Act>> = HashMap::new();
+    let mut players = BTreeMap::new();
     for device in places.iter().flat_map(|place| &place.devices) {
         let secret = secrets.get(&device.id).context("every played device has a secret")?;
         let cadence_ms = types.get(&community::sensor_type(device.class)).context("a native type")?.cadence.ms();
-        let started = player::start(device, secret, port, cadence_ms, clock, published.clone());
-        acts.insert(device.id.clone(), started);
+        let player = Player::connect(device, secret, port, cadence_ms, clock.now_ms(), published.clone());
+        players.insert(device.id.clone(), player);
     }
 
     let bar = progress(&args);
-    let mut watcher = Watcher::new(published);
+    let mut watcher = Watcher::new(published.clone());
     let mut changes = gateway.engine.changes();
     let end = args.exit_after.map(|span| Duration::from_millis(u64::try_from(span.ms()).unwrap_or(0)));
     let begun = Instant::now();
-    let mut steps = STORY.iter().peekable();
     let mut beat = tokio::time::interval(Duration::from_millis(50));
+    let mut playing = Box::pin(stage::play(players, published, args.speed));
     loop {
         tokio::select! {
+            never = &mut playing => match never {},
             _ = beat.tick() => {
-                let minute = minute(clock);
-                while let Some(step) = steps.next_if(|step| step.at_min <= minute) {
-                    if let Act::Vanish = step.act {
-                        acts.remove(step.device);
-                    } else if let Some(device) = acts.get(step.device) {
-                        let _ = device.send(step.act);
-                    }
-                }
                 bar.set_position(u64::try_from(begun.elapsed().as_millis()).unwrap_or(0));
                 bar.set_message(time_of_day(clock.now_ms()));
-                if end.is_some_and(|end| begun.elapsed() >= end) {
+                if end.is_some_and(|end| begun.elapsed() >= end) || (args.once && stage::minute() >= TOLD_BY_MIN) {
                     break;
                 }
             }
@@ -128,8 +124,11 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    drop(acts);
-    let played_min = minute(clock);
+    drop(playing);
+    let played_min = stage::minute();
+    while let Ok(change) = changes.try_recv() {
+        watcher.take(&change, Instant::now());
+    }
     city.settle(&gateway.upstreams, Duration::from_secs(5)).await;
     let readings = SensorClass::ALL.iter().map(|class| (class.name(), gateway.counters.readings(*class))).collect();
     let upstream = UpstreamReport {
@@ -141,12 +140,6 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
     bar.finish_and_clear();
     gateway.stop().await?;
     conclude(&report, &args, lang)
-}
-
-/// Minutes of play so far.
-#[allow(clippy::cast_precision_loss, reason = "minutes of play")]
-fn minute(clock: Clock) -> f64 {
-    (clock.now_ms() - BEGINS_AT_MS) as f64 / 60_000.0
 }
 
 /// Registers the community; gives each device's secret.
@@ -277,7 +270,7 @@ fn conclude(report: &Report, args: &DemoArgs, lang: Lang) -> anyhow::Result<()> 
                 "\n  All {due} findings due by then were raised ({all} in the whole play), and nothing else."
             )?,
         }
-    } else if args.exit_after.is_some() {
+    } else if args.exit_after.is_some() || args.once {
         anyhow::bail!(
             "{} of {} findings missed, {} alerts unexpected; see the report above",
             report.missed.len(),

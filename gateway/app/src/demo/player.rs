@@ -1,71 +1,33 @@
 //! One played device: a real MQTT client that reports as its class does, and as the story says.
 
 use anyhow::Context;
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use rumqttc::{AsyncClient, ConnectionError, Event, MqttOptions, Outgoing, Packet, QoS};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+
+use ninewatch_core::time::TimeMs;
 
 use super::bursts;
 use super::community::{self, Kind, PlayedDevice};
 use super::report::Published;
 use super::story::Act;
-use crate::clock::Clock;
 
-/// Starts a device; it plays until the sender of its acts is dropped.
-pub(super) fn start(
-    device: &PlayedDevice,
-    secret: &str,
-    port: SocketAddr,
-    cadence_ms: i64,
-    clock: Clock,
-    published: Arc<Published>,
-) -> mpsc::UnboundedSender<Act> {
-    let mut options = MqttOptions::new(device.id.as_str(), port.ip().to_string(), port.port());
-    options.set_credentials(device.id.as_str(), secret);
-    options.set_keep_alive(Duration::from_secs(30));
-    let (client, mut events) = AsyncClient::new(options, 64);
-    let (acts, inbox) = mpsc::unbounded_channel();
-    let player = Player {
-        topic: format!("ninewatch/{}/readings", device.id),
-        id: device.id.clone(),
-        fields: community::quiet(device.class)
-            .into_iter()
-            .map(|field| (field.name, Field::quiet(field.kind)))
-            .collect(),
-        dice: Dice::new(&device.id),
-        cadence_ms,
-        clock,
-        client,
-        published,
-    };
-    tokio::spawn(player.play(inbox));
-    tokio::spawn(async move {
-        // rumqttc connects, sends and reconnects while it is polled.
-        loop {
-            match events.poll().await {
-                Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => return,
-                Ok(Event::Incoming(Packet::ConnAck(_)) | _) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "a played device reconnects");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-            }
-        }
-    });
-    acts
-}
-
-struct Player {
+/// A device at play: it does what is due at the time it is told.
+pub(super) struct Player {
     id: String,
     topic: String,
     fields: BTreeMap<&'static str, Field>,
     dice: Dice,
-    cadence_ms: i64,
-    clock: Clock,
+    cadence_ms: TimeMs,
+    /// When it reports by itself next.
+    due_ms: TimeMs,
+    /// Whether it has reported.
+    is_up: bool,
+    /// Switches that flip later, in order: when, which, to what.
+    flips: VecDeque<(TimeMs, &'static str, f64)>,
     client: AsyncClient,
     published: Arc<Published>,
 }
@@ -79,8 +41,8 @@ struct Field {
 struct Ramp {
     from: f64,
     to: f64,
-    begins_ms: i64,
-    takes_ms: i64,
+    begins_ms: TimeMs,
+    takes_ms: TimeMs,
 }
 
 impl Field {
@@ -90,7 +52,7 @@ impl Field {
 
     /// What it measures at `now_ms`, with `wander` in −1 to 1.
     #[allow(clippy::cast_precision_loss, reason = "minutes of play")]
-    fn measure(&self, now_ms: i64, wander: f64) -> (Option<&'static str>, f64) {
+    fn measure(&self, now_ms: TimeMs, wander: f64) -> (Option<&'static str>, f64) {
         let (unit, middle, spread) = match self.kind {
             Kind::Number(unit, middle, spread) => (Some(unit), middle, spread),
             Kind::Switch(on) => (None, f64::from(u8::from(on)), 0.0),
@@ -110,56 +72,85 @@ impl Field {
 }
 
 impl Player {
-    async fn play(mut self, mut inbox: mpsc::UnboundedReceiver<Act>) {
-        let cadence = self.real(self.cadence_ms);
-        // A device reports when it comes up, and after that not in step with the others.
-        if let Err(error) = self.report_all().await {
-            tracing::warn!(device = self.id, "a played device could not report: {error:#}");
-        }
-        let begin = tokio::time::Instant::now() + cadence.mul_f64(self.dice.roll().abs());
-        let mut beat = tokio::time::interval_at(begin, cadence);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let done = tokio::select! {
-                _ = beat.tick() => self.report_all().await,
-                act = inbox.recv() => match act {
-                    Some(Act::Vanish) | None => break,
-                    Some(act) => self.act(act).await,
-                },
-            };
-            if let Err(error) = done {
-                tracing::warn!(device = self.id, "a played device could not report: {error:#}");
-                break;
+    /// A device with a connection of its own, that reports at `now_ms` for the first time.
+    pub(super) fn connect(
+        device: &PlayedDevice,
+        secret: &str,
+        port: SocketAddr,
+        cadence_ms: TimeMs,
+        now_ms: TimeMs,
+        published: Arc<Published>,
+    ) -> Self {
+        let mut options = MqttOptions::new(device.id.as_str(), port.ip().to_string(), port.port());
+        options.set_credentials(device.id.as_str(), secret);
+        options.set_keep_alive(Duration::from_secs(30));
+        let (client, mut events) = AsyncClient::new(options, 64);
+        let acknowledged = published.clone();
+        tokio::spawn(async move {
+            // rumqttc connects, sends and reconnects while it is polled.
+            loop {
+                match events.poll().await {
+                    Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(ConnectionError::RequestsDone) => return,
+                    Ok(Event::Incoming(Packet::PubAck(_))) => acknowledged.acknowledge(),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "a played device reconnects");
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                }
             }
+        });
+        let fields = community::quiet(device.class).into_iter();
+        Self {
+            topic: format!("ninewatch/{}/readings", device.id),
+            id: device.id.clone(),
+            fields: fields.map(|field| (field.name, Field::quiet(field.kind))).collect(),
+            dice: Dice::new(&device.id),
+            cadence_ms,
+            due_ms: now_ms,
+            is_up: false,
+            flips: VecDeque::new(),
+            client,
+            published,
         }
-        let _ = self.client.disconnect().await;
     }
 
-    fn real(&self, played_ms: i64) -> Duration {
-        let played = Duration::from_millis(u64::try_from(played_ms).unwrap_or(0));
-        played.div_f64(self.clock.speed())
+    /// Reports what is due by now.
+    ///
+    /// # Errors
+    /// Where the MQTT client is gone.
+    pub(super) async fn play(&mut self, now_ms: TimeMs) -> anyhow::Result<()> {
+        while self.flips.front().is_some_and(|(at_ms, ..)| *at_ms <= now_ms)
+            && let Some((_, name, value)) = self.flips.pop_front()
+        {
+            self.ramp(name, value, now_ms, 0);
+            self.report_all(now_ms).await?;
+        }
+        if self.due_ms <= now_ms {
+            self.report_all(now_ms).await?;
+            self.due_ms += self.until_next();
+        }
+        Ok(())
     }
 
-    async fn act(&mut self, act: Act) -> anyhow::Result<()> {
-        let now = self.clock.now_ms();
+    /// Does what the story says.
+    ///
+    /// # Errors
+    /// Where the MQTT client is gone.
+    #[allow(clippy::cast_possible_truncation, reason = "minutes of play")]
+    pub(super) async fn act(&mut self, act: Act, now_ms: TimeMs) -> anyhow::Result<()> {
         match act {
             Act::Set(name, value) => {
-                self.ramp(name, value, now, 0);
-                self.report_all().await
+                self.ramp(name, value, now_ms, 0);
+                self.report_all(now_ms).await
             }
-            #[allow(clippy::cast_possible_truncation, reason = "minutes of play")]
             Act::Ramp(name, to, minutes) => {
-                self.ramp(name, to, now, (minutes * 60_000.0) as i64);
+                self.ramp(name, to, now_ms, (minutes * 60_000.0) as TimeMs);
                 Ok(())
             }
             Act::Chatter(name, times) => {
-                for _ in 0..times {
-                    for value in [1.0, 0.0] {
-                        self.ramp(name, value, self.clock.now_ms(), 0);
-                        self.report_all().await?;
-                        tokio::time::sleep(self.real(10_000)).await;
-                    }
-                }
+                let flips = (0..times).flat_map(|_| [1.0, 0.0]).zip(0..);
+                self.flips.extend(flips.map(|(value, flip)| (now_ms + flip * 10_000, name, value)));
                 Ok(())
             }
             Act::Face(matched, age) => {
@@ -168,39 +159,48 @@ impl Player {
                     json!({"n": "age_years", "u": "a", "v": age}),
                     json!({"n": "person", "vs": format!("p-{:08x}", self.dice.next() >> 32)}),
                 ];
-                self.publish(&face).await
+                self.publish(&face, now_ms).await
             }
-            Act::Fall => self.publish(&[bursts::senml(&bursts::fall())]).await,
-            Act::Knock => self.publish(&[bursts::senml(&bursts::knock())]).await,
-            Act::Vanish => Ok(()),
+            Act::Fall => self.publish(&[bursts::senml(&bursts::fall())], now_ms).await,
+            Act::Knock => self.publish(&[bursts::senml(&bursts::knock())], now_ms).await,
+            Act::Vanish => self.client.disconnect().await.context("the MQTT client is gone"),
         }
     }
 
-    fn ramp(&mut self, name: &str, to: f64, begins_ms: i64, takes_ms: i64) {
+    /// It reports when it comes up, and after that not in step with the others.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "minutes of play")]
+    fn until_next(&mut self) -> TimeMs {
+        if std::mem::replace(&mut self.is_up, true) {
+            self.cadence_ms
+        } else {
+            (self.cadence_ms as f64 * self.dice.roll().abs()) as TimeMs
+        }
+    }
+
+    fn ramp(&mut self, name: &str, to: f64, begins_ms: TimeMs, takes_ms: TimeMs) {
         if let Some(field) = self.fields.get_mut(name) {
             let from = field.measure(begins_ms, 0.0).1;
             field.ramp = Some(Ramp { from, to, begins_ms, takes_ms });
         }
     }
 
-    async fn report_all(&mut self) -> anyhow::Result<()> {
-        let now = self.clock.now_ms();
+    async fn report_all(&mut self, now_ms: TimeMs) -> anyhow::Result<()> {
         let mut records = Vec::with_capacity(self.fields.len());
         for (name, field) in &self.fields {
-            records.push(match field.measure(now, self.dice.roll()) {
+            records.push(match field.measure(now_ms, self.dice.roll()) {
                 (Some(unit), value) => json!({"n": name, "u": unit, "v": (value * 1000.0).round() / 1000.0}),
                 (None, value) => json!({"n": name, "vb": value >= 0.5}),
             });
         }
-        self.publish(&records).await
+        self.publish(&records, now_ms).await
     }
 
     #[allow(clippy::cast_precision_loss, reason = "milliseconds of today are far below 2^53")]
-    async fn publish(&self, records: &[Value]) -> anyhow::Result<()> {
+    async fn publish(&self, records: &[Value], now_ms: TimeMs) -> anyhow::Result<()> {
         let mut pack = records.to_vec();
         if let Some(Value::Object(first)) = pack.first_mut() {
             first.insert("bn".into(), json!(format!("{}/", self.id)));
-            first.insert("bt".into(), json!(self.clock.now_ms() as f64 / 1000.0));
+            first.insert("bt".into(), json!(now_ms as f64 / 1000.0));
         }
         let payload = serde_json::to_vec(&pack)?;
         self.published.note(&self.id, Instant::now());

@@ -4,24 +4,40 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use tokio::sync::watch;
 
 use ninewatch_core::alert::{AlertChange, ChangeKind, Scene};
 
 use super::story::{EXPECTED, Expected};
 
-/// When each device last published. Shared by the devices and the report.
+/// What the devices published. Shared by the devices, the stage and the report.
 #[derive(Default)]
-pub(super) struct Published(Mutex<HashMap<String, Instant>>);
+pub(super) struct Published {
+    /// When each device did last.
+    last: Mutex<HashMap<String, Instant>>,
+    /// How many of all their messages lack an acknowledgement.
+    owed: watch::Sender<usize>,
+}
 
 impl Published {
     pub(super) fn note(&self, device: &str, at: Instant) {
-        if let Ok(mut last) = self.0.lock() {
+        self.owed.send_modify(|owed| *owed += 1);
+        if let Ok(mut last) = self.last.lock() {
             last.insert(device.to_owned(), at);
         }
     }
 
+    pub(super) fn acknowledge(&self) {
+        self.owed.send_modify(|owed| *owed = owed.saturating_sub(1));
+    }
+
+    /// Waits until the gateway has decided all that was published, and made it durable.
+    pub(super) async fn acknowledged(&self) {
+        let _ = self.owed.subscribe().wait_for(|owed| *owed == 0).await;
+    }
+
     fn last(&self, device: &str) -> Option<Instant> {
-        self.0.lock().ok()?.get(device).copied()
+        self.last.lock().ok()?.get(device).copied()
     }
 }
 

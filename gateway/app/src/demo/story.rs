@@ -119,5 +119,8 @@ pub(super) const EXPECTED: &[Expected] = &[
     in_time(expect("does not get up", "not-up", "home-wu-presence", 216.0)),
 ];
 
+/// When the story is told, in minutes of play: nothing is expected any more.
+pub(super) const TOLD_BY_MIN: f64 = 217.0;
+
 /// The local time at which the play begins: 2026-11-24, a Tuesday, 04:55 in China.
 pub(super) const BEGINS_AT_MS: i64 = 1_795_467_300_000;

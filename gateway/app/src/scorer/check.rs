@@ -3,9 +3,10 @@
 //! ONNX Runtime turns nearly every broken file into an error. What it cannot turn into one is a loop without end, or
 //! memory that the machine does not have.
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc;
@@ -16,8 +17,10 @@ use super::session::{NoScore, Runtime, ScoringSession};
 /// What the program is called with to be such a child; see [`be_checked`].
 pub(crate) const CHECK_COMMAND: &str = "__check-model";
 
-/// What a child may take: far more than the 50 ms and 200 MB that a sound model takes, on the smallest machine.
-const TIME: Duration = Duration::from_secs(10);
+/// What a child may take: far more than the 50 ms of CPU and 200 MB that a sound model takes, on the smallest machine.
+const CPU_TIME_S: u64 = 10;
+/// How long it is waited for: a machine that has other things to do must not make a sound model a broken one.
+const PATIENCE: Duration = Duration::from_secs(60);
 const ADDRESS_SPACE_BYTES: u64 = 1 << 30;
 
 /// What a child is asked: one line of JSON, then the model's bytes if there is a model.
@@ -31,17 +34,33 @@ struct Question {
 /// Begins the line in which a child answers; after it comes nothing, or what is wrong.
 const ANSWER: &str = "ninewatch-check:";
 
+/// Why something is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotSound {
+    #[error("{0}")]
+    Broken(String),
+    /// That may be the machine's fault: it is worth another try.
+    #[error("it could not be tried out within {} s: the machine is too busy, or the file hangs", PATIENCE.as_secs())]
+    OutOfTime,
+}
+
+impl From<String> for NotSound {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
 /// Tries the library out.
-pub(super) fn library(path: &Path) -> Result<(), String> {
+pub(super) fn library(path: &Path) -> Result<(), NotSound> {
     ask(&Question { library: path.to_owned(), rows: Vec::new() }, &[])
 }
 
 /// Tries a model out: it has to give a score of each of these rows.
-pub(super) fn model(library: &Path, onnx: &[u8], rows: &[Vec<f32>]) -> Result<(), String> {
+pub(super) fn model(library: &Path, onnx: &[u8], rows: &[Vec<f32>]) -> Result<(), NotSound> {
     ask(&Question { library: library.to_owned(), rows: rows.to_vec() }, onnx)
 }
 
-fn ask(question: &Question, onnx: &[u8]) -> Result<(), String> {
+fn ask(question: &Question, onnx: &[u8]) -> Result<(), NotSound> {
     let failed = |error: io::Error| format!("it could not be tried out: {error}");
     let mut sent = serde_json::to_vec(question).map_err(|error| failed(error.into()))?;
     sent.push(b'\n');
@@ -56,7 +75,7 @@ fn ask(question: &Question, onnx: &[u8]) -> Result<(), String> {
         .map_err(failed)?;
     let (mut stdin, mut stdout) = match (child.stdin.take(), child.stdout.take()) {
         (Some(stdin), Some(stdout)) => (stdin, stdout),
-        _ => return Err("it could not be tried out: the child has no pipes".to_owned()),
+        _ => return Err("it could not be tried out: the child has no pipes".to_owned().into()),
     };
     let (told, heard) = mpsc::channel();
     std::thread::spawn(move || {
@@ -67,17 +86,18 @@ fn ask(question: &Question, onnx: &[u8]) -> Result<(), String> {
         let _ = stdout.read_to_end(&mut answer);
         let _ = told.send(answer);
     });
-    let answer = heard.recv_timeout(TIME);
+    let answer = heard.recv_timeout(PATIENCE);
     let _ = child.kill();
     let status = child.wait().map_err(failed)?;
-    let Ok(answer) = answer else {
-        return Err(format!("it was not done within {} s", TIME.as_secs()));
-    };
+    let Ok(answer) = answer else { return Err(NotSound::OutOfTime) };
+    if status.signal().is_some_and(|signal| signal == Signal::XCPU.as_raw()) {
+        return Err(format!("it was not done within {CPU_TIME_S} s of CPU time").into());
+    }
     let answer = String::from_utf8_lossy(&answer);
     match answer.lines().find_map(|line| line.split_once(ANSWER)) {
         Some((_, "")) => Ok(()),
-        Some((_, why)) => Err(why.to_owned()),
-        None => Err(format!("it broke the process that tried it out ({status})")),
+        Some((_, why)) => Err(why.to_owned().into()),
+        None => Err(format!("it broke the process that tried it out ({status})").into()),
     }
 }
 
@@ -128,13 +148,15 @@ fn answer(asked: &mut impl BufRead) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the limits upon itself. The one on CPU time is for when the parent is gone before it can end a loop.
+/// Takes the limits upon itself. CPU time has a second one, for what does not end at the first.
 fn limit() -> Result<(), String> {
-    let at_most = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-    for (resource, value) in
-        [(Resource::As, ADDRESS_SPACE_BYTES), (Resource::Cpu, TIME.as_secs() + 1), (Resource::Core, 0)]
-    {
-        setrlimit(resource, at_most(value)).map_err(|error| format!("the limits cannot be set: {error}"))?;
+    for (resource, value, last) in [
+        (Resource::As, ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES),
+        (Resource::Cpu, CPU_TIME_S, CPU_TIME_S + 1),
+        (Resource::Core, 0, 0),
+    ] {
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(last) })
+            .map_err(|error| format!("the limits cannot be set: {error}"))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use ninewatch_core::detect::features;
 use ninewatch_core::fault::Fault;
 
-use super::check;
+use super::check::{self, NotSound};
 use super::model_files::{Files, ModelFile};
 use super::session::{Runtime, ScoringSession};
 use super::shelf::Shelf;
@@ -21,7 +21,11 @@ pub(super) struct Choice {
     /// Went astray here.
     pub(super) refused: Vec<ModelFile>,
     pub(super) broken: Vec<(ModelFile, Fault)>,
+    /// Whether one of the broken may be sound.
+    pub(super) out_of_time: bool,
 }
+
+const MEND: &str = "put the file there that the card was made for, or train the model again";
 
 /// Chooses. Takes a moment: each candidate is tried out first.
 pub(super) fn choose(files: Files, shelf: Option<&Shelf>, runtime: &Runtime, library: &Path) -> Choice {
@@ -43,7 +47,11 @@ pub(super) fn choose(files: Files, shelf: Option<&Shelf>, runtime: &Runtime, lib
                     choice.sound.insert(name, (file, session));
                     break;
                 }
-                Err(fault) => choice.broken.push((file, fault)),
+                Err((key, why)) => {
+                    choice.out_of_time |= why == NotSound::OutOfTime;
+                    let fault = file.fault(key, format!("`{}` cannot be used: {why}", file.card.file), MEND);
+                    choice.broken.push((file, fault));
+                }
             }
         }
     }
@@ -70,17 +78,16 @@ impl Choice {
     }
 }
 
-fn try_out(runtime: &Runtime, library: &Path, file: &ModelFile) -> Result<ScoringSession, Fault> {
+/// The model, or which key of its card it fails, and why.
+fn try_out(runtime: &Runtime, library: &Path, file: &ModelFile) -> Result<ScoringSession, (&'static str, NotSound)> {
     let inputs = features::of(&file.card.features).len();
-    let mend = "put the file there that the card was made for, or train the model again";
-    let tried = check::model(library, &file.onnx, &file.card.usual_rows());
-    let mut session = tried
-        .and_then(|()| ScoringSession::new(runtime, &file.onnx, inputs))
-        .map_err(|why| file.fault("file", format!("`{}` cannot be used: {why}", file.card.file), mend))?;
+    let mut session = check::model(library, &file.onnx, &file.card.usual_rows())
+        .and_then(|()| Ok(ScoringSession::new(runtime, &file.onnx, inputs)?))
+        .map_err(|why| ("file", why))?;
     // What says yes to what is usual explains nothing by it, and alarms everybody.
     match session.score(&file.card.usual_features()) {
         Ok(score) if f64::from(score) < file.card.threshold => Ok(session),
-        Ok(score) => Err(file.fault("usual", format!("the model says {score} to it, which is a yes"), mend)),
-        Err(why) => Err(file.fault("usual", format!("the model gives no score of it: {why}"), mend)),
+        Ok(score) => Err(("usual", format!("it says {score} to what is usual, which is a yes").into())),
+        Err(why) => Err(("usual", format!("it gives no score of what is usual: {why}").into())),
     }
 }

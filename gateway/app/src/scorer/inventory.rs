@@ -49,7 +49,7 @@ pub(crate) fn inventory(sources: &Sources) -> Inventory {
         Err(why) => {
             let first = files.candidates(None).into_values().filter_map(|files| files.into_iter().next());
             let models = first.map(|file| Known::new(file, Standing::Unscored)).collect();
-            return Inventory { runtime: Err(why), models, faults };
+            return Inventory { runtime: Err(why.to_string()), models, faults };
         }
     };
     let Choice { sound, refused, broken, .. } = choice::choose(files, shelf, &runtime, &library);

@@ -4,6 +4,7 @@ use ort::environment::Environment;
 use ort::session::builder::SessionBuilder;
 use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
+use rustix::process::Pid;
 use std::error::Error as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,8 +63,11 @@ pub(super) enum NoScore {
     Hung,
 }
 
-/// A sound model takes microseconds, on the smallest machine a millisecond.
+/// A sound model takes microseconds, on the smallest machine a millisecond. Time of the CPU: on a machine that has
+/// other things to do a sound one must not pass for one that hangs.
 const LONGEST_RUN: Duration = Duration::from_secs(1);
+/// One that waits for something takes no CPU, and is stopped all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// One that had to be stopped so often rests in between: whoever decides must not wait for it at every reading.
 const MOST_STOPS: u32 = 3;
 const REST: Duration = Duration::from_secs(60);
@@ -74,9 +78,29 @@ const LOOK: Duration = Duration::from_millis(200);
 static RUNS: Mutex<Vec<Run>> = Mutex::new(Vec::new());
 
 struct Run {
+    thread: Pid,
     begun: Instant,
+    /// What its thread had taken of the CPU when it was first looked at.
+    cpu_before: Option<Duration>,
     options: Arc<RunOptions>,
     stopped: bool,
+}
+
+impl Run {
+    fn takes_too_long(&mut self) -> bool {
+        if self.begun.elapsed() < LOOK {
+            return false;
+        }
+        let now = cpu_time(self.thread).unwrap_or_else(|| self.begun.elapsed());
+        let before = *self.cpu_before.get_or_insert(now);
+        now.saturating_sub(before) > LONGEST_RUN || self.begun.elapsed() > LONGEST_WAIT
+    }
+}
+
+/// What a thread of ours has taken of the CPU; nothing where the kernel does not count it.
+fn cpu_time(thread: Pid) -> Option<Duration> {
+    let counted = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    counted.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// Stops runs that take too long, for as long as the program lives.
@@ -84,8 +108,10 @@ fn stop_long_runs() {
     loop {
         std::thread::sleep(LOOK);
         let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-        for run in runs.iter_mut().filter(|run| run.begun.elapsed() > LONGEST_RUN) {
-            run.stopped |= run.options.terminate().is_ok();
+        for run in runs.iter_mut() {
+            if run.takes_too_long() {
+                run.stopped |= run.options.terminate().is_ok();
+            }
         }
     }
 }
@@ -143,7 +169,8 @@ impl ScoringSession {
 }
 
 fn begin_run(options: &Arc<RunOptions>) {
-    let run = Run { begun: Instant::now(), options: options.clone(), stopped: false };
+    let (thread, begun) = (rustix::thread::gettid(), Instant::now());
+    let run = Run { thread, begun, cpu_before: None, options: options.clone(), stopped: false };
     RUNS.lock().unwrap_or_else(PoisonError::into_inner).push(run);
 }
 

@@ -20,9 +20,14 @@ impl World<'_> {
         let serving = Serving { scorer: Box::new(NoModel), watch: Arc::default() };
         let settings = SETTINGS.with(|settings| settings.get_or_init(town::settings).clone());
         let (disk, progress) = (Arc::new(self.disk.clone()), self.progress.clone());
-        let started = Engine::start(&self.dir, (disk, SIZES), settings, serving, Clock::Set(self.clock), |dir| {
-            progress.open(dir)
-        });
+        let started = Engine::start(
+            &self.dir,
+            (disk, SIZES),
+            settings,
+            serving,
+            Clock::Set { now_ms: self.clock, speed: 1.0 },
+            |dir| progress.open(dir),
+        );
         let engine = match started {
             Ok(engine) => engine,
             Err(error) => return self.fall(error).await,
