@@ -140,6 +140,7 @@ export const TEXT = {
   "alert.occurrences": ["触发次数", "Findings"],
   "alert.verdict": ["研判", "Verdict"],
   "alert.recovered": ["现场于 {time} 恢复", "Recovered at {time}"],
+  "alert.response": ["怎么办", "What to do"],
   "alert.timeline": ["时间线", "Timeline"],
   "alert.gateway_did": ["网关", "Gateway"],
   "alert.evidence": ["证据", "Evidence"],

@@ -2,6 +2,7 @@
 
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
+import { response } from "../model/alerts.js";
 import { STATUSES } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { chart } from "../ui/chart.js";
@@ -10,7 +11,7 @@ import { icon } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
-import { device, deviceName, fieldName, onSite, place, placeName } from "../ui/site.js";
+import { device, deviceName, fieldName, onSite, place, placeName, rule } from "../ui/site.js";
 import { actionPanel } from "./actions.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
@@ -25,6 +26,7 @@ export function alertPage(root, id) {
   const parts = {
     head: h("header", { class: "alert-head" }),
     act: h("section", { class: "alert-act panel", "aria-labelledby": "act-title" }),
+    response: h("section", { class: "alert-response panel", "aria-labelledby": "response-title" }),
     evidence: h("section", { class: "alert-evidence", "aria-labelledby": "evidence-title" }),
     side: h("div", { class: "alert-side" }),
     failed: h("div", { class: "alert-failed" }),
@@ -37,17 +39,19 @@ export function alertPage(root, id) {
       "article",
       { class: "alert" },
       h("div", { class: "alert-main" }, parts.head, parts.evidence),
-      h("div", { class: "alert-column" }, parts.act, parts.side),
+      h("div", { class: "alert-column" }, parts.act, parts.response, parts.side),
     ),
   );
   // What to do stands beside the evidence, or where there is no room for that, before it.
-  const arrange = () => (NARROW.matches ? parts.head.after(parts.act) : parts.side.before(parts.act));
+  const arrange = () =>
+    NARROW.matches ? parts.head.after(parts.act, parts.response) : parts.side.before(parts.act, parts.response);
   arrange();
   NARROW.addEventListener("change", arrange);
 
   const draw = ({ evidence = true } = {}) => {
     if (!record || left) return;
     drawHead(parts.head, record);
+    drawResponse(parts.response, record);
     drawSide(parts.side, record);
     actionPanel(parts.act, record.alert, load);
     if (evidence) drawEvidence(parts.evidence, record);
@@ -133,6 +137,20 @@ function drawHead(head, { alert }) {
   );
 }
 
+function drawResponse(panel, { alert }) {
+  const steps = alert.status === "closed" ? [] : response(alert, rule);
+  panel.hidden = steps.length === 0;
+  replace(
+    panel,
+    h("h2", { id: "response-title" }, t("alert.response")),
+    h(
+      "ol",
+      { class: "response-steps" },
+      steps.map((step) => h("li", {}, say(step))),
+    ),
+  );
+}
+
 function drawSide(side, { alert, life }) {
   const where = place(alert.place);
   const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
@@ -157,7 +175,7 @@ function drawSide(side, { alert, life }) {
     ...(alert.accepted_by ? fact(t("alert.held"), alert.accepted_by) : []),
     ...(alert.dispatched_to ? fact(t("alert.sent"), alert.dispatched_to) : []),
     ...(alert.verdict ? fact(t("alert.verdict"), t(`verdict.${alert.verdict}`)) : []),
-    ...fact(t("alert.rules"), h("span", { class: "muted rules" }, alert.rules.join(" · "))),
+    ...fact(t("alert.rules"), h("span", { class: "muted rules" }, alert.rules.map(ruleName).join(" · "))),
   ];
   replace(
     side,
@@ -178,6 +196,12 @@ function drawSide(side, { alert, life }) {
       ),
     ),
   );
+}
+
+/** What a rule finds, where it is still in force. */
+function ruleName(id) {
+  const known = rule(id);
+  return known ? `${say(known.title)} (${id})` : id;
 }
 
 function lifeStep(step, alert) {

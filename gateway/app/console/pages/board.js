@@ -1,6 +1,6 @@
 // The live board: open alerts by severity, and what happened of late.
 
-import { counts, shown } from "../model/alerts.js";
+import { counts, response, shown } from "../model/alerts.js";
 import { SCENES, SEVERITIES } from "../model/words.js";
 import { actionId, ask } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
@@ -8,7 +8,7 @@ import { icon, severityShape } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
-import { device, onSite, place, placeName, refreshSite } from "../ui/site.js";
+import { device, onSite, place, placeName, refreshSite, rule } from "../ui/site.js";
 
 /** What is looked for. It stays while one goes to an alert and back. */
 const filter = { severities: new Set(), scenes: new Set() };
@@ -200,7 +200,7 @@ function drawLists(parts, alerts, draw) {
         ofList.filter((alert) => (alert.status === "raised") === waits),
         {
           key: (alert) => alert.id,
-          mark: (alert) => JSON.stringify([alert, spotOf(alert), accepting.has(alert.id)]),
+          mark: (alert) => JSON.stringify([alert, spotOf(alert), firstStep(alert), accepting.has(alert.id)]),
           make: (alert) => card(alert, parts, draw),
         },
       );
@@ -211,6 +211,11 @@ function drawLists(parts, alerts, draw) {
 /** Where it is, as far as a glance needs it: place, spot, grid. */
 function spotOf(alert) {
   return [placeName(alert.place), device(alert.devices[0])?.spot, place(alert.place)?.grid].filter(Boolean).join(" · ");
+}
+
+/** What is to be done first. */
+function firstStep(alert) {
+  return response(alert, rule)[0];
 }
 
 function card(alert, parts, draw) {
@@ -241,6 +246,7 @@ function card(alert, parts, draw) {
       h("span", { class: "card-title" }, title),
       h("span", { class: "card-place" }, icon("place"), h("span", {}, spotOf(alert))),
       waits ? h("span", { class: "card-reason" }, say(alert.reason)) : null,
+      waits && firstStep(alert) ? h("span", { class: "card-response" }, icon("next"), say(firstStep(alert))) : null,
     ),
     h(
       "div",

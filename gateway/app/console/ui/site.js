@@ -1,10 +1,10 @@
-// The places and devices that the gateway knows, as they were last told.
+// The places, devices and rules that the gateway knows, as they were last told.
 
 import { knows } from "../model/text.js";
 import { ask } from "./api.js";
 import { say, t } from "./say.js";
 
-const site = { places: new Map(), devices: new Map() };
+const site = { places: new Map(), devices: new Map(), rules: new Map() };
 const listeners = new Set();
 let asking = null;
 
@@ -16,10 +16,11 @@ export function onSite(listener) {
 
 /** Asks for them; one question at a time. */
 export function refreshSite() {
-  asking ??= Promise.all([ask("/places"), ask("/devices")])
-    .then(([{ places }, { devices }]) => {
+  asking ??= Promise.all([ask("/places"), ask("/devices"), ask("/rules")])
+    .then(([{ places }, { devices }, { rules }]) => {
       site.places = new Map(places.map((place) => [place.id, place]));
       site.devices = new Map(devices.map((device) => [device.id, device]));
+      site.rules = new Map(rules.map((rule) => [rule.id, rule]));
       for (const listener of listeners) listener();
     })
     .finally(() => (asking = null));
@@ -42,6 +43,11 @@ export function place(id) {
 /** A device by its id. */
 export function device(id) {
   return site.devices.get(id);
+}
+
+/** A rule by its id. */
+export function rule(id) {
+  return site.rules.get(id);
 }
 
 /** What people call a place; its id where it is not known. */

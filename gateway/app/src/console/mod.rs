@@ -25,6 +25,7 @@ mod health;
 mod log_in;
 mod models;
 mod problem;
+mod rules;
 mod session;
 mod site;
 mod throttle;
@@ -235,6 +236,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::POST, "/api/v1/devices/{id}/commands/{name}", commands::send);
     routes.add(Method::POST, "/api/v1/devices/{id}/downlink", downlink::send);
     routes.add(Method::GET, "/api/v1/places", site::places);
+    routes.add(Method::GET, "/api/v1/rules", rules::list);
     routes.add(Method::GET, "/api/v1/models", models::list);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);

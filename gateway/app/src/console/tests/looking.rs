@@ -108,6 +108,18 @@ async fn places_are_told_at_a_glance_and_follow_the_site() {
 }
 
 #[tokio::test]
+async fn rules_say_what_to_do() {
+    let desk = filled();
+    let mut shipped = settings(sample::registry());
+    shipped.rules = crate::site_files::rules(None).unwrap();
+    desk.settings.send_replace(Arc::new(shipped));
+    let answer = desk.program().get("/api/v1/rules").await.json();
+    let rule = |id: &str| answer["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == id).unwrap().clone();
+    assert_eq!(rule("smoke-alarm")["severity"], "critical");
+    assert!(rule("smoke-alarm")["response"][0]["zh"].as_str().unwrap().contains("119"));
+}
+
+#[tokio::test]
 async fn a_part_that_is_not_well_shows_in_health_and_metrics() {
     let broker = Arc::new(Broker(Mutex::new(PartHealth::Ok)));
     let desk = Desk::open_at("127.0.0.1:0", sample::registry(), vec![broker.clone()]);
