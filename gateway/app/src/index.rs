@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Evidence, Scene, Severity, Status};
+use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Evidence, Scene, Severity, Status, Verdict};
 use ninewatch_core::time::TimeMs;
 
 use crate::journal;
@@ -79,14 +79,47 @@ pub(crate) struct AlertQuery {
     pub(crate) scene: Option<Scene>,
     pub(crate) severity: Option<Severity>,
     pub(crate) place: Option<String>,
+    pub(crate) verdict: Option<Verdict>,
+    /// Raised at or after.
+    pub(crate) from_ms: Option<TimeMs>,
+    /// Raised before.
+    pub(crate) to_ms: Option<TimeMs>,
+    pub(crate) says: Option<Says>,
     /// Only older ones than this.
     pub(crate) before: Option<AlertId>,
     pub(crate) limit: usize,
 }
 
+/// What is looked for in an alert's words.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Says {
+    text: String,
+    /// The places that are called so.
+    places: Vec<String>,
+}
+
+impl Says {
+    pub(crate) fn new(text: &str, places: Vec<String>) -> Self {
+        Self { text: text.trim().to_lowercase(), places }
+    }
+
+    fn is_said_by(&self, alert: &Alert) -> bool {
+        let words = [&alert.title.zh, &alert.title.en, &alert.reason.zh, &alert.reason.en, &alert.place];
+        let people = [&alert.accepted_by, &alert.dispatched_to].into_iter().flatten();
+        let mut all = words.into_iter().chain(people).chain(&alert.devices).chain(&alert.rules);
+        self.places.contains(&alert.place)
+            || self.text.parse() == Ok(alert.number)
+            || all.any(|word| word.to_lowercase().contains(&self.text))
+    }
+}
+
 impl AlertQuery {
     fn wants(&self, alert: &Alert) -> bool {
-        self.status.is_none_or(|status| alert.status == status)
+        self.from_ms.is_none_or(|from| alert.raised_at_ms >= from)
+            && self.to_ms.is_none_or(|to| alert.raised_at_ms < to)
+            && self.verdict.is_none_or(|verdict| alert.verdict == Some(verdict))
+            && self.says.as_ref().is_none_or(|says| says.is_said_by(alert))
+            && self.status.is_none_or(|status| alert.status == status)
             && self.scene.is_none_or(|scene| alert.scene == scene)
             && self.severity.is_none_or(|severity| alert.severity == severity)
             && self.place.as_ref().is_none_or(|place| alert.place == *place)
@@ -249,21 +282,22 @@ impl Index {
 
     /// The alerts that a query wants, newest first.
     pub(crate) fn alerts(&self, query: &AlertQuery) -> Vec<Alert> {
+        self.records(query).map(|record| record.alert).take(query.limit).collect()
+    }
+
+    /// The same with their lives, read one by one, without a limit.
+    pub(crate) fn records<'a>(&'a self, query: &'a AlertQuery) -> impl Iterator<Item = AlertRecord> + 'a {
         let open_only = query.open_only || query.status.is_some_and(|status| status != Status::Closed);
         let ids = if open_only { &self.0.open } else { &self.0.alerts };
         let keys = match &query.before {
             Some(before) => ids.range(..before.as_str().as_bytes()),
             None => ids.iter(),
         };
-        keys.rev()
-            .filter_map(|entry| {
-                let (id, value) = entry.ok()?;
-                let record: AlertRecord =
-                    if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
-                query.wants(&record.alert).then_some(record.alert)
-            })
-            .take(query.limit)
-            .collect()
+        keys.rev().filter_map(move |entry| {
+            let (id, value) = entry.ok()?;
+            let record: AlertRecord = if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
+            query.wants(&record.alert).then_some(record)
+        })
     }
 
     fn read<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Option<T> {

@@ -24,6 +24,7 @@ const FAMILIES = {
   feed: ["live", "connecting", "stale"],
   tool: ["theme_system", "theme_dark", "theme_light"],
   act: ["handle", "dispatch", "dispatch_again"],
+  report: ["shift_day", "shift_night", "shift_whole"],
   devices: ["all", "trouble", "silent", "battery", "clock"],
   health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
 };

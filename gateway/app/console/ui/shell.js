@@ -133,6 +133,8 @@ export function navigated() {
     nav,
     link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/alerts/")),
     link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices")),
+    link("#/history", "clock", t("nav.history"), at.startsWith("#/history")),
+    link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")),
   );
 }
 

@@ -3,17 +3,23 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use ninewatch_core::alert::{ActionError, Alert, AlertId, Scene, Severity, StaffAction, Status, Verb, Verdict};
 
+use ninewatch_core::site::Place;
+use ninewatch_core::time::TimeMs;
+
 use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
+use super::sheet;
 use crate::index::Progress;
-use crate::index::{AlertQuery, AlertRecord};
+use crate::index::{AlertQuery, AlertRecord, Says};
 use crate::private::{hex, random};
 
 /// Which alerts are wanted.
@@ -24,10 +30,63 @@ pub(super) struct Wanted {
     scene: Option<Scene>,
     severity: Option<Severity>,
     place: Option<String>,
+    verdict: Option<Verdict>,
+    raised_from_ms: Option<TimeMs>,
+    raised_to_ms: Option<TimeMs>,
+    says: Option<String>,
     #[serde(default)]
     open: bool,
     before: Option<String>,
     limit: Option<usize>,
+}
+
+impl Wanted {
+    fn query(self, shared: &Shared) -> Result<AlertQuery, Problem> {
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(Problem::bad(format!("limit is {limit}"), format!("give 1 to {LARGEST_PAGE}")));
+        }
+        let says = self.says.map(|says| line("says", &says, LONGEST_TO)).transpose()?;
+        let says = says.map(|says| {
+            let lower = says.to_lowercase();
+            let is_called =
+                |place: &&Place| [&place.name, &place.grid].iter().any(|of| of.to_lowercase().contains(&lower));
+            let places = shared.site().registry.places.iter().filter(is_called).map(|place| place.id.clone()).collect();
+            Says::new(&says, places)
+        });
+        Ok(AlertQuery {
+            status: self.status,
+            open_only: self.open,
+            scene: self.scene,
+            severity: self.severity,
+            place: self.place,
+            verdict: self.verdict,
+            from_ms: self.raised_from_ms,
+            to_ms: self.raised_to_ms,
+            says,
+            before: self.before.as_deref().map(AlertId::from),
+            limit,
+        })
+    }
+}
+
+/// Answers `GET /alerts.csv`: all that is wanted, not a page of it.
+pub(super) async fn sheet(
+    State(shared): State<Arc<Shared>>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(wanted) = wanted?;
+    let query = AlertQuery { before: None, ..wanted.query(&shared)? };
+    let (index, site) = (shared.state.index.clone(), shared.site());
+    let sheet = shared
+        .ask(move || sheet::write(&site, index.records(&query)))
+        .await?
+        .map_err(|error| Problem::bad(error.to_string(), "ask for a shorter time: raised_from_ms, raised_to_ms"))?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"ninewatch-alerts.csv\""),
+    ];
+    Ok((headers, sheet).into_response())
 }
 
 /// A page of alerts, newest first.
@@ -49,19 +108,8 @@ pub(super) async fn list(
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Alerts>, Problem> {
     let Query(wanted) = wanted?;
-    let limit = wanted.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::bad(format!("limit is {limit}"), format!("give 1 to {LARGEST_PAGE}")));
-    }
-    let query = AlertQuery {
-        status: wanted.status,
-        open_only: wanted.open,
-        scene: wanted.scene,
-        severity: wanted.severity,
-        place: wanted.place,
-        before: wanted.before.as_deref().map(AlertId::from),
-        limit,
-    };
+    let query = wanted.query(&shared)?;
+    let limit = query.limit;
     let index = shared.state.index.clone();
     let (last_seq, alerts) = shared
         .ask(move || {

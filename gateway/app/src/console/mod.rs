@@ -25,8 +25,10 @@ mod health;
 mod log_in;
 mod models;
 mod problem;
+mod report;
 mod rules;
 mod session;
+mod sheet;
 mod site;
 mod throttle;
 
@@ -228,8 +230,10 @@ impl Shared {
 fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     let mut routes = Routes::default();
     routes.add(Method::GET, "/api/v1/alerts", alerts::list);
+    routes.add(Method::GET, "/api/v1/alerts.csv", alerts::sheet);
     routes.add(Method::GET, "/api/v1/alerts/{id}", alerts::one);
     routes.add(Method::POST, "/api/v1/alerts/{id}/{verb}", alerts::act);
+    routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);
     routes.add(Method::GET, "/api/v1/devices/{id}/commands", commands::list);

@@ -58,6 +58,61 @@ async fn alerts_come_newest_first_by_what_is_wanted_page_by_page() {
 }
 
 #[tokio::test]
+async fn the_past_is_looked_for_by_words_time_and_verdict_and_comes_as_a_sheet() {
+    let desk = filled();
+    let program = desk.program();
+    let all = program.get("/api/v1/alerts").await.json()["alerts"].as_array().unwrap().clone();
+    let count = |fits: &dyn Fn(&Value) -> bool| all.iter().filter(|alert| fits(alert)).count();
+    let workshop = count(&|alert| alert["place"] == "workshop");
+    assert_eq!(numbers(&program, "?says=%E9%93%B6%E9%A5%B0").await.len(), workshop, "by the place's name, 银饰");
+    assert_eq!(numbers(&program, "?says=WORKSHOP-SMOKE").await.len(), 1, "by a device");
+    assert_eq!(numbers(&program, "?says=nowhere").await, [0_u64; 0]);
+    let nuisances = count(&|alert| alert["verdict"] == "nuisance");
+    assert!(nuisances > 0);
+    assert_eq!(numbers(&program, "?verdict=nuisance").await.len(), nuisances);
+    let middle = all[all.len() / 2]["raised_at_ms"].as_i64().unwrap();
+    let before = numbers(&program, &format!("?raised_to_ms={middle}")).await.len();
+    let after = numbers(&program, &format!("?raised_from_ms={middle}")).await.len();
+    assert_eq!((before, after), (count(&|alert| alert["raised_at_ms"].as_i64().unwrap() < middle), all.len() - before));
+
+    let sheet = program.get("/api/v1/alerts.csv?place=workshop").await;
+    let text = sheet.text();
+    let mut rows = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let column = rows.headers().unwrap().iter().position(|name| name == "place_name").unwrap();
+    let rows: Vec<_> = rows.records().map(|row| row.unwrap()[column].to_owned()).collect();
+    assert_eq!(rows, vec!["银饰作坊"; workshop]);
+}
+
+#[tokio::test]
+async fn a_report_counts_what_the_alerts_say() {
+    let desk = filled();
+    let program = desk.program();
+    let all = program.get("/api/v1/alerts").await.json()["alerts"].as_array().unwrap().clone();
+    let now = Clock::System.now_ms();
+    let report = program.get(&format!("/api/v1/report?from_ms=0&to_ms={}", 86_400_000)).await.json();
+    assert_eq!(report["severities"], json!({}), "nothing then");
+    let report = program.get(&format!("/api/v1/report?from_ms={}&to_ms={}", now - 86_400_000, now + 1)).await.json();
+    for (severity, seen) in report["severities"].as_object().unwrap() {
+        let of: Vec<_> = all.iter().filter(|alert| alert["severity"] == **severity).collect();
+        assert_eq!(seen["raised"], of.len(), "{severity}");
+        assert_eq!(seen["closed"], of.iter().filter(|alert| alert["status"] == "closed").count(), "{severity}");
+        assert!(seen["accept_median_ms"].as_i64() <= seen["accept_slowest_ms"].as_i64());
+    }
+    let judged: u64 = report["verdicts"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!(judged as usize, all.iter().filter(|alert| !alert["verdict"].is_null()).count());
+    let wolves: Vec<_> = report["devices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|device| device["false_alarms"].as_u64().unwrap() + device["nuisances"].as_u64().unwrap())
+        .collect();
+    assert!(wolves.is_sorted_by(|more, less| more >= less) && wolves[0] > 0);
+    for wrong in ["", "?from_ms=2&to_ms=1", "?from_ms=0&to_ms=99999999999999"] {
+        assert_eq!(program.get(&format!("/api/v1/report{wrong}")).await.code(), "bad_request", "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_and_the_feed_behind_it_fit_together() {
     let desk = filled();
     let last_seq = desk.program().get("/api/v1/alerts?open=true").await.json()["last_seq"].as_u64().unwrap();
