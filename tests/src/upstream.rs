@@ -18,8 +18,8 @@ pub struct Seen {
     pub events: Vec<(String, u64, Value)>,
     /// Sequence numbers taken.
     pub taken: BTreeSet<u64>,
-    /// Answers about refused actions.
-    pub refused: Vec<Value>,
+    /// Answers to staff actions, in the order of arrival, repetitions included.
+    pub answers: Vec<Value>,
 }
 
 impl Seen {
@@ -30,6 +30,12 @@ impl Seen {
             *count.entry(id).or_default() += 1;
         }
         count.into_iter().filter(|(_, times)| *times > 1).map(|(id, _)| id).collect()
+    }
+
+    /// What the answers to an action said: `applied`, `already` or `refused`.
+    pub fn answers_to(&self, action: &str) -> Vec<&str> {
+        let of = self.answers.iter().filter(|answer| answer["data"]["id"] == action);
+        of.filter_map(|answer| answer["type"].as_str()?.strip_prefix("cn.ninewatch.action.")).collect()
     }
 
     /// The highest number below which nothing is missing, and what came beyond.
@@ -157,8 +163,8 @@ fn take(seen: &mut Seen, event: Value) -> Option<Value> {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
         seen.taken.insert(sequence);
         seen.events.push((answers.clone(), sequence, event));
-    } else if kind == "cn.ninewatch.action.refused" {
-        seen.refused.push(event);
+    } else if kind.starts_with("cn.ninewatch.action.") {
+        seen.answers.push(event);
         return None;
     } else if kind != "cn.ninewatch.online" {
         return None;

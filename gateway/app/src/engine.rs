@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
@@ -67,7 +67,7 @@ pub(crate) struct Acked {
 /// What the engine is asked.
 pub(crate) enum Command {
     Messages(Vec<Inbound>),
-    Act(StaffAction, oneshot::Sender<Result<bool, ActionError>>),
+    Act(StaffAction, oneshot::Sender<Result<Acted, ActionError>>),
     /// With what scores from now on, where that changed.
     Configure(Box<Settings>, Option<Serving>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
@@ -202,9 +202,8 @@ impl Engine {
         self.commands.send(Command::Messages(messages)).await.map_err(|_| Stopped)
     }
 
-    /// Takes a staff action; durable and in the index when this returns. `Ok(false)`: it had been
-    /// taken before.
-    pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<bool, ActionError>, Stopped> {
+    /// Takes a staff action; durable and in the index when this returns.
+    pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<Acted, ActionError>, Stopped> {
         self.ask(|reply| Command::Act(action, reply)).await
     }
 

@@ -72,10 +72,13 @@ impl Stepped {
         while commands.len() < TAKE
             && let Ok(mut command) = self.inbox.try_recv()
         {
-            if let Command::Act(action, _) = &mut command
-                && planted(Bug::ActionTwice)
-            {
-                action.id = format!("{}-{}", action.id, self.decide.now_ms());
+            if let Command::Act(action, _) = &mut command {
+                if planted(Bug::ActionTwice) {
+                    action.id = format!("{}-{}", action.id, self.decide.now_ms());
+                }
+                if planted(Bug::ClosedUnseen) {
+                    action.upon = None;
+                }
             }
             commands.push(command);
         }

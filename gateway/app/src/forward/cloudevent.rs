@@ -3,9 +3,12 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeSet;
 
-use ninewatch_core::alert::{ActionError, AlertChange, AlertId, ChangeKind, Evidence, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{
+    Acted, ActionError, AlertChange, AlertId, ChangeKind, Evidence, Outcome, StaffAction, TakenAction, Verb, Verdict,
+};
 use ninewatch_core::time::TimeMs;
 
 /// MQTT 5's content type property of every event.
@@ -71,6 +74,8 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
         at_ms: TimeMs,
         by: Option<&'a str>,
         note: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<&'a TakenAction>,
     }
     let id = format!("{}.{}", change.alert.id, change.seq);
     let kind = serde_json::to_value(change.kind)?;
@@ -82,6 +87,7 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
             at_ms: change.at_ms,
             by: change.by.as_deref(),
             note: change.note.as_deref(),
+            action: change.action.as_ref(),
         },
         evidence: change.evidence.as_ref(),
         evidence_omitted: false,
@@ -106,7 +112,7 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
 /// Where it cannot be serialised.
 pub(crate) fn lost(gateway: &str, seq: u64) -> serde_json::Result<Vec<u8>> {
     let id = format!("lost.{seq}");
-    let data = serde_json::json!({"reason": "the record of this change is damaged on the gateway's disk"});
+    let data = json!({"reason": "the record of this change is damaged on the gateway's disk"});
     let mut event = Event::new(gateway, "cn.ninewatch.alert.lost", &id, data);
     event.sequence = Some(sequence(seq));
     event.json()
@@ -117,7 +123,7 @@ pub(crate) fn lost(gateway: &str, seq: u64) -> serde_json::Result<Vec<u8>> {
 /// # Errors
 /// Where it cannot be serialised.
 pub(crate) fn online(gateway: &str, id: &str) -> serde_json::Result<Vec<u8>> {
-    Event::new(gateway, "cn.ninewatch.online", id, serde_json::json!({})).json()
+    Event::new(gateway, "cn.ninewatch.online", id, json!({})).json()
 }
 
 /// The will of the connection that began with `online`'s `id`.
@@ -125,25 +131,48 @@ pub(crate) fn online(gateway: &str, id: &str) -> serde_json::Result<Vec<u8>> {
 /// # Errors
 /// Where it cannot be serialised.
 pub(crate) fn offline(gateway: &str, online: &str) -> serde_json::Result<Vec<u8>> {
-    Event::new(gateway, "cn.ninewatch.offline", &format!("{online}.end"), serde_json::json!({})).json()
+    Event::new(gateway, "cn.ninewatch.offline", &format!("{online}.end"), json!({})).json()
 }
 
-/// A staff action was not taken, and why.
+/// What became of a staff action: the same each time that it comes, once it was taken.
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn refused(gateway: &str, action: &StaffAction, error: &ActionError) -> serde_json::Result<Vec<u8>> {
-    let code = match error {
-        ActionError::NotOpen(_) => "not_open",
-        ActionError::WrongStatus { .. } => "wrong_status",
+pub(crate) fn answer(
+    gateway: &str,
+    action: &StaffAction,
+    result: &Result<Acted, ActionError>,
+) -> serde_json::Result<Vec<u8>> {
+    let (outcome, data) = match result {
+        Ok(acted) => {
+            let outcome = if acted.outcome == Outcome::Applied { "applied" } else { "already" };
+            (outcome, json!({"id": action.id, "alert": action.alert, "change": sequence(acted.seq)}))
+        }
+        Err(error) => {
+            let (reason, mend) = (error.reason(), error.mend());
+            let data = json!({
+                "id": action.id, "alert": action.alert, "code": error.code(), "reason": reason, "mend": mend,
+            });
+            ("refused", data)
+        }
     };
-    let data = serde_json::json!({
-        "id": action.id, "alert": action.alert, "code": code, "reason": error.to_string(),
-    });
-    let id = format!("{}.refused", action.id);
-    let mut event = Event::new(gateway, "cn.ninewatch.action.refused", &id, data);
+    let (r#type, id) = (format!("cn.ninewatch.action.{outcome}"), format!("{}.{outcome}", action.id));
+    let mut event = Event::new(gateway, &r#type, &id, data);
     event.subject = Some(action.alert.as_str());
     event.json()
+}
+
+/// A staff action cannot be read.
+///
+/// # Errors
+/// Where it cannot be serialised.
+pub(crate) fn unreadable(gateway: &str, action: &str, what: &str) -> serde_json::Result<Vec<u8>> {
+    let data = json!({
+        "id": action, "alert": null, "code": "unreadable",
+        "reason": {"zh": format!("操作读不懂：{what}"), "en": format!("the action cannot be read: {what}")},
+        "mend": {"zh": "按接口文档改正后重发", "en": "mend it as docs/upstream.md says, and send it again"},
+    });
+    Event::new(gateway, "cn.ninewatch.action.refused", &format!("{action}.refused"), data).json()
 }
 
 fn sequence(seq: u64) -> String {
@@ -168,6 +197,8 @@ pub(crate) struct Receipt {
 pub(crate) enum Incoming {
     Receipt(Receipt),
     Action(StaffAction),
+    /// An action with this id that is not right, and why.
+    Unreadable(String, String),
     /// Of a type that says nothing to this version.
     Other,
 }
@@ -191,7 +222,14 @@ pub(crate) fn read(payload: &[u8]) -> Result<Incoming, String> {
         "cn.ninewatch.action" if payload.len() > LARGEST_ACTION => {
             Err(format!("a staff action of {} bytes; {LARGEST_ACTION} is the most", payload.len()))
         }
-        "cn.ninewatch.action" => action(data(payload)?).map(Incoming::Action),
+        "cn.ninewatch.action" => {
+            let read = data(payload).and_then(action);
+            Ok(match (read, action_id(payload)) {
+                (Ok(action), _) => Incoming::Action(action),
+                (Err(what), Some(id)) => Incoming::Unreadable(id, what),
+                (Err(what), None) => return Err(what),
+            })
+        }
         _ => Ok(Incoming::Other),
     }
 }
@@ -205,6 +243,15 @@ fn data<D: DeserializeOwned>(payload: &[u8]) -> Result<D, String> {
     Ok(body.data)
 }
 
+/// The id by which whoever sent an action knows it.
+fn action_id(payload: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Id {
+        id: String,
+    }
+    data::<Id>(payload).ok().map(|data| data.id).filter(|id| !id.is_empty())
+}
+
 #[derive(Deserialize)]
 struct ActionData {
     id: String,
@@ -214,6 +261,8 @@ struct ActionData {
     to: Option<String>,
     verdict: Option<Verdict>,
     note: Option<String>,
+    made_at_ms: Option<TimeMs>,
+    upon: Option<u64>,
 }
 
 fn action(data: ActionData) -> Result<StaffAction, String> {
@@ -231,5 +280,14 @@ fn action(data: ActionData) -> Result<StaffAction, String> {
             return Err(format!("`data.{key}` is empty"));
         }
     }
-    Ok(StaffAction { id: data.id, alert: AlertId::from(data.alert.as_str()), by: data.by, verb, note: data.note })
+    Ok(StaffAction {
+        id: data.id,
+        alert: AlertId::from(data.alert.as_str()),
+        by: data.by,
+        verb,
+        note: data.note,
+        via: None,
+        made_at_ms: data.made_at_ms,
+        upon: data.upon,
+    })
 }

@@ -9,6 +9,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     Filter, LastWill, LastWillProperties, PubAckReason, Publish, RetainForwardRule, SubscribeReasonCode,
 };
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc;
@@ -17,12 +18,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use ninewatch_core::alert::StaffAction;
 
 use super::cloudevent::{self, CONTENT_TYPE, Incoming, Receipt};
-use super::line::{self, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
+use super::line::{self, COMING, Came, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
 use super::outbox::{JournalOutbox, Outgoing};
 use super::{Patience, UpstreamStatus};
 use crate::config::MqttServer;
 use crate::engine::{Engine, Stopped};
 use crate::mqtt_client::{Access, CONNECT_TIMEOUT};
+#[cfg(test)]
+use crate::sim::{Bug, planted};
 
 /// The longest packet taken: a receipt that names 100,000 numbers.
 const MAX_PACKET_BYTES: u32 = 1 << 20;
@@ -75,7 +78,7 @@ impl Session {
         let online = format!("online-{unique:016x}");
         let (publisher, events) = line::open(self.options(&online)?);
         let (hear, mut heard) = mpsc::channel(usize::from(IN_FLIGHT));
-        let (deliver, mut delivered) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
+        let (deliver, mut delivered) = mpsc::channel(COMING);
         let ended = tokio::select! {
             ended = line::drive(events, &publisher, &self.status, &hear, &deliver) => ended,
             ended = self.talk(outbox, &publisher, &hear, &mut heard, &mut delivered, &online) => ended,
@@ -93,7 +96,7 @@ impl Session {
         publisher: &Publisher,
         hear: &mpsc::Sender<Heard>,
         heard: &mut mpsc::Receiver<Heard>,
-        delivered: &mut mpsc::Receiver<Publish>,
+        delivered: &mut mpsc::Receiver<Came>,
         online: &str,
     ) -> anyhow::Result<()> {
         // The order of looking is fixed, here and below, so that the same events come to the same.
@@ -134,37 +137,75 @@ impl Session {
         Ok(options)
     }
 
-    /// Takes receipts and staff actions, in order. Each is acknowledged when it is dealt with.
+    /// Takes receipts and staff actions, in order. Each is acknowledged in that order when it is dealt with: an action
+    /// when it is durable and the server has our answer, so that after a kill in between it comes again, and is
+    /// answered again.
     async fn listen(
         &self,
-        delivered: &mut mpsc::Receiver<Publish>,
+        delivered: &mut mpsc::Receiver<Came>,
         publisher: &Publisher,
         hear: &mpsc::Sender<Heard>,
     ) -> anyhow::Result<()> {
-        while let Some(publish) = delivered.recv().await {
-            match cloudevent::read(&publish.payload) {
-                Ok(Incoming::Receipt(receipt)) => hear.send(Heard::Receipt(receipt)).await?,
-                Ok(Incoming::Action(action)) => self.act(action, publisher).await?,
-                Ok(Incoming::Other) => {}
-                Err(what) => {
-                    self.status.malformed.fetch_add(1, Relaxed);
-                    tracing::warn!(upstream = self.server.name, "passed over an event on {}: {what}", self.actions);
+        let mut answers = 0;
+        // With the answer that has to arrive before.
+        let mut unacknowledged: VecDeque<(Box<Publish>, Option<u64>)> = VecDeque::new();
+        while let Some(came) = delivered.recv().await {
+            match came {
+                Came::Event(publish) => {
+                    let answer = self.take(&publish, hear).await?;
+                    let waits_for = answer.is_some().then(|| answers + 1);
+                    if let Some(answer) = answer {
+                        answers += 1;
+                        publisher.publish(&self.status_topic, answer, false, Sent::Answer(answers))?;
+                    }
+                    #[cfg(test)]
+                    let waits_for = waits_for.filter(|_| !planted(Bug::AnswerForgotten));
+                    unacknowledged.push_back((publish, waits_for));
+                }
+                Came::AnswerTaken(answer) => {
+                    unacknowledged.iter_mut().for_each(|(_, waits_for)| _ = waits_for.take_if(|for_| *for_ == answer));
                 }
             }
-            publisher.acknowledge(&publish)?;
+            while let Some((publish, None)) = unacknowledged.front() {
+                publisher.acknowledge(publish)?;
+                unacknowledged.pop_front();
+            }
         }
         Ok(())
     }
 
-    async fn act(&self, action: StaffAction, publisher: &Publisher) -> anyhow::Result<()> {
-        let Err(refusal) = self.engine.act(action.clone()).await? else {
-            self.status.actions.fetch_add(1, Relaxed);
-            return Ok(());
+    /// Takes an event; gives the answer that it wants.
+    async fn take(&self, publish: &Publish, hear: &mpsc::Sender<Heard>) -> anyhow::Result<Option<Vec<u8>>> {
+        match cloudevent::read(&publish.payload) {
+            Ok(Incoming::Receipt(receipt)) => hear.send(Heard::Receipt(receipt)).await?,
+            Ok(Incoming::Action(action)) => return self.act(action).await.map(Some),
+            Ok(Incoming::Unreadable(action, what)) => {
+                self.pass_over(&what);
+                return Ok(Some(cloudevent::unreadable(&self.gateway, &action, &what)?));
+            }
+            Ok(Incoming::Other) => {}
+            Err(what) => self.pass_over(&what),
+        }
+        Ok(None)
+    }
+
+    fn pass_over(&self, what: &str) {
+        self.status.malformed.fetch_add(1, Relaxed);
+        tracing::warn!(upstream = self.server.name, "passed over an event on {}: {what}", self.actions);
+    }
+
+    /// Takes a staff action; gives the answer.
+    async fn act(&self, action: StaffAction) -> anyhow::Result<Vec<u8>> {
+        let action = StaffAction { via: Some(self.server.name.clone()), ..action };
+        let result = self.engine.act(action.clone()).await?;
+        match &result {
+            Ok(_) => self.status.actions.fetch_add(1, Relaxed),
+            Err(error) => {
+                tracing::info!(upstream = self.server.name, action = action.id, "refused: {error}");
+                self.status.refused.fetch_add(1, Relaxed)
+            }
         };
-        self.status.refused.fetch_add(1, Relaxed);
-        tracing::info!(upstream = self.server.name, action = action.id, "refused: {refusal}");
-        let event = cloudevent::refused(&self.gateway, &action, &refusal)?;
-        publisher.publish(&self.status_topic, event, false, Sent::Status)
+        Ok(cloudevent::answer(&self.gateway, &action, &result)?)
     }
 
     /// Introduces the gateway, then sends what the upstream lacks.

@@ -4,7 +4,6 @@ mod power;
 mod upstream;
 
 use anyhow::ensure;
-use serde_json::{Value, json};
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, StaffAction, Verb, Verdict};
 use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
@@ -23,7 +22,7 @@ use super::chance::Chance;
 use super::disk::SimDisk;
 use super::platform::{Manners, Platform};
 use super::progress::SimProgress;
-use super::promises::{Action, Promises};
+use super::promises::Promises;
 use super::town::{self, NOON, Sender};
 use crate::engine::stepped::Stepped as Engine;
 use crate::engine::{Ack, Acked, Inbound, Stopped};
@@ -58,6 +57,7 @@ enum Step {
     UpstreamHasNoReader,
     PlatformReceipts,
     PlatformActs,
+    PlatformActsAgain,
     PlatformSends,
     PowerFails,
     PowerFailsSoon,
@@ -66,7 +66,7 @@ enum Step {
     DiskIsFreed,
 }
 
-const STEPS: [(u64, Step); 22] = [
+const STEPS: [(u64, Step); 23] = [
     (10, Step::TimePasses),
     (2, Step::LongTimePasses),
     (1, Step::ClockIsSet),
@@ -83,6 +83,7 @@ const STEPS: [(u64, Step); 22] = [
     (1, Step::UpstreamHasNoReader),
     (4, Step::PlatformReceipts),
     (3, Step::PlatformActs),
+    (1, Step::PlatformActsAgain),
     (6, Step::PlatformSends),
     (1, Step::PowerFails),
     (3, Step::PowerFailsSoon),
@@ -114,7 +115,7 @@ struct World<'a> {
     last_online: u64,
 }
 
-type Answer = Result<Result<bool, ActionError>, Stopped>;
+type Answer = Result<Result<Acted, ActionError>, Stopped>;
 
 /// The program while it runs.
 struct Gateway {
@@ -122,12 +123,18 @@ struct Gateway {
     forward: Forward,
     connection: Option<Connection>,
     /// Sent by the gateway, and still on the way to the upstream's server.
-    on_the_way: VecDeque<(u64, Vec<u8>)>,
+    on_the_way: VecDeque<OnTheWay>,
     changes: broadcast::Receiver<Arc<AlertChange>>,
     ack: mpsc::UnboundedSender<Acked>,
     acks: mpsc::UnboundedReceiver<Acked>,
     /// Actions from the console that wait for their answer.
     asked: Vec<(String, JoinHandle<Answer>)>,
+}
+
+/// What the gateway has sent.
+enum OnTheWay {
+    Change(u64, Vec<u8>),
+    Answer(u64, Vec<u8>),
 }
 
 pub(super) async fn run(seed: u64, trace: bool, steps: &mut Vec<String>) -> anyhow::Result<usize> {
@@ -221,6 +228,7 @@ impl World<'_> {
             Step::UpstreamHasNoReader => self.upstream_takes(1, false)?,
             Step::PlatformReceipts => self.platform.receipt(&mut self.chance),
             Step::PlatformActs => self.platform_acts(),
+            Step::PlatformActsAgain => self.platform.act_again(&mut self.chance),
             Step::PlatformSends => self.platform_sends(),
             Step::PowerFails => self.power_fails_at_rest().await?,
             Step::PowerFailsSoon => self.disk.cut_power_after(self.chance.below(12)),
@@ -335,41 +343,72 @@ impl World<'_> {
         Ok(())
     }
 
-    fn new_action(&mut self) -> Option<(String, StaffAction)> {
-        let alerts = self.promises.open_alerts();
-        if alerts.is_empty() {
-            return None;
-        }
-        let alert = alerts[self.chance.index(alerts.len())].clone();
+    /// An alert that somebody may act on: one that is open, or, as whoever is cut off does not know, was.
+    fn any_alert(&mut self) -> Option<AlertId> {
+        let alerts = self.promises.alerts(!self.chance.one_in(4));
+        (!alerts.is_empty()).then(|| alerts[self.chance.index(alerts.len())].clone())
+    }
+
+    fn action(&mut self, alert: &AlertId, verb: Verb) -> StaffAction {
         self.last_action += 1;
-        let id = format!("action-{}", self.last_action);
-        let verb = match self.chance.below(8) {
+        let number = self.last_action;
+        let id = format!("action-{number}");
+        StaffAction {
+            id: id.clone(),
+            alert: alert.clone(),
+            by: format!("officer-{number}"),
+            verb,
+            note: Some(id),
+            via: None,
+            made_at_ms: None,
+            upon: None,
+        }
+    }
+
+    fn any_verb(&mut self) -> Verb {
+        match self.chance.below(8) {
             0..3 => Verb::Accept,
-            3..6 => Verb::Dispatch { to: "grid-3".into() },
+            3..6 => self.any_dispatch(),
             6 => Verb::Handle,
             _ => Verb::Close { verdict: Verdict::FalseAlarm },
-        };
-        let action = StaffAction { id: id.clone(), alert, by: "officer".into(), verb, note: Some(id.clone()) };
-        self.promises.action(&id, Action::Asked);
-        Some((id, action))
+        }
+    }
+
+    fn any_dispatch(&mut self) -> Verb {
+        Verb::Dispatch { to: format!("grid-{}", self.chance.below(9)) }
     }
 
     fn console_acts(&mut self) {
-        let Some((id, action)) = self.new_action() else { return };
+        let Some(alert) = self.any_alert() else { return };
+        let verb = self.any_verb();
+        let action = self.action(&alert, verb);
         let Some(gateway) = &mut self.gateway else { return };
         let engine = gateway.engine.engine.clone();
-        gateway.asked.push((id, tokio::spawn(async move { engine.act(action).await })));
+        self.promises.asked(&action);
+        gateway.asked.push((action.id.clone(), tokio::spawn(async move { engine.act(action).await })));
     }
 
+    /// Somebody upstream acts once, or carries an alert through its life by what they have seen of it.
     fn platform_acts(&mut self) {
-        let Some((id, action)) = self.new_action() else { return };
-        let verb: Value = match action.verb {
-            Verb::Accept => json!({"verb": "accept"}),
-            Verb::Dispatch { to } => json!({"verb": "dispatch", "to": to}),
-            Verb::Handle => json!({"verb": "handle"}),
-            Verb::Close { verdict } => json!({"verb": "close", "verdict": verdict}),
+        let Some(alert) = self.any_alert() else { return };
+        let verbs = if self.chance.one_in(2) {
+            vec![self.any_verb()]
+        } else {
+            let verdict = self.chance.pick(&[(1, Verdict::TrueAlarm), (1, Verdict::Nuisance)]);
+            let life = [Verb::Accept, self.any_dispatch(), Verb::Handle, Verb::Close { verdict }];
+            let so_far = self.chance.index(life.len()) + 1;
+            life.into_iter().take(so_far).collect()
         };
-        self.platform.act(&id, action.alert.as_str(), verb);
+        let upon = self.platform.newest_of(&alert).filter(|_| !self.chance.one_in(4));
+        // Its clock is nobody's business.
+        let mut made_at_ms = self.now_ms + self.chance.below(120_000).cast_signed() - 60_000;
+        for verb in verbs {
+            made_at_ms += self.chance.below(5_000).cast_signed();
+            let made_at_ms = (!self.chance.one_in(4)).then_some(made_at_ms);
+            let action = StaffAction { via: Some("city".into()), made_at_ms, upon, ..self.action(&alert, verb) };
+            self.promises.asked(&action);
+            self.platform.act(&action, &mut self.chance);
+        }
     }
 
     /// Everything gets well, and comes to rest.

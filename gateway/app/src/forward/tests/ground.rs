@@ -158,6 +158,7 @@ fn change(seq: u64, alert: &str, severity: Severity) -> AlertChange {
         kind: ChangeKind::Raised,
         by: None,
         note: None,
+        action: None,
         alert: Alert {
             id: AlertId::from(alert),
             number: 1,
@@ -276,7 +277,7 @@ impl Line {
     }
 
     /// Sends an event to the gateway; gives the packet id.
-    async fn send_only(&mut self, event: impl ToString) -> u16 {
+    pub(super) async fn send_only(&mut self, event: impl ToString) -> u16 {
         let id = self.endpoint.packet_id().unwrap();
         let publish = v5_0::Publish::builder().topic_name("ninewatch/v1/kaili-01/actions").unwrap();
         let publish = publish.qos(Qos::AtLeastOnce).packet_id(id).payload(event.to_string());
@@ -284,9 +285,29 @@ impl Line {
         id
     }
 
+    /// Sends a staff action; gives the answer, which comes before it is acknowledged.
+    pub(super) async fn act(&mut self, event: impl ToString) -> Value {
+        let id = self.send_only(event).await;
+        let answer = self.answer().await;
+        self.until_acknowledged(id).await;
+        answer
+    }
+
+    /// The next answer to an action.
+    pub(super) async fn answer(&mut self) -> Value {
+        let publish = self.publish().await;
+        assert_eq!((publish.topic_name(), publish.retain()), ("ninewatch/v1/kaili-01/status", false));
+        self.acknowledge(&publish, PubackReasonCode::Success).await;
+        serde_json::from_slice(publish.payload().as_slice()).unwrap()
+    }
+
     /// Sends an event to the gateway and waits until it is acknowledged.
     pub(super) async fn send(&mut self, event: impl ToString) {
         let id = self.send_only(event).await;
+        self.until_acknowledged(id).await;
+    }
+
+    pub(super) async fn until_acknowledged(&mut self, id: u16) {
         loop {
             match self.packet().await {
                 Packet::V5_0Puback(puback) if puback.packet_id() == id => return,

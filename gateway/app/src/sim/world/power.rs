@@ -47,8 +47,10 @@ impl World<'_> {
 
     /// The program has ended with an error, as it must where the disk fails, and only there.
     pub(super) async fn fall(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
-        ensure!(self.disk.is_off() || self.disk.is_short(), "the gateway stops, and its disk is well: {error:#}");
-        self.note(format!("the gateway stops: {error:#}"));
+        // Where the run lies is not of the run.
+        let error = format!("{error:#}").replace(&self.dir.display().to_string(), "the journal");
+        ensure!(self.disk.is_off() || self.disk.is_short(), "the gateway stops, and its disk is well: {error}");
+        self.note(format!("the gateway stops: {error}"));
         self.stop().await
     }
 
