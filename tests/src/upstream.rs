@@ -16,8 +16,10 @@ use tokio::sync::Notify;
 pub struct Seen {
     /// Each alert event in the order of arrival, duplicates included: (id, sequence, event).
     pub events: Vec<(String, u64, Value)>,
-    /// Sequence numbers taken.
+    /// Sequence numbers taken, of the gateway's epoch and what it goes on from.
     pub taken: BTreeSet<u64>,
+    /// The gateway's epoch, and its first number.
+    epoch: (String, u64),
     /// Answers to staff actions, in the order of arrival, repetitions included.
     pub answers: Vec<Value>,
 }
@@ -45,7 +47,7 @@ impl Seen {
             up_to += 1;
         }
         let also: Vec<u64> = self.taken.range(up_to + 1..).copied().collect();
-        json!({"up_to": up_to, "also": also})
+        json!({"epoch": self.epoch.0, "up_to": up_to, "also": also})
     }
 }
 
@@ -161,12 +163,22 @@ fn take(seen: &mut Seen, event: Value) -> Option<Value> {
     let answers = event["id"].as_str()?.to_owned();
     if kind.starts_with("cn.ninewatch.alert.") {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
-        seen.taken.insert(sequence);
+        let (epoch, first) = &seen.epoch;
+        if sequence < *first || event["epoch"] == epoch.as_str() {
+            seen.taken.insert(sequence);
+        }
         seen.events.push((answers.clone(), sequence, event));
     } else if kind.starts_with("cn.ninewatch.action.") {
         seen.answers.push(event);
         return None;
-    } else if kind != "cn.ninewatch.online" {
+    } else if kind == "cn.ninewatch.online" {
+        let data = &event["data"];
+        let (epoch, first) = (data["epoch"].as_str()?, data["first"].as_u64()?);
+        if seen.epoch.0 != epoch {
+            seen.taken.split_off(&first);
+            seen.epoch = (epoch.to_owned(), first);
+        }
+    } else {
         return None;
     }
     let mut receipt = seen.receipt();

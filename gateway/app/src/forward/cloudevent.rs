@@ -11,11 +11,20 @@ use ninewatch_core::alert::{
 };
 use ninewatch_core::time::TimeMs;
 
+use crate::epochs::Epochs;
+
 /// MQTT 5's content type property of every event.
 pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// The largest staff action taken: what people write is short, and it is kept for good.
 const LARGEST_ACTION: usize = 16 << 10;
+
+/// Whose events these are.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) gateway: String,
+    pub(crate) epochs: Epochs,
+}
 
 #[derive(Serialize)]
 struct Event<'a, D> {
@@ -30,20 +39,24 @@ struct Event<'a, D> {
     /// Zero-padded, so that the order of the texts is that of the numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<String>,
+    /// Under which the sequence counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
     datacontenttype: &'static str,
     data: D,
 }
 
 impl<'a, D: Serialize> Event<'a, D> {
-    fn new(gateway: &str, r#type: &'a str, id: &'a str, data: D) -> Self {
+    fn new(source: &Source, r#type: &'a str, id: &'a str, data: D) -> Self {
         Self {
             specversion: "1.0",
             id,
-            source: format!("/ninewatch/{gateway}"),
+            source: format!("/ninewatch/{}", source.gateway),
             r#type,
             subject: None,
             time: None,
             sequence: None,
+            epoch: None,
             datacontenttype: "application/json",
             data,
         }
@@ -59,7 +72,7 @@ impl<'a, D: Serialize> Event<'a, D> {
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn alert(source: &Source, change: &AlertChange, max_bytes: usize) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Data<'a> {
         alert: &'a ninewatch_core::alert::Alert,
@@ -77,7 +90,7 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
         #[serde(skip_serializing_if = "Option::is_none")]
         action: Option<&'a TakenAction>,
     }
-    let id = format!("{}.{}", change.alert.id, change.seq);
+    let id = source.id(change.alert.id.as_str(), change.seq);
     let kind = serde_json::to_value(change.kind)?;
     let r#type = format!("cn.ninewatch.alert.{}", kind.as_str().unwrap_or_default());
     let data = Data {
@@ -92,10 +105,11 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
         evidence: change.evidence.as_ref(),
         evidence_omitted: false,
     };
-    let mut event = Event::new(gateway, &r#type, &id, data);
+    let mut event = Event::new(source, &r#type, &id, data);
     event.subject = Some(change.alert.id.as_str());
     event.time = jiff::Timestamp::from_millisecond(change.at_ms).ok().map(|time| format!("{time:.3}"));
     event.sequence = Some(sequence(change.seq));
+    event.epoch = source.epochs.of(change.seq);
     let json = event.json()?;
     if json.len() <= max_bytes || event.data.evidence.is_none() {
         return Ok(json);
@@ -110,11 +124,12 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn lost(gateway: &str, seq: u64) -> serde_json::Result<Vec<u8>> {
-    let id = format!("lost.{seq}");
+pub(crate) fn lost(source: &Source, seq: u64) -> serde_json::Result<Vec<u8>> {
+    let id = source.id("lost", seq);
     let data = json!({"reason": "the record of this change is damaged on the gateway's disk"});
-    let mut event = Event::new(gateway, "cn.ninewatch.alert.lost", &id, data);
+    let mut event = Event::new(source, "cn.ninewatch.alert.lost", &id, data);
     event.sequence = Some(sequence(seq));
+    event.epoch = source.epochs.of(seq);
     event.json()
 }
 
@@ -122,16 +137,17 @@ pub(crate) fn lost(gateway: &str, seq: u64) -> serde_json::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn online(gateway: &str, id: &str) -> serde_json::Result<Vec<u8>> {
-    Event::new(gateway, "cn.ninewatch.online", id, json!({})).json()
+pub(crate) fn online(source: &Source, id: &str) -> serde_json::Result<Vec<u8>> {
+    let epoch = source.epochs.current();
+    Event::new(source, "cn.ninewatch.online", id, json!({"epoch": epoch.id, "first": epoch.first})).json()
 }
 
 /// The will of the connection that began with `online`'s `id`.
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn offline(gateway: &str, online: &str) -> serde_json::Result<Vec<u8>> {
-    Event::new(gateway, "cn.ninewatch.offline", &format!("{online}.end"), json!({})).json()
+pub(crate) fn offline(source: &Source, online: &str) -> serde_json::Result<Vec<u8>> {
+    Event::new(source, "cn.ninewatch.offline", &format!("{online}.end"), json!({})).json()
 }
 
 /// What became of a staff action: the same each time that it comes, once it was taken.
@@ -139,7 +155,7 @@ pub(crate) fn offline(gateway: &str, online: &str) -> serde_json::Result<Vec<u8>
 /// # Errors
 /// Where it cannot be serialised.
 pub(crate) fn answer(
-    gateway: &str,
+    source: &Source,
     action: &StaffAction,
     result: &Result<Acted, ActionError>,
 ) -> serde_json::Result<Vec<u8>> {
@@ -157,7 +173,7 @@ pub(crate) fn answer(
         }
     };
     let (r#type, id) = (format!("cn.ninewatch.action.{outcome}"), format!("{}.{outcome}", action.id));
-    let mut event = Event::new(gateway, &r#type, &id, data);
+    let mut event = Event::new(source, &r#type, &id, data);
     event.subject = Some(action.alert.as_str());
     event.json()
 }
@@ -166,13 +182,23 @@ pub(crate) fn answer(
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn unreadable(gateway: &str, action: &str, what: &str) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn unreadable(source: &Source, action: &str, what: &str) -> serde_json::Result<Vec<u8>> {
     let data = json!({
         "id": action, "alert": null, "code": "unreadable",
         "reason": {"zh": format!("操作读不懂：{what}"), "en": format!("the action cannot be read: {what}")},
         "mend": {"zh": "按接口文档改正后重发", "en": "mend it as docs/upstream.md says, and send it again"},
     });
-    Event::new(gateway, "cn.ninewatch.action.refused", &format!("{action}.refused"), data).json()
+    Event::new(source, "cn.ninewatch.action.refused", &format!("{action}.refused"), data).json()
+}
+
+impl Source {
+    /// The same change always has the same id, and no other one has it.
+    fn id(&self, of: &str, seq: u64) -> String {
+        match self.epochs.of(seq) {
+            Some(epoch) => format!("{of}.{seq}.{epoch}"),
+            None => format!("{of}.{seq}"),
+        }
+    }
 }
 
 fn sequence(seq: u64) -> String {
@@ -188,6 +214,8 @@ pub(crate) struct Receipt {
     /// And these beyond it.
     #[serde(default)]
     pub(crate) also: BTreeSet<u64>,
+    /// Under which these numbers count: that of the last `online`.
+    pub(crate) epoch: Option<String>,
     /// The `id` of the event that it answers, where the upstream tells.
     pub(crate) answers: Option<String>,
 }
@@ -196,7 +224,8 @@ pub(crate) struct Receipt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Incoming {
     Receipt(Receipt),
-    Action(StaffAction),
+    /// With the epoch of what it was made upon, where the upstream tells.
+    Action(StaffAction, Option<String>),
     /// An action with this id that is not right, and why.
     Unreadable(String, String),
     /// Of a type that says nothing to this version.
@@ -225,7 +254,7 @@ pub(crate) fn read(payload: &[u8]) -> Result<Incoming, String> {
         "cn.ninewatch.action" => {
             let read = data(payload).and_then(action);
             Ok(match (read, action_id(payload)) {
-                (Ok(action), _) => Incoming::Action(action),
+                (Ok((action, epoch)), _) => Incoming::Action(action, epoch),
                 (Err(what), Some(id)) => Incoming::Unreadable(id, what),
                 (Err(what), None) => return Err(what),
             })
@@ -263,9 +292,10 @@ struct ActionData {
     note: Option<String>,
     made_at_ms: Option<TimeMs>,
     upon: Option<u64>,
+    epoch: Option<String>,
 }
 
-fn action(data: ActionData) -> Result<StaffAction, String> {
+fn action(data: ActionData) -> Result<(StaffAction, Option<String>), String> {
     let verb = match (data.verb.as_str(), data.to, data.verdict) {
         ("accept", ..) => Verb::Accept,
         ("dispatch", Some(to), _) if !to.is_empty() => Verb::Dispatch { to },
@@ -280,7 +310,7 @@ fn action(data: ActionData) -> Result<StaffAction, String> {
             return Err(format!("`data.{key}` is empty"));
         }
     }
-    Ok(StaffAction {
+    let action = StaffAction {
         id: data.id,
         alert: AlertId::from(data.alert.as_str()),
         by: data.by,
@@ -289,5 +319,6 @@ fn action(data: ActionData) -> Result<StaffAction, String> {
         via: None,
         made_at_ms: data.made_at_ms,
         upon: data.upon,
-    })
+    };
+    Ok((action, data.epoch))
 }

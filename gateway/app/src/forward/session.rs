@@ -20,7 +20,7 @@ use ninewatch_core::alert::StaffAction;
 use super::cloudevent::{self, CONTENT_TYPE, Incoming, Receipt};
 use super::line::{self, COMING, Came, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
 use super::outbox::{JournalOutbox, Outgoing};
-use super::{Patience, UpstreamStatus};
+use super::{Patience, Source, UpstreamStatus};
 use crate::config::MqttServer;
 use crate::engine::{Engine, Stopped};
 use crate::mqtt_client::{Access, CONNECT_TIMEOUT};
@@ -42,7 +42,7 @@ pub(super) struct Session {
     patience: Patience,
     server: MqttServer,
     client_id: String,
-    gateway: String,
+    source: Source,
     alerts: String,
     status_topic: String,
     actions: String,
@@ -54,19 +54,20 @@ impl Session {
     pub(super) fn new(
         patience: Patience,
         server: MqttServer,
-        gateway: &str,
+        source: Source,
         engine: Engine,
         status: Arc<UpstreamStatus>,
     ) -> Self {
+        let gateway = &source.gateway;
         let topic = |level| format!("ninewatch/v1/{gateway}/{level}");
         Self {
             patience,
             client_id: format!("ninewatch-{gateway}-{}", server.name),
             server,
-            gateway: gateway.to_owned(),
             alerts: topic("alerts"),
             status_topic: topic("status"),
             actions: topic("actions"),
+            source,
             engine,
             status,
         }
@@ -111,7 +112,7 @@ impl Session {
         let mut options = Access::read(&self.server)?.v5(&self.client_id);
         let will = LastWill::new(
             self.status_topic.as_str(),
-            cloudevent::offline(&self.gateway, online)?,
+            cloudevent::offline(&self.source, online)?,
             QoS::AtLeastOnce,
             true,
             Some(LastWillProperties {
@@ -177,16 +178,32 @@ impl Session {
     /// Takes an event; gives the answer that it wants.
     async fn take(&self, publish: &Publish, hear: &mpsc::Sender<Heard>) -> anyhow::Result<Option<Vec<u8>>> {
         match cloudevent::read(&publish.payload) {
-            Ok(Incoming::Receipt(receipt)) => hear.send(Heard::Receipt(receipt)).await?,
-            Ok(Incoming::Action(action)) => return self.act(action).await.map(Some),
+            Ok(Incoming::Receipt(receipt)) => self.take_receipt(receipt, hear).await?,
+            Ok(Incoming::Action(action, epoch)) => return self.act(action, epoch).await.map(Some),
             Ok(Incoming::Unreadable(action, what)) => {
                 self.pass_over(&what);
-                return Ok(Some(cloudevent::unreadable(&self.gateway, &action, &what)?));
+                return Ok(Some(cloudevent::unreadable(&self.source, &action, &what)?));
             }
             Ok(Incoming::Other) => {}
             Err(what) => self.pass_over(&what),
         }
         Ok(None)
+    }
+
+    /// Takes a receipt for the numbers of this gateway, not for those that another box has given.
+    async fn take_receipt(&self, receipt: Receipt, hear: &mpsc::Sender<Heard>) -> anyhow::Result<()> {
+        let current = self.source.epochs.current();
+        if receipt.epoch.as_ref() == Some(&current.id) {
+            return Ok(hear.send(Heard::Receipt(receipt)).await?);
+        }
+        tracing::warn!(
+            upstream = self.server.name,
+            epoch = receipt.epoch.as_deref().unwrap_or("none"),
+            "passed over a receipt of another epoch: since change {} it is {}, and `online` says so",
+            current.first,
+            current.id
+        );
+        Ok(())
     }
 
     fn pass_over(&self, what: &str) {
@@ -195,8 +212,13 @@ impl Session {
     }
 
     /// Takes a staff action; gives the answer.
-    async fn act(&self, action: StaffAction) -> anyhow::Result<Vec<u8>> {
-        let action = StaffAction { via: Some(self.server.name.clone()), ..action };
+    async fn act(&self, mut action: StaffAction, epoch: Option<String>) -> anyhow::Result<Vec<u8>> {
+        action.via = Some(self.server.name.clone());
+        let current = self.source.epochs.current();
+        if epoch.is_some_and(|epoch| epoch != current.id) {
+            // What they have seen under these numbers is something else.
+            action.upon = action.upon.map(|upon| upon.min(current.first - 1));
+        }
         let result = self.engine.act(action.clone()).await?;
         match &result {
             Ok(_) => self.status.actions.fetch_add(1, Relaxed),
@@ -205,7 +227,7 @@ impl Session {
                 self.status.refused.fetch_add(1, Relaxed)
             }
         };
-        Ok(cloudevent::answer(&self.gateway, &action, &result)?)
+        Ok(cloudevent::answer(&self.source, &action, &result)?)
     }
 
     /// Introduces the gateway, then sends what the upstream lacks.
@@ -265,8 +287,8 @@ impl Session {
                 outgoing = outbox.next(), if in_flight < window && paused_until.is_none() => {
                     let Outgoing { seq, change } = outgoing?;
                     let event = match &change {
-                        Some(change) => cloudevent::alert(&self.gateway, change, max_bytes)?,
-                        None => cloudevent::lost(&self.gateway, seq)?,
+                        Some(change) => cloudevent::alert(&self.source, change, max_bytes)?,
+                        None => cloudevent::lost(&self.source, seq)?,
                     };
                     publisher.publish(&self.alerts, event, false, Sent::Change(seq))?;
                     in_flight += 1;
@@ -303,7 +325,7 @@ impl Session {
                 Heard::Connected(_) | Heard::Acknowledged(..) => {}
             }
         }
-        publisher.publish(&self.status_topic, cloudevent::online(&self.gateway, online)?, true, Sent::Status)?;
+        publisher.publish(&self.status_topic, cloudevent::online(&self.source, online)?, true, Sent::Status)?;
         match self.answer(outbox, heard, online).await? {
             Some(receipt) => self.count(outbox.restate(receipt)),
             None => tracing::info!(upstream = self.server.name, "no receipt answers; what has none is sent again"),

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::line::{self, COMING, Came, Heard, IN_FLIGHT, Publisher, Sent};
 use super::outbox::JournalOutbox;
 use super::session::Session;
-use super::{Patience, UpstreamStatus};
+use super::{Patience, Source, UpstreamStatus};
 use crate::config::MqttServer;
 use crate::engine::Engine;
 use crate::index::Progress;
@@ -36,7 +36,7 @@ pub(crate) enum Packet {
 impl Stepped {
     pub(crate) fn new(
         name: &str,
-        gateway: &str,
+        source: Source,
         journal_dir: PathBuf,
         engine: Engine,
         index: Arc<dyn Progress>,
@@ -54,7 +54,7 @@ impl Stepped {
         let status = Arc::new(UpstreamStatus::new(name, index.clone()));
         let outbox = JournalOutbox::new(name, journal_dir, engine.clone(), index);
         Self {
-            session: Arc::new(Session::new(Patience::default(), server, gateway, engine, status)),
+            session: Arc::new(Session::new(Patience::default(), server, source, engine, status)),
             outbox: Arc::new(Mutex::new(outbox)),
         }
     }

@@ -19,6 +19,9 @@ pub(super) enum Manners {
     NoReceipts,
 }
 
+/// Nothing is restored here.
+pub(super) const EPOCH: &str = "e";
+
 pub(super) struct Platform {
     pub(super) manners: Manners,
     /// By number, what it was sent.
@@ -124,7 +127,7 @@ impl Platform {
         let also: BTreeSet<u64> = self.stored.range(up_to + 1..).map(|(seq, _)| *seq).collect();
         let payload = json!({
             "specversion": "1.0", "id": "r", "source": "/city", "type": "cn.ninewatch.receipt",
-            "data": {"up_to": up_to, "also": also, "answers": answers},
+            "data": {"epoch": EPOCH, "up_to": up_to, "also": also, "answers": answers},
         });
         let what = What::Receipt(self.stored.keys().copied().collect());
         self.out.push_back(Event { what, payload: payload.to_string().into_bytes() });

@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 use ninewatch_core::alert::Severity::{Critical, Minor};
 use ninewatch_core::alert::{Acted, ActionError, AlertId, Outcome, StaffAction, Verb};
 
-use super::ground::{Forwarding, Ground, LIMIT, Line, Upstream, sequence, server, within};
+use super::ground::{EPOCH, Forwarding, Ground, LIMIT, Line, Upstream, sequence, server, within};
 use crate::demo::city::{City, Taken};
 use crate::engine::Command;
+use crate::epochs::Epochs;
 use crate::forward::{Patience, render};
 
 #[tokio::test]
@@ -61,8 +62,9 @@ async fn an_alert_is_a_cloud_event_with_all_that_the_contract_says() {
     let event: Value = serde_json::from_slice(publish.payload().as_slice()).unwrap();
     let data = &event["data"];
     let attributes = json!({
-        "specversion": "1.0", "id": "01KA.1", "source": "/ninewatch/kaili-01", "type": "cn.ninewatch.alert.raised",
+        "specversion": "1.0", "id": "01KA.1.e1", "source": "/ninewatch/kaili-01", "type": "cn.ninewatch.alert.raised",
         "subject": "01KA", "time": "2026-11-23T20:55:00.001Z", "sequence": "00000000000000000001",
+        "epoch": "e1",
         "datacontenttype": "application/json", "data": data,
     });
     assert_eq!(event, attributes);
@@ -245,6 +247,42 @@ async fn what_the_server_gave_to_nobody_is_kept_and_sent_again_in_order() {
     assert_eq!(line.changes(2).await, [1, 2]);
     let error = forwarding.status.link.watch().borrow().last_error.clone().unwrap();
     assert_eq!(error, "nobody there reads ninewatch/v1/kaili-01/alerts");
+}
+
+#[tokio::test]
+async fn after_a_restore_numbers_count_under_their_epoch() {
+    let mut ground = Ground::new();
+    ground.write([("a", Minor), ("a", Minor), ("b", Minor), ("b", Minor)]);
+    ground.epochs = Epochs::two(&[("e1", 1)], ("e2", 3));
+    let upstream = Upstream::open().await;
+    let forwarding = ground.forward(upstream.port);
+    let mut line = upstream.accepted(None).await;
+    let online = line.event().await;
+    assert_eq!(online["data"], json!({"epoch": "e2", "first": 3}));
+    let answer = |epoch: Value, up_to: u64| {
+        let data = json!({"epoch": epoch, "up_to": up_to, "answers": online["id"]});
+        json!({"specversion": "1.0", "id": "r", "source": "/city", "type": "cn.ninewatch.receipt", "data": data})
+    };
+    // The box that the backup is of gave the numbers 3 and 4 to other changes.
+    line.send(answer(json!("e1"), 4)).await;
+    line.send(answer(Value::Null, 4)).await;
+    assert_eq!(forwarding.status.backlog(), 4, "these count for nothing");
+    line.send(answer(json!("e2"), 1)).await;
+    let (second, third) = (line.event().await, line.event().await);
+    let named = |event: &Value| (event["id"].clone(), event["epoch"].clone());
+    assert_eq!(named(&second), (json!("a.2.e1"), json!("e1")), "the same change under the same id");
+    assert_eq!(named(&third), (json!("b.3.e2"), json!("e2")));
+}
+
+#[tokio::test]
+async fn what_was_seen_under_another_epoch_is_something_else() {
+    let mut ground = Ground::new();
+    ground.epochs = Epochs::two(&[("e0", 1)], (EPOCH, 3));
+    let (_upstream, _forwarding, mut line, mut taken) = acting(&mut ground).await;
+    for (id, epoch, upon, taken_upon) in [("1", "e0", 9, 2), ("2", EPOCH, 9, 9), ("3", "e0", 1, 1)] {
+        line.act(action(id, "a", json!({"verb": "accept", "upon": upon, "epoch": epoch}))).await;
+        assert_eq!(taken.try_recv().unwrap().upon, Some(taken_upon));
+    }
 }
 
 fn action(id: &str, alert: &str, rest: Value) -> Value {

@@ -9,9 +9,12 @@ use tokio::sync::mpsc;
 
 use ninewatch_core::pipeline::{Event, Pipeline};
 
+use super::super::platform::EPOCH;
 use super::super::town::{self, GATEWAY, Sender};
 use super::{Engine, Forward, Gateway, NoModel, SETTINGS, SIZES, World};
 use crate::clock::Clock;
+use crate::epochs::Epochs;
+use crate::forward::Source;
 use crate::scorer::Serving;
 
 impl World<'_> {
@@ -30,7 +33,8 @@ impl World<'_> {
         self.promises.read_log(&self.dir)?;
         let changes = engine.engine.changes();
         let index = Arc::new(self.progress.clone());
-        let forward = Forward::new("city", GATEWAY, self.dir.clone(), engine.engine.clone(), index);
+        let source = Source { gateway: GATEWAY.into(), epochs: Epochs::one(EPOCH) };
+        let forward = Forward::new("city", source, self.dir.clone(), engine.engine.clone(), index);
         let (ack, acks) = mpsc::unbounded_channel();
         self.gateway = Some(Gateway {
             engine,
