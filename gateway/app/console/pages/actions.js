@@ -72,7 +72,7 @@ const STALE = ["wrong_status", "not_open", "unseen"];
 
 function tellAlready(panel) {
   panel.querySelector(".act-already")?.remove();
-  panel.querySelector("h2")?.after(h("p", { class: "act-already", role: "status" }, t("act.already")));
+  panel.querySelector("h2")?.after(h("p", { class: "muted act-already", role: "status" }, t("act.already")));
 }
 
 function form(step, alert, send) {

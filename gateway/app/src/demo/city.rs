@@ -234,7 +234,9 @@ mod tests {
             assert_eq!(city.desk.file(event.to_string().as_bytes()).unwrap(), Some(format!("a.{n}")));
         };
         online("o1", "e1", 1);
-        [1, 2, 4, 2].map(|n| change(n, "e1"));
+        for n in [1, 2, 4, 2] {
+            change(n, "e1");
+        }
         assert_eq!(city.taken(), Taken { changes: 3, repeated: 1 });
         let receipt: serde_json::Value = serde_json::from_str(&city.desk.receipt("a.2")).unwrap();
         assert_eq!(receipt["data"], json!({"epoch": "e1", "up_to": 2, "also": [4], "answers": "a.2"}));

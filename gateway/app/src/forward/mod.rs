@@ -5,6 +5,7 @@
 
 mod cloudevent;
 mod line;
+mod listening;
 mod log;
 pub(crate) mod outbox;
 mod queue;

@@ -1,31 +1,26 @@
 //! One connection to an upstream, from its CONNECT to its loss.
 //!
 //! Three loops side by side: [`line::drive`] moves packets, [`Session::listen`] takes what the
-//! upstream sends, [`Session::forward`] sends what it lacks.
+//! upstream sends (in [`super::listening`]), [`Session::forward`] sends what it lacks.
 
 use anyhow::{Context, anyhow, bail};
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    Filter, LastWill, LastWillProperties, PubAckReason, Publish, RetainForwardRule, SubscribeReasonCode,
+    Filter, LastWill, LastWillProperties, PubAckReason, RetainForwardRule, SubscribeReasonCode,
 };
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use ninewatch_core::alert::StaffAction;
-
-use super::cloudevent::{self, CONTENT_TYPE, Incoming, Receipt};
+use super::cloudevent::{self, CONTENT_TYPE, Receipt};
 use super::line::{self, COMING, Came, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
 use super::outbox::{JournalOutbox, Outgoing};
 use super::{Patience, Source, UpstreamStatus};
 use crate::config::MqttServer;
 use crate::engine::{Engine, Stopped};
 use crate::mqtt_client::{Access, CONNECT_TIMEOUT};
-#[cfg(test)]
-use crate::sim::{Bug, planted};
 
 /// The longest packet taken: a receipt that names 100,000 numbers.
 const MAX_PACKET_BYTES: u32 = 1 << 20;
@@ -40,14 +35,14 @@ const PACKET_OVERHEAD: usize = 128;
 /// What a session needs to know, whichever connection it is.
 pub(super) struct Session {
     patience: Patience,
-    server: MqttServer,
+    pub(super) server: MqttServer,
     client_id: String,
-    source: Source,
+    pub(super) source: Source,
     alerts: String,
-    status_topic: String,
-    actions: String,
-    engine: Engine,
-    status: Arc<UpstreamStatus>,
+    pub(super) status_topic: String,
+    pub(super) actions: String,
+    pub(super) engine: Engine,
+    pub(super) status: Arc<UpstreamStatus>,
 }
 
 impl Session {
@@ -136,98 +131,6 @@ impl Session {
             .set_manual_acks(true)
             .set_last_will(will);
         Ok(options)
-    }
-
-    /// Takes receipts and staff actions, in order. Each is acknowledged in that order when it is dealt with: an action
-    /// when it is durable and the server has our answer, so that after a kill in between it comes again, and is
-    /// answered again.
-    async fn listen(
-        &self,
-        delivered: &mut mpsc::Receiver<Came>,
-        publisher: &Publisher,
-        hear: &mpsc::Sender<Heard>,
-    ) -> anyhow::Result<()> {
-        let mut answers = 0;
-        // With the answer that has to arrive before.
-        let mut unacknowledged: VecDeque<(Box<Publish>, Option<u64>)> = VecDeque::new();
-        while let Some(came) = delivered.recv().await {
-            match came {
-                Came::Event(publish) => {
-                    let answer = self.take(&publish, hear).await?;
-                    let waits_for = answer.is_some().then(|| answers + 1);
-                    if let Some(answer) = answer {
-                        answers += 1;
-                        publisher.publish(&self.status_topic, answer, false, Sent::Answer(answers))?;
-                    }
-                    #[cfg(test)]
-                    let waits_for = waits_for.filter(|_| !planted(Bug::AnswerForgotten));
-                    unacknowledged.push_back((publish, waits_for));
-                }
-                Came::AnswerTaken(answer) => {
-                    unacknowledged.iter_mut().for_each(|(_, waits_for)| _ = waits_for.take_if(|for_| *for_ == answer));
-                }
-            }
-            while let Some((publish, None)) = unacknowledged.front() {
-                publisher.acknowledge(publish)?;
-                unacknowledged.pop_front();
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes an event; gives the answer that it wants.
-    async fn take(&self, publish: &Publish, hear: &mpsc::Sender<Heard>) -> anyhow::Result<Option<Vec<u8>>> {
-        match cloudevent::read(&publish.payload) {
-            Ok(Incoming::Receipt(receipt)) => self.take_receipt(receipt, hear).await?,
-            Ok(Incoming::Action(action, epoch)) => return self.act(action, epoch).await.map(Some),
-            Ok(Incoming::Unreadable(action, what)) => {
-                self.pass_over(&what);
-                return Ok(Some(cloudevent::unreadable(&self.source, &action, &what)?));
-            }
-            Ok(Incoming::Other) => {}
-            Err(what) => self.pass_over(&what),
-        }
-        Ok(None)
-    }
-
-    /// Takes a receipt for the numbers of this gateway, not for those that another box has given.
-    async fn take_receipt(&self, receipt: Receipt, hear: &mpsc::Sender<Heard>) -> anyhow::Result<()> {
-        let current = self.source.epochs.current();
-        if receipt.epoch.as_ref() == Some(&current.id) {
-            return Ok(hear.send(Heard::Receipt(receipt)).await?);
-        }
-        tracing::warn!(
-            upstream = self.server.name,
-            epoch = receipt.epoch.as_deref().unwrap_or("none"),
-            "passed over a receipt of another epoch: since change {} it is {}, and `online` says so",
-            current.first,
-            current.id
-        );
-        Ok(())
-    }
-
-    fn pass_over(&self, what: &str) {
-        self.status.malformed.fetch_add(1, Relaxed);
-        tracing::warn!(upstream = self.server.name, "passed over an event on {}: {what}", self.actions);
-    }
-
-    /// Takes a staff action; gives the answer.
-    async fn act(&self, mut action: StaffAction, epoch: Option<String>) -> anyhow::Result<Vec<u8>> {
-        action.via = Some(self.server.name.clone());
-        let current = self.source.epochs.current();
-        if epoch.is_some_and(|epoch| epoch != current.id) {
-            // What they have seen under these numbers is something else.
-            action.upon = action.upon.map(|upon| upon.min(current.first - 1));
-        }
-        let result = self.engine.act(action.clone()).await?;
-        match &result {
-            Ok(_) => self.status.actions.fetch_add(1, Relaxed),
-            Err(error) => {
-                tracing::info!(upstream = self.server.name, action = action.id, "refused: {error}");
-                self.status.refused.fetch_add(1, Relaxed)
-            }
-        };
-        Ok(cloudevent::answer(&self.source, &action, &result)?)
     }
 
     /// Introduces the gateway, then sends what the upstream lacks.

@@ -1,6 +1,7 @@
 //! One run: a gateway, its disk, its clock and everybody around it, step by step.
 
 mod power;
+mod staff;
 mod upstream;
 
 use anyhow::ensure;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange};
 use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
@@ -341,74 +342,6 @@ impl World<'_> {
         let lost = kept.iter().position(|kept| !kept).map(|at| words[at]);
         ensure!(lost.is_none(), "a message was acknowledged before it was on disk: {}", lost.unwrap_or_default());
         Ok(())
-    }
-
-    /// An alert that somebody may act on: one that is open, or, as whoever is cut off does not know, was.
-    fn any_alert(&mut self) -> Option<AlertId> {
-        let alerts = self.promises.alerts(!self.chance.one_in(4));
-        (!alerts.is_empty()).then(|| alerts[self.chance.index(alerts.len())].clone())
-    }
-
-    fn action(&mut self, alert: &AlertId, verb: Verb) -> StaffAction {
-        self.last_action += 1;
-        let number = self.last_action;
-        let id = format!("action-{number}");
-        StaffAction {
-            id: id.clone(),
-            alert: alert.clone(),
-            by: format!("officer-{number}"),
-            verb,
-            note: Some(id),
-            via: None,
-            made_at_ms: None,
-            upon: None,
-        }
-    }
-
-    fn any_verb(&mut self) -> Verb {
-        match self.chance.below(8) {
-            0..3 => Verb::Accept,
-            3..6 => self.any_dispatch(),
-            6 => Verb::Handle,
-            _ => Verb::Close { verdict: Verdict::FalseAlarm },
-        }
-    }
-
-    fn any_dispatch(&mut self) -> Verb {
-        Verb::Dispatch { to: format!("grid-{}", self.chance.below(9)) }
-    }
-
-    fn console_acts(&mut self) {
-        let Some(alert) = self.any_alert() else { return };
-        let verb = self.any_verb();
-        let action = self.action(&alert, verb);
-        let Some(gateway) = &mut self.gateway else { return };
-        let engine = gateway.engine.engine.clone();
-        self.promises.asked(&action);
-        gateway.asked.push((action.id.clone(), tokio::spawn(async move { engine.act(action).await })));
-    }
-
-    /// Somebody upstream acts once, or carries an alert through its life by what they have seen of it.
-    fn platform_acts(&mut self) {
-        let Some(alert) = self.any_alert() else { return };
-        let verbs = if self.chance.one_in(2) {
-            vec![self.any_verb()]
-        } else {
-            let verdict = self.chance.pick(&[(1, Verdict::TrueAlarm), (1, Verdict::Nuisance)]);
-            let life = [Verb::Accept, self.any_dispatch(), Verb::Handle, Verb::Close { verdict }];
-            let so_far = self.chance.index(life.len()) + 1;
-            life.into_iter().take(so_far).collect()
-        };
-        let upon = self.platform.newest_of(&alert).filter(|_| !self.chance.one_in(4));
-        // Its clock is nobody's business.
-        let mut made_at_ms = self.now_ms + self.chance.below(120_000).cast_signed() - 60_000;
-        for verb in verbs {
-            made_at_ms += self.chance.below(5_000).cast_signed();
-            let made_at_ms = (!self.chance.one_in(4)).then_some(made_at_ms);
-            let action = StaffAction { via: Some("city".into()), made_at_ms, upon, ..self.action(&alert, verb) };
-            self.promises.asked(&action);
-            self.platform.act(&action, &mut self.chance);
-        }
     }
 
     /// Everything gets well, and comes to rest.

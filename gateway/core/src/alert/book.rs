@@ -39,6 +39,7 @@ struct OpenAlert {
     life: Life,
 }
 
+/// Some 1 KB each in a checkpoint.
 const REMEMBERED_CLOSED: usize = 1024;
 /// A repeat that is folded because it comes and goes is told if it stays for so long.
 const STAYS_MS: i64 = 60_000;

@@ -69,7 +69,7 @@ impl Life {
         }
         let step = alert.status.after(&action.verb)?;
         let seen_at_ms = self.taken.iter().filter(|taken| taken.seq <= upon).map(|taken| taken.at_ms).max();
-        let taken = Taken {
+        let mut taken = Taken {
             id: action.id.clone(),
             via: action.via.clone(),
             by: action.by.clone(),
@@ -88,8 +88,6 @@ impl Life {
         if (step.is_none() || sends_anew) && self.taken.len() >= MOST {
             return Err(ActionError::TooMany(self.taken.len()));
         }
-        let in_change = taken.in_change();
-        self.taken.push(taken);
         let (kind, outcome) = match step {
             Some((status, kind)) => {
                 alert.status = status;
@@ -97,9 +95,9 @@ impl Life {
             }
             None => (ChangeKind::Noted, Outcome::Already),
         };
-        if let Some(last) = self.taken.last_mut() {
-            last.outcome = outcome;
-        }
+        taken.outcome = outcome;
+        let in_change = taken.in_change();
+        self.taken.push(taken);
         self.merge_into(alert);
         Ok((kind, outcome, in_change))
     }
