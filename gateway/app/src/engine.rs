@@ -21,13 +21,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
 
 use crate::clock::Clock;
 use crate::config::JournalConfig;
+use crate::epochs::Epochs;
 use crate::index::Index;
 use crate::journal::Journal;
 use crate::metrics::Counters;
@@ -67,7 +68,7 @@ pub(crate) struct Acked {
 /// What the engine is asked.
 pub(crate) enum Command {
     Messages(Vec<Inbound>),
-    Act(StaffAction, oneshot::Sender<Result<bool, ActionError>>),
+    Act(StaffAction, oneshot::Sender<Result<Acted, ActionError>>),
     /// With what scores from now on, where that changed.
     Configure(Box<Settings>, Option<Serving>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
@@ -127,6 +128,8 @@ pub(crate) struct Ground<'a> {
 pub(crate) struct Running {
     pub(crate) index: Index,
     pub(crate) in_force: InForce,
+    /// Whose the numbers of alert changes are.
+    pub(crate) epochs: Epochs,
     decide: JoinHandle<()>,
     write: JoinHandle<anyhow::Result<()>>,
 }
@@ -159,8 +162,13 @@ impl Engine {
         let journal_dir = ground.data_dir.join("journal");
         let (mut journal, opened) = Journal::open(&journal_dir, ground.journal)
             .with_context(|| format!("the journal in {} cannot be opened", journal_dir.display()))?;
+        let (now, mut epochs) = (ground.clock.now_ms(), None);
         let (pipeline, faults) =
-            recover::recover(&journal_dir, &mut journal, &opened, ground.settings, ground.clock.now_ms())?;
+            recover::recover(&journal_dir, &mut journal, &opened, ground.settings, now, |last_seq| {
+                epochs = Some(Epochs::open(ground.data_dir, last_seq)?);
+                Ok(())
+            })?;
+        let epochs = epochs.context("recovery did not end")?;
         let in_force = InForce { settings: pipeline.settings().clone(), faults };
         let (index, index_opened) = Index::open(&ground.data_dir.join("index"), &journal_dir)?;
         if index_opened.rebuilt {
@@ -194,7 +202,7 @@ impl Engine {
             }
             result
         })?;
-        Ok((Self { commands, changes }, Running { index, in_force, decide, write }))
+        Ok((Self { commands, changes }, Running { index, in_force, epochs, decide, write }))
     }
 
     /// Hands in messages, in order; waits while the engine is behind. Acks come when durable.
@@ -202,9 +210,8 @@ impl Engine {
         self.commands.send(Command::Messages(messages)).await.map_err(|_| Stopped)
     }
 
-    /// Takes a staff action; durable and in the index when this returns. `Ok(false)`: it had been
-    /// taken before.
-    pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<bool, ActionError>, Stopped> {
+    /// Takes a staff action; durable and in the index when this returns.
+    pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<Acted, ActionError>, Stopped> {
         self.ask(|reply| Command::Act(action, reply)).await
     }
 

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::console::{Accounts, Console, ConsoleState, FirstPassword, Part};
 use crate::downlink::Downlinks;
 use crate::engine::{Engine, Ground, Running};
-use crate::forward::{self, UpstreamStatus};
+use crate::forward::{self, Source, UpstreamStatus};
 use crate::intake::broker;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
@@ -122,7 +122,8 @@ impl Gateway {
         let mut upstreams = Vec::new();
         for server in config.upstreams {
             let (journal_dir, index) = (journal_dir.clone(), running.index.clone());
-            let (status, forwarding) = forward::start(server, &config.gateway.id, journal_dir, engine.clone(), index)?;
+            let source = Source { gateway: config.gateway.id.clone(), epochs: running.epochs.clone() };
+            let (status, forwarding) = forward::start(server, source, journal_dir, engine.clone(), index)?;
             parts.push(status.clone());
             upstreams.push(status);
             tasks.spawn(forwarding);

@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Evidence, Scene, Severity, Status, Verdict};
+use ninewatch_core::alert::{
+    Alert, AlertChange, AlertId, ChangeKind, Evidence, Scene, Severity, Status, TakenAction, Verdict,
+};
 use ninewatch_core::time::TimeMs;
 
 use crate::journal;
@@ -68,6 +70,8 @@ pub(crate) struct Step {
     pub(crate) kind: ChangeKind,
     pub(crate) by: Option<String>,
     pub(crate) note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<TakenAction>,
 }
 
 /// Which alerts are wanted, newest first.
@@ -326,6 +330,7 @@ impl Progress for Index {
                 kind: change.kind,
                 by: change.by.clone(),
                 note: change.note.clone(),
+                action: change.action.clone(),
             });
             record.evidence.extend(change.evidence.clone());
             record.thin();

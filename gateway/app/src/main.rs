@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod downlink;
 mod engine;
+mod epochs;
 mod forward;
 mod gateway;
 mod index;

@@ -10,7 +10,7 @@ mod settings;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::alert::{ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
+use crate::alert::{Acted, ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
 use crate::fault::Fault;
@@ -43,8 +43,8 @@ pub struct Effects {
     pub scores: Vec<f32>,
     /// What became of a message.
     pub intake: Option<Result<Intake, Reject>>,
-    /// What became of an action; `Ok(false)`: it had been taken before.
-    pub action: Option<Result<bool, ActionError>>,
+    /// What became of an action.
+    pub action: Option<Result<Acted, ActionError>>,
     /// Models that failed to score.
     pub score_errors: Vec<ScoreError>,
 }
@@ -181,15 +181,13 @@ impl Pipeline {
             }
             Event::Action(action) => {
                 let acted = self.state.book.act(action, now);
-                effects.action = Some(acted.map(|change| {
-                    let new = change.is_some();
-                    if let Some(closed) = change.as_ref().map(|change| &change.alert)
-                        && let Some(verdict) = closed.verdict
-                    {
-                        self.state.detector.learn(&self.site, &closed.place, &closed.rules, verdict);
+                effects.action = Some(acted.map(|(acted, change)| {
+                    if let (Some(verdict), Some(change)) = (acted.judged, &change) {
+                        let alert = &change.alert;
+                        self.state.detector.learn(&self.site, &alert.place, &alert.rules, verdict);
                     }
                     effects.changes.extend(change);
-                    new
+                    acted
                 }));
             }
             Event::Configure(settings) => {

@@ -99,6 +99,11 @@ export const TEXT = {
   "change.dispatched": ["派单", "Dispatched"],
   "change.handled": ["处置", "Handled"],
   "change.closed": ["办结", "Closed"],
+  "change.noted": ["补记", "Noted"],
+  "noted.accept": ["也已接警", "also accepted it"],
+  "noted.dispatch": ["也已派单", "had also sent"],
+  "noted.handle": ["也已处置", "had also handled it"],
+  "noted.close": ["也已办结", "had also closed it"],
 
   "board.title": ["实时预警", "Live alerts"],
   "board.filter": ["筛选", "Filter"],
@@ -145,6 +150,7 @@ export const TEXT = {
   "alert.recovered": ["现场于 {time} 恢复", "Recovered at {time}"],
   "alert.response": ["怎么办", "What to do"],
   "alert.timeline": ["时间线", "Timeline"],
+  "alert.made_at": ["{time} 所作", "done at {time}"],
   "alert.gateway_did": ["网关", "Gateway"],
   "alert.evidence": ["证据", "Evidence"],
   "alert.no_series": ["这条发现没有测量曲线。", "This finding has no curve."],
@@ -198,6 +204,10 @@ export const TEXT = {
   "act.close": ["办结", "Close"],
   "act.close_early": ["无须派人，直接办结", "Nobody needs to go: close it"],
   "act.verdict": ["研判结论", "Verdict"],
+  "act.already": [
+    "已有人先一步处理；您的操作已记入时间线。",
+    "Somebody was faster. What you did is noted in the timeline.",
+  ],
   "act.closed": ["已办结，研判：{verdict}", "Closed as: {verdict}"],
 
   "chart.threshold": ["限值 {value}", "limit {value}"],
@@ -306,6 +316,14 @@ export const TEXT = {
     "The request did not come from the console itself. Open the console and try again.",
   ],
   "problem.not_open": ["这条预警已经办结或不存在。", "This alert is closed, or is not there."],
+  "problem.unseen": [
+    "又有新的发现，您可能还没有看到。请看过最新证据后再办结。",
+    "Something more was found that you may not have seen. Look at it, then close the alert.",
+  ],
+  "problem.too_many": [
+    "这条预警的操作记录已满，请直接办结。",
+    "Enough has been noted on this alert. Close it.",
+  ],
   "problem.no_alert": ["没有这条预警。", "There is no such alert."],
   "problem.wrong_status": [
     "这条预警的状态已经变了，请看最新进展后再操作。",

@@ -14,7 +14,9 @@ export const CHANGES = [
   "dispatched",
   "handled",
   "closed",
+  "noted",
 ];
+export const VERBS = ["accept", "dispatch", "handle", "close"];
 export const CLASSES = ["face_camera", "bracelet", "smoke", "gas", "electrical", "door", "presence", "sos", "water"];
 export const PLACE_KINDS = [
   "school",

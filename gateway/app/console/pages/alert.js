@@ -16,6 +16,8 @@ import { actionPanel } from "./actions.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
 const OPEN_FINDINGS = 2;
+/** Later than this after it was done, a step says when that was. */
+const LATE_MS = 60_000;
 /** As in style/alert.css. */
 const NARROW = matchMedia("(max-width: 60rem)");
 
@@ -53,7 +55,7 @@ export function alertPage(root, id) {
     drawHead(parts.head, record);
     drawResponse(parts.response, record);
     drawSide(parts.side, record);
-    actionPanel(parts.act, record.alert, load);
+    actionPanel(parts.act, record, load);
     if (evidence) drawEvidence(parts.evidence, record);
   };
   const load = async () => {
@@ -192,7 +194,7 @@ function drawSide(side, { alert, life }) {
       h(
         "ol",
         { class: "plain timeline" },
-        [...life].reverse().map((step) => lifeStep(step, alert)),
+        [...life].reverse().map((step) => lifeStep(step)),
       ),
     ),
   );
@@ -204,9 +206,16 @@ function ruleName(id) {
   return known ? `${say(known.title)} (${id})` : id;
 }
 
-function lifeStep(step, alert) {
-  const to = step.kind === "dispatched" && alert.dispatched_to ? alert.dispatched_to : null;
-  const verdict = step.kind === "closed" && alert.verdict ? t(`verdict.${alert.verdict}`) : null;
+function lifeStep(step) {
+  const { action } = step;
+  const detail = [
+    step.kind === "noted" && action ? t(`noted.${action.verb}`) : null,
+    action?.to,
+    action?.verdict ? t(`verdict.${action.verdict}`) : null,
+  ].filter(Boolean);
+  const by = [step.by ?? t("alert.gateway_did"), action?.via].filter(Boolean);
+  // What came late says when it was done.
+  const made = action && step.at_ms - action.made_at_ms >= LATE_MS ? action.made_at_ms : null;
   return h(
     "li",
     { class: `life life-${step.kind}` },
@@ -214,14 +223,15 @@ function lifeStep(step, alert) {
       "span",
       { class: "life-what" },
       t(`change.${step.kind}`),
-      to || verdict ? h("span", { class: "life-detail" }, to ?? verdict) : null,
+      detail.length > 0 ? h("span", { class: "life-detail" }, detail.join(" · ")) : null,
     ),
     h(
       "span",
       { class: "life-when" },
       h("time", {}, moment(step.at_ms, true)),
       " · ",
-      step.by ?? t("alert.gateway_did"),
+      by.join(" · "),
+      made ? [" · ", t("alert.made_at", { time: moment(made, true) })] : null,
     ),
     step.note ? h("p", { class: "life-note" }, step.note) : null,
   );

@@ -286,7 +286,10 @@ async function accept(alert, parts, draw) {
   replace(parts.failed);
   draw();
   try {
-    await ask(`/alerts/${alert.id}/accept`, { method: "POST", body: { id } });
+    const acted = await ask(`/alerts/${alert.id}/accept`, { method: "POST", body: { id } });
+    if (acted.outcome === "already") {
+      replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${t("act.already")}`);
+    }
   } catch (error) {
     replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${problem(error)}`);
   } finally {

@@ -18,6 +18,7 @@ const FAMILIES = {
   scene: words.SCENES,
   verdict: [...words.VERDICTS, ...words.VERDICTS.map((verdict) => `${verdict}.hint`)],
   change: words.CHANGES,
+  noted: words.VERBS,
   class: words.CLASSES,
   kind: words.PLACE_KINDS,
   person: words.PERSONS,
@@ -82,6 +83,7 @@ test("the words are those of the API", () => {
   same(words.SCENES, api.Scene.enum);
   same(words.VERDICTS, api.Verdict.enum);
   same(words.CHANGES, api.ChangeKind.enum);
+  same(words.VERBS, api.TakenAction.properties.verb.enum);
   same(words.CLASSES, api.Device.properties.class.enum);
   same(words.PERSONS, api.Device.properties.person.enum);
   same(words.PLACE_KINDS, api.Place.properties.kind.enum);

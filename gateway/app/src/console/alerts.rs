@@ -8,7 +8,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use ninewatch_core::alert::{ActionError, Alert, AlertId, Scene, Severity, StaffAction, Status, Verb, Verdict};
+use ninewatch_core::alert::{
+    ActionError, Alert, AlertId, Outcome, Scene, Severity, StaffAction, Status, Verb, Verdict,
+};
 
 use ninewatch_core::site::Place;
 use ninewatch_core::time::TimeMs;
@@ -146,13 +148,15 @@ pub(super) struct Action {
     to: Option<String>,
     verdict: Option<Verdict>,
     note: Option<String>,
+    upon: Option<u64>,
 }
 
 /// What became of an action.
 #[derive(Debug, Serialize)]
 pub(super) struct Acted {
-    /// `false`: the action with this id had been taken before.
-    taken: bool,
+    outcome: Outcome,
+    /// The action with this id had been taken before: the outcome is that of then.
+    again: bool,
     alert: Alert,
 }
 
@@ -169,10 +173,10 @@ pub(super) async fn act(
 ) -> Result<Json<Acted>, Problem> {
     let action = action.checked(&verb, AlertId::from(alert.as_str()), who.account())?;
     let alert = action.alert.clone();
-    let taken = shared.state.engine.act(action).await?.map_err(refused)?;
-    tracing::info!(account = who.account(), verb, %alert, taken, "staff acted");
+    let acted = shared.state.engine.act(action).await?.map_err(|error| refused(&error))?;
+    tracing::info!(account = who.account(), verb, %alert, outcome = ?acted.outcome, acted.again, "staff acted");
     let record = find(&shared, alert).await?;
-    Ok(Json(Acted { taken, alert: record.alert }))
+    Ok(Json(Acted { outcome: acted.outcome, again: acted.again, alert: record.alert }))
 }
 
 impl Action {
@@ -212,7 +216,8 @@ impl Action {
         if note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
             return Err(Problem::bad("`note` is too long", format!("use at most {LONGEST_NOTE} characters")));
         }
-        Ok(StaffAction { id, alert, by: by.to_owned(), verb, note })
+        let upon = self.upon;
+        Ok(StaffAction { id, alert, by: by.to_owned(), verb, note, via: None, made_at_ms: None, upon })
     }
 }
 
@@ -228,12 +233,12 @@ fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-fn refused(error: ActionError) -> Problem {
-    let detail = error.to_string();
+fn refused(error: &ActionError) -> Problem {
+    let (code, detail, mend) = (error.code(), error.to_string(), error.mend().en);
     match error {
-        ActionError::NotOpen(_) => {
-            Problem::not_found("not_open", detail, "GET /api/v1/alerts?open=true lists those that are")
+        ActionError::NotOpen(_) => Problem::not_found(code, detail, mend),
+        ActionError::WrongStatus { .. } | ActionError::Unseen { .. } | ActionError::TooMany(_) => {
+            Problem::conflict(code, detail, mend)
         }
-        ActionError::WrongStatus { mend, .. } => Problem::conflict("wrong_status", detail, mend),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction, Verdict};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction, Verdict};
 use ninewatch_core::decode::without_bulk;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
 use ninewatch_core::replay::Recorded;
@@ -254,13 +254,16 @@ impl Decide {
         }
     }
 
-    fn act(&mut self, action: StaffAction, reply: oneshot::Sender<Result<bool, ActionError>>) -> Result<(), Halt> {
+    fn act(&mut self, action: StaffAction, reply: oneshot::Sender<Result<Acted, ActionError>>) -> Result<(), Halt> {
         let now = self.tick()?;
         let mut effects = self.pipeline.step(Event::Action(&action), now, &mut *self.serving.scorer);
         let Some(result) = effects.action.take() else { return Ok(()) };
-        if matches!(result, Ok(true)) {
+        if let Ok(acted) = &result
+            && !acted.again
+        {
             self.record(&Recorded::Action(action))?;
-            for change in effects.changes.iter().filter(|change| change.alert.verdict == Some(Verdict::TrueAlarm)) {
+            let is_confirmed = acted.judged == Some(Verdict::TrueAlarm);
+            for change in effects.changes.iter().filter(|_| is_confirmed) {
                 let models = change.alert.rules.iter().filter_map(|rule| self.pipeline.site().rules.model_of(rule));
                 models.for_each(|model| self.serving.watch.confirmed(model));
             }

@@ -16,7 +16,8 @@ use crate::journal::{self, Journal, Opened, SegmentInfo};
 use crate::sim::{Bug, planted};
 
 /// Brings the pipeline to where it was, completes the alert log, puts `settings` in force as far as
-/// they are without fault, and begins a segment. Tells the faults.
+/// they are without fault, and begins a segment. Tells the faults, and `regained_to` the number of the last change that
+/// was decided before this start.
 ///
 /// The pipeline is deterministic, so the inputs behind the last checkpoint give again the alert
 /// changes that a crash may have kept from the log: those get written now.
@@ -26,6 +27,7 @@ pub(super) fn recover(
     opened: &Opened,
     settings: Settings,
     now: TimeMs,
+    regained_to: impl FnOnce(u64) -> anyhow::Result<()>,
 ) -> anyhow::Result<(Pipeline, Vec<Fault>)> {
     let segments = journal::intake_segments(journal_dir)?;
     let mut regained = Vec::new();
@@ -67,6 +69,7 @@ pub(super) fn recover(
             Err(damage) => tracing::warn!(%damage, "the alert log is damaged"),
         }
     }
+    regained_to(pipeline.last_seq())?;
     let (settings, faults) = settings.or_former(pipeline.settings());
     let changed = pipeline.settings() != &settings;
     let (mut first, mut begun) = (Vec::new(), Vec::new());

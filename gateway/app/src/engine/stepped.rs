@@ -37,7 +37,8 @@ impl Stepped {
         progress: impl FnOnce(&Path) -> anyhow::Result<Arc<dyn Progress>>,
     ) -> anyhow::Result<Self> {
         let (mut journal, opened) = Journal::open_on(disk, journal_dir, sizes)?;
-        let (pipeline, faults) = recover::recover(journal_dir, &mut journal, &opened, settings, clock.now_ms())?;
+        let (pipeline, faults) =
+            recover::recover(journal_dir, &mut journal, &opened, settings, clock.now_ms(), |_| Ok(()))?;
         anyhow::ensure!(faults.is_empty(), "the settings have a fault: {faults:?}");
         let index = progress(journal_dir)?;
         let (commands, inbox) = mpsc::channel(COMMANDS);
@@ -72,10 +73,13 @@ impl Stepped {
         while commands.len() < TAKE
             && let Ok(mut command) = self.inbox.try_recv()
         {
-            if let Command::Act(action, _) = &mut command
-                && planted(Bug::ActionTwice)
-            {
-                action.id = format!("{}-{}", action.id, self.decide.now_ms());
+            if let Command::Act(action, _) = &mut command {
+                if planted(Bug::ActionTwice) {
+                    action.id = format!("{}-{}", action.id, self.decide.now_ms());
+                }
+                if planted(Bug::ClosedUnseen) {
+                    action.upon = None;
+                }
             }
             commands.push(command);
         }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use ninewatch_core::alert::{AlertSettings, ChangeKind, Verb};
+use ninewatch_core::alert::{AlertSettings, ChangeKind, Outcome, Verb};
 use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::fault::SourceFile;
 use ninewatch_core::replay::Recorded;
@@ -205,9 +205,17 @@ async fn alerts_stand_where_the_readings_behind_them_are_lost() {
     let open =
         bench.running.index.alerts(&crate::index::AlertQuery { open_only: true, limit: 10, ..Default::default() });
     assert_eq!(open.len(), 1);
-    let accept =
-        StaffAction { id: "a".into(), alert: open[0].id.clone(), by: "li".into(), verb: Verb::Accept, note: None };
-    assert_eq!(bench.engine.act(accept).await.unwrap(), Ok(true));
+    let accept = StaffAction {
+        id: "a".into(),
+        alert: open[0].id.clone(),
+        by: "li".into(),
+        verb: Verb::Accept,
+        note: None,
+        via: None,
+        made_at_ms: None,
+        upon: None,
+    };
+    assert_eq!(bench.engine.act(accept).await.unwrap().unwrap().outcome, Outcome::Applied);
     bench.stop();
     assert_eq!(alerts(dir.path()).last().unwrap().seq, 2);
 }

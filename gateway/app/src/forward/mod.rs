@@ -5,6 +5,7 @@
 
 mod cloudevent;
 mod line;
+mod listening;
 mod log;
 pub(crate) mod outbox;
 mod queue;
@@ -25,6 +26,7 @@ use crate::config::MqttServer;
 use crate::engine::Engine;
 use crate::index::{Index, Progress};
 use crate::mqtt_client::{Access, Link, link_metrics, metric};
+pub(crate) use cloudevent::Source;
 use outbox::JournalOutbox;
 use session::Session;
 
@@ -113,18 +115,18 @@ impl Default for Patience {
 /// Where the upstream's files cannot be used.
 pub(crate) fn start(
     server: MqttServer,
-    gateway: &str,
+    source: Source,
     journal_dir: PathBuf,
     engine: Engine,
     index: Index,
 ) -> anyhow::Result<(Arc<UpstreamStatus>, impl Future<Output = anyhow::Result<()>> + Send + use<>)> {
-    start_with(Patience::default(), server, gateway, journal_dir, engine, index)
+    start_with(Patience::default(), server, source, journal_dir, engine, index)
 }
 
 fn start_with(
     patience: Patience,
     server: MqttServer,
-    gateway: &str,
+    source: Source,
     journal_dir: PathBuf,
     engine: Engine,
     index: Index,
@@ -133,7 +135,7 @@ fn start_with(
     let index: Arc<dyn Progress> = Arc::new(index);
     let status = Arc::new(UpstreamStatus::new(&server.name, index.clone()));
     let outbox = JournalOutbox::new(&server.name, journal_dir, engine.clone(), index);
-    let session = Session::new(patience, server, gateway, engine, status.clone());
+    let session = Session::new(patience, server, source, engine, status.clone());
     let outbox = Mutex::new(outbox);
     let kept = status.clone();
     let forwarding = async move {

@@ -34,6 +34,10 @@ pub(crate) enum Bug {
     ChangeLost,
     /// A staff action that comes again is taken again.
     ActionTwice,
+    /// An action of an upstream is acknowledged before the answer to it has arrived.
+    AnswerForgotten,
+    /// What whoever closes has seen is not looked at.
+    ClosedUnseen,
     /// What an upstream has is not remembered.
     CursorForgotten,
     /// What is sent next counts as delivered already.
@@ -43,7 +47,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::AckBeforeSync,
         Self::SyncForgotten,
         Self::FullDiskAcknowledges,
@@ -51,6 +55,8 @@ impl Bug {
         Self::ReplayedLate,
         Self::ChangeLost,
         Self::ActionTwice,
+        Self::AnswerForgotten,
+        Self::ClosedUnseen,
         Self::CursorForgotten,
         Self::CursorAhead,
         Self::CriticalLast,

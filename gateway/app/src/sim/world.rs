@@ -1,10 +1,10 @@
 //! One run: a gateway, its disk, its clock and everybody around it, step by step.
 
 mod power;
+mod staff;
 mod upstream;
 
 use anyhow::ensure;
-use serde_json::{Value, json};
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange};
 use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
@@ -23,7 +23,7 @@ use super::chance::Chance;
 use super::disk::SimDisk;
 use super::platform::{Manners, Platform};
 use super::progress::SimProgress;
-use super::promises::{Action, Promises};
+use super::promises::Promises;
 use super::town::{self, NOON, Sender};
 use crate::engine::stepped::Stepped as Engine;
 use crate::engine::{Ack, Acked, Inbound, Stopped};
@@ -58,6 +58,7 @@ enum Step {
     UpstreamHasNoReader,
     PlatformReceipts,
     PlatformActs,
+    PlatformActsAgain,
     PlatformSends,
     PowerFails,
     PowerFailsSoon,
@@ -66,7 +67,7 @@ enum Step {
     DiskIsFreed,
 }
 
-const STEPS: [(u64, Step); 22] = [
+const STEPS: [(u64, Step); 23] = [
     (10, Step::TimePasses),
     (2, Step::LongTimePasses),
     (1, Step::ClockIsSet),
@@ -83,6 +84,7 @@ const STEPS: [(u64, Step); 22] = [
     (1, Step::UpstreamHasNoReader),
     (4, Step::PlatformReceipts),
     (3, Step::PlatformActs),
+    (1, Step::PlatformActsAgain),
     (6, Step::PlatformSends),
     (1, Step::PowerFails),
     (3, Step::PowerFailsSoon),
@@ -114,7 +116,7 @@ struct World<'a> {
     last_online: u64,
 }
 
-type Answer = Result<Result<bool, ActionError>, Stopped>;
+type Answer = Result<Result<Acted, ActionError>, Stopped>;
 
 /// The program while it runs.
 struct Gateway {
@@ -122,12 +124,18 @@ struct Gateway {
     forward: Forward,
     connection: Option<Connection>,
     /// Sent by the gateway, and still on the way to the upstream's server.
-    on_the_way: VecDeque<(u64, Vec<u8>)>,
+    on_the_way: VecDeque<OnTheWay>,
     changes: broadcast::Receiver<Arc<AlertChange>>,
     ack: mpsc::UnboundedSender<Acked>,
     acks: mpsc::UnboundedReceiver<Acked>,
     /// Actions from the console that wait for their answer.
     asked: Vec<(String, JoinHandle<Answer>)>,
+}
+
+/// What the gateway has sent.
+enum OnTheWay {
+    Change(u64, Vec<u8>),
+    Answer(u64, Vec<u8>),
 }
 
 pub(super) async fn run(seed: u64, trace: bool, steps: &mut Vec<String>) -> anyhow::Result<usize> {
@@ -221,6 +229,7 @@ impl World<'_> {
             Step::UpstreamHasNoReader => self.upstream_takes(1, false)?,
             Step::PlatformReceipts => self.platform.receipt(&mut self.chance),
             Step::PlatformActs => self.platform_acts(),
+            Step::PlatformActsAgain => self.platform.act_again(&mut self.chance),
             Step::PlatformSends => self.platform_sends(),
             Step::PowerFails => self.power_fails_at_rest().await?,
             Step::PowerFailsSoon => self.disk.cut_power_after(self.chance.below(12)),
@@ -333,43 +342,6 @@ impl World<'_> {
         let lost = kept.iter().position(|kept| !kept).map(|at| words[at]);
         ensure!(lost.is_none(), "a message was acknowledged before it was on disk: {}", lost.unwrap_or_default());
         Ok(())
-    }
-
-    fn new_action(&mut self) -> Option<(String, StaffAction)> {
-        let alerts = self.promises.open_alerts();
-        if alerts.is_empty() {
-            return None;
-        }
-        let alert = alerts[self.chance.index(alerts.len())].clone();
-        self.last_action += 1;
-        let id = format!("action-{}", self.last_action);
-        let verb = match self.chance.below(8) {
-            0..3 => Verb::Accept,
-            3..6 => Verb::Dispatch { to: "grid-3".into() },
-            6 => Verb::Handle,
-            _ => Verb::Close { verdict: Verdict::FalseAlarm },
-        };
-        let action = StaffAction { id: id.clone(), alert, by: "officer".into(), verb, note: Some(id.clone()) };
-        self.promises.action(&id, Action::Asked);
-        Some((id, action))
-    }
-
-    fn console_acts(&mut self) {
-        let Some((id, action)) = self.new_action() else { return };
-        let Some(gateway) = &mut self.gateway else { return };
-        let engine = gateway.engine.engine.clone();
-        gateway.asked.push((id, tokio::spawn(async move { engine.act(action).await })));
-    }
-
-    fn platform_acts(&mut self) {
-        let Some((id, action)) = self.new_action() else { return };
-        let verb: Value = match action.verb {
-            Verb::Accept => json!({"verb": "accept"}),
-            Verb::Dispatch { to } => json!({"verb": "dispatch", "to": to}),
-            Verb::Handle => json!({"verb": "handle"}),
-            Verb::Close { verdict } => json!({"verb": "close", "verdict": verdict}),
-        };
-        self.platform.act(&id, action.alert.as_str(), verb);
     }
 
     /// Everything gets well, and comes to rest.

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::life::Life;
 use super::{
-    ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Severity, Signal,
-    StaffAction, Status, Verb,
+    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Severity, Signal,
+    StaffAction, Status,
 };
 use crate::time::{Span, TimeMs};
 
@@ -16,8 +17,8 @@ pub struct AlertBook {
     last_seq: u64,
     last_number: u64,
     open: BTreeMap<AlertId, OpenAlert>,
-    /// Actions on alerts closed lately, so that a repeated one is known for what it is.
-    closed: VecDeque<(AlertId, Vec<String>)>,
+    /// Alerts closed lately: what staff did to them elsewhere may still be under way.
+    closed: VecDeque<(Alert, Life)>,
     /// Findings folded without a change of their own.
     folded: u64,
 }
@@ -35,9 +36,10 @@ struct OpenAlert {
     told_active: bool,
     /// When it is to be said after all that one holds again.
     tell_active_at_ms: Option<TimeMs>,
-    actions: Vec<String>,
+    life: Life,
 }
 
+/// Some 1 KB each in a checkpoint.
 const REMEMBERED_CLOSED: usize = 1024;
 /// A repeat that is folded because it comes and goes is told if it stays for so long.
 const STAYS_MS: i64 = 60_000;
@@ -127,7 +129,7 @@ impl AlertBook {
             tell_at: 2,
             told_active: finding.lasting,
             tell_active_at_ms: None,
-            actions: Vec::new(),
+            life: Life::default(),
         };
         self.open.insert(id, open);
         self.change(ChangeKind::Raised, alert, now, Some(finding.evidence))
@@ -206,42 +208,50 @@ impl AlertBook {
         }
     }
 
-    /// Takes a staff action. `Ok(None)`: the action with this id was taken before.
+    /// Takes a staff action, made here or elsewhere, now or a while ago; see [`Life::take`]. No change follows where
+    /// it had been taken before.
     ///
     /// # Errors
     /// [`ActionError`] where the life does not allow it; nothing has changed then.
-    pub fn act(&mut self, action: &StaffAction, now: TimeMs) -> Result<Option<AlertChange>, ActionError> {
-        let Some(open) = self.open.get_mut(&action.alert) else {
-            let known = self.closed.iter().any(|(id, taken)| *id == action.alert && taken.contains(&action.id));
-            return if known { Ok(None) } else { Err(ActionError::NotOpen(action.alert.clone())) };
+    pub fn act(&mut self, action: &StaffAction, now: TimeMs) -> Result<(Acted, Option<AlertChange>), ActionError> {
+        let last_seq = self.last_seq;
+        let (alert, life) = match self.open.get_mut(&action.alert) {
+            Some(open) => (&mut open.alert, &mut open.life),
+            None => {
+                let closed = self.closed.iter_mut().rev().find(|(alert, _)| alert.id == action.alert);
+                let (alert, life) = closed.ok_or_else(|| ActionError::NotOpen(action.alert.clone()))?;
+                (alert, life)
+            }
         };
-        if open.actions.contains(&action.id) {
-            return Ok(None);
+        if let Some(acted) = life.acted(action) {
+            return Ok((acted, None));
         }
-        let (status, kind) = open.alert.status.after(&action.verb)?;
-        open.alert.status = status;
-        open.alert.updated_at_ms = now;
-        open.escalate_at_ms = None;
-        open.actions.push(action.id.clone());
-        match &action.verb {
-            Verb::Accept => open.alert.accepted_by = Some(action.by.clone()),
-            Verb::Dispatch { to } => open.alert.dispatched_to = Some(to.clone()),
-            Verb::Handle => {}
-            Verb::Close { verdict } => open.alert.verdict = Some(*verdict),
+        let judged = alert.verdict;
+        let (kind, outcome, taken) = life.take(alert, action, last_seq, now)?;
+        alert.updated_at_ms = now;
+        let alert = alert.clone();
+        if let Some(open) = self.open.get_mut(&alert.id) {
+            open.escalate_at_ms = None;
         }
-        let alert = open.alert.clone();
-        if status == Status::Closed
-            && let Some(closed) = self.open.remove(&alert.id)
+        self.close(&alert);
+        let judged = alert.verdict.filter(|verdict| judged != Some(*verdict));
+        let mut change = self.change(kind, alert, now, None);
+        change.by = Some(action.by.clone());
+        change.note.clone_from(&action.note);
+        change.action = Some(taken);
+        Ok((Acted { outcome, seq: change.seq, again: false, judged }, Some(change)))
+    }
+
+    /// Puts an alert aside that is closed and still stands among the open ones.
+    fn close(&mut self, alert: &Alert) {
+        if alert.status == Status::Closed
+            && let Some(open) = self.open.remove(&alert.id)
         {
-            self.closed.push_back((alert.id.clone(), closed.actions));
+            self.closed.push_back((alert.clone(), open.life));
             if self.closed.len() > REMEMBERED_CLOSED {
                 self.closed.pop_front();
             }
         }
-        let mut change = self.change(kind, alert, now, None);
-        change.by = Some(action.by.clone());
-        change.note.clone_from(&action.note);
-        Ok(Some(change))
     }
 
     /// Takes over a change that the journal holds and this book has not made: what is left to do
@@ -253,11 +263,14 @@ impl AlertBook {
         self.last_seq = change.seq;
         let alert = &change.alert;
         self.last_number = self.last_number.max(alert.number);
-        if alert.status == Status::Closed {
-            self.open.remove(&alert.id);
+        if let Some((closed, life)) = self.closed.iter_mut().find(|(closed, _)| closed.id == alert.id) {
+            closed.clone_from(alert);
+            life.adopt(change);
             return;
         }
         let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
+        let mut life = self.open.remove(&alert.id).map(|open| open.life).unwrap_or_default();
+        life.adopt(change);
         let open = OpenAlert {
             active: BTreeSet::new(),
             last_finding_ms: change.at_ms,
@@ -265,10 +278,11 @@ impl AlertBook {
             tell_at: alert.occurrences.saturating_mul(2),
             told_active: false,
             tell_active_at_ms: None,
-            actions: Vec::new(),
+            life,
             alert: alert.clone(),
         };
         self.open.insert(alert.id.clone(), open);
+        self.close(alert);
     }
 
     /// When time alone next changes an alert.
@@ -302,7 +316,12 @@ impl AlertBook {
 
     fn change(&mut self, kind: ChangeKind, alert: Alert, at_ms: TimeMs, evidence: Option<Evidence>) -> AlertChange {
         self.last_seq += 1;
-        AlertChange { seq: self.last_seq, at_ms, kind, by: None, note: None, alert, evidence }
+        let change =
+            AlertChange { seq: self.last_seq, at_ms, kind, by: None, note: None, action: None, alert, evidence };
+        if let Some(open) = self.open.get_mut(&change.alert.id) {
+            open.life.told(&change);
+        }
+        change
     }
 }
 

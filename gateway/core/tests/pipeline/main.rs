@@ -5,6 +5,7 @@ mod detection;
 mod examples;
 mod life;
 mod looking;
+mod merge;
 mod models;
 #[path = "../shipped/mod.rs"]
 mod shipped;

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use ninewatch_core::alert::{
-    Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
+    Acted, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
 };
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::fault::SourceFile;
@@ -84,9 +84,10 @@ impl Played {
         &mut self,
         action: &StaffAction,
         now: TimeMs,
-    ) -> Result<bool, ninewatch_core::alert::ActionError> {
-        let change = self.book.act(action, now)?;
-        Ok(!self.tell(change.into_iter().collect()).is_empty())
+    ) -> Result<Acted, ninewatch_core::alert::ActionError> {
+        let (acted, change) = self.book.act(action, now)?;
+        self.tell(change.into_iter().collect());
+        Ok(acted)
     }
 
     fn tell(&mut self, changes: Vec<AlertChange>) -> Vec<AlertChange> {

@@ -298,9 +298,17 @@ pub(super) fn fill(played: &mut Played, now: TimeMs) {
             }
             Act::Staff(device, rule, by, verb, note) => {
                 let alert = played.alert_of(device, rule);
-                let action =
-                    StaffAction { id: step.to_string(), alert, by: by.into(), verb, note: note.map(Into::into) };
-                assert!(played.act(&action, at).unwrap());
+                let action = StaffAction {
+                    id: step.to_string(),
+                    alert,
+                    by: by.into(),
+                    verb,
+                    note: note.map(Into::into),
+                    via: None,
+                    made_at_ms: None,
+                    upon: None,
+                };
+                assert!(!played.act(&action, at).unwrap().again);
             }
         }
     }

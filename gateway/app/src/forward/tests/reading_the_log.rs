@@ -60,11 +60,11 @@ async fn it_goes_on_where_it_was_left() {
     give(&mut ground.outbox(), 4).await;
     let mut outbox = ground.outbox();
     assert_eq!(ground.backlog(), 6);
-    outbox.restate(Receipt { up_to: 5, also: [8].into(), answers: None });
+    outbox.restate(Receipt { epoch: None, up_to: 5, also: [8].into(), answers: None });
     outbox.rewind();
     assert_eq!(give(&mut outbox, 4).await, [6, 7, 9, 10]);
     assert_eq!(ground.backlog(), 4, "with receipts, having sent is not having delivered");
-    assert_eq!(outbox.receipt(Receipt { up_to: 10, also: [].into(), answers: None }), 4);
+    assert_eq!(outbox.receipt(Receipt { epoch: None, up_to: 10, also: [].into(), answers: None }), 4);
     assert_eq!(ground.backlog(), 0);
 }
 
@@ -73,7 +73,7 @@ async fn a_receipt_beyond_the_journal_is_not_believed() {
     let mut ground = Ground::new();
     ground.write([("a", Minor)]);
     let mut outbox = ground.outbox();
-    assert_eq!(outbox.restate(Receipt { up_to: 500, also: [].into(), answers: None }), 0);
+    assert_eq!(outbox.restate(Receipt { epoch: None, up_to: 500, also: [].into(), answers: None }), 0);
     outbox.rewind();
     assert_eq!(give(&mut outbox, 1).await, [1]);
 }
