@@ -10,6 +10,7 @@ mod downlink;
 mod engine;
 mod forward;
 mod gateway;
+mod health;
 mod index;
 mod intake;
 mod journal;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
-    ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Severity, Signal,
+    ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Scene, Severity, Signal,
     StaffAction, Status, Verb,
 };
 use crate::time::{Span, TimeMs};
@@ -320,7 +320,10 @@ impl OpenAlert {
             && alert.group == finding.group
             && alert.status < Status::Handled
             && heard
-            && (self.active.contains(pair) || now - self.last_finding_ms <= window.ms())
+            && (self.active.contains(pair)
+                || now - self.last_finding_ms <= window.ms()
+                // A line that fails every half hour is one thing to see to.
+                || alert.scene == Scene::Operations)
     }
 }
 

@@ -8,7 +8,7 @@ use super::example::ExampleTable;
 use super::example::{Bench, ExampleCount};
 use super::reason::Template;
 use super::rule::{Band, CheckedRule, Clause, Condition, Input, Is, Rule, Step, Test};
-use crate::alert::Severity;
+use crate::alert::{Scene, Severity};
 use crate::decode::{Field, FieldKind, SensorTypes, convert_unit};
 use crate::detect::features::{self, Source, series};
 use crate::detect::model::ModelCard;
@@ -72,6 +72,13 @@ impl Compiler<'_> {
         }
         if table.source.trim().is_empty() {
             self.fault("source", "is empty", "say where the limit comes from: a standard, a measurement, an order");
+        }
+        if table.scene == Some(Scene::Operations) {
+            self.fault(
+                "scene",
+                "`operations` is what ails the gateway itself",
+                "give the scene of those whose matter it is",
+            );
         }
         let (condition, facts) = self.condition(&table)?;
         let known = |name: &str| {
