@@ -197,3 +197,22 @@ async fn without_an_upstream_the_sign_is_on_until_a_page_is_open_or_somebody_acc
     assert_eq!(gateway.metric("ninewatch_local_sign_failures_total")?, 0.0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_gateway_whose_disk_cannot_be_used_says_so_by_the_sign() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let hook = folder.path().join("hook.txt");
+    let site = Site::new(&sign(&hook))?;
+    // There is no way into the journal's folder, whoever asks.
+    std::fs::create_dir(site.data())?;
+    std::fs::write(site.data().join("journal"), "")?;
+    assert!(Gateway::start(&site).is_err());
+    assert_eq!(written(&hook), "sounds on 0 the gateway has stopped: its disk cannot be used\n");
+    // Two gateways on one folder are somebody's mistake, and nothing is wrong with the disk.
+    let site = Site::new(&sign(&hook))?;
+    let _first = Gateway::start(&site)?;
+    std::fs::remove_file(&hook)?;
+    assert!(Gateway::start(&site).is_err());
+    assert_eq!(written(&hook), "");
+    Ok(())
+}

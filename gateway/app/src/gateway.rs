@@ -100,7 +100,10 @@ impl Gateway {
         let (engine, running) = match started {
             Ok(started) => started,
             Err(error) => {
-                last_word(sign.as_deref()).await;
+                // Another gateway that uses the folder, say, is no matter for a siren.
+                if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+                    last_word(sign.as_deref()).await;
+                }
                 return Err(error);
             }
         };

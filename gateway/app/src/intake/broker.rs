@@ -218,16 +218,15 @@ impl Door {
 
     fn subscribed(&self, ack: &SubAck) {
         self.subscribed.store(true, Relaxed);
-        self.status.link.up();
-        let mut not_let = Vec::new();
-        for (filter, code) in self.server.subscribe.iter().zip(&ack.return_codes) {
-            if *code == SubscribeReasonCode::Failure {
-                self.status.link.complain(&format!("the broker does not let us read {filter}"));
-                not_let.push(filter.clone());
-            }
-        }
+        let answers = self.server.subscribe.iter().zip(&ack.return_codes);
+        let refused = answers.filter(|(_, code)| **code == SubscribeReasonCode::Failure);
+        let not_let: Vec<String> = refused.map(|(filter, _)| filter.clone()).collect();
         if let Ok(mut kept) = self.status.not_let.lock() {
-            *kept = not_let;
+            kept.clone_from(&not_let);
+        }
+        self.status.link.up();
+        for filter in not_let {
+            self.status.link.complain(&format!("the broker does not let us read {filter}"));
         }
     }
 }
