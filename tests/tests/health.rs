@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
-const SOON: &str = "[alerts]\nlink_down_after = \"1s\"\n";
+const SOON: &str = "[alerts]\nlink_down_after = \"5s\"\n";
 
 fn upstream(port: u16) -> String {
     format!("[[upstream]]\nname = \"city\"\nurl = \"mqtt://127.0.0.1:{port}\"\n")
