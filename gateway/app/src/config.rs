@@ -32,6 +32,8 @@ pub(crate) struct Config {
     #[serde(default, rename = "upstream")]
     pub(crate) upstreams: Vec<MqttServer>,
     #[serde(default)]
+    pub(crate) local_sign: Option<LocalSignConfig>,
+    #[serde(default)]
     pub(crate) files: FilesConfig,
 }
 
@@ -166,8 +168,8 @@ fn tmp102_address() -> u8 {
     ninewatch_drivers::tmp102::DEFAULT_ADDRESS
 }
 
-/// Which level of a pin means that a contact is made.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+/// Which level of a pin means that a contact is made, or that something is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
     /// The contact pulls to ground.
@@ -210,6 +212,51 @@ impl Default for JournalConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsoleConfig {
     pub(crate) listen: SocketAddr,
+}
+
+/// Light and sound on the spot while critical alerts reach nobody: a command, a pin, or both.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LocalSignConfig {
+    /// The program and its arguments; no shell looks at them. Run when the sign goes on, and again while it is.
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
+    /// The same, once, when it goes off.
+    #[serde(default)]
+    pub(crate) off_command: Vec<String>,
+    pub(crate) gpio: Option<SignPin>,
+    /// How long a critical alert may be unheard. GB 26875.1 gives a fire alarm 10 s to reach the centre.
+    #[serde(default = "ten_seconds")]
+    pub(crate) after: Span,
+    /// From the beginning of one run to that of the next.
+    #[serde(default = "half_a_minute")]
+    pub(crate) every: Span,
+    /// Longer no run may take.
+    #[serde(default = "half_a_minute")]
+    pub(crate) time_limit: Span,
+}
+
+fn ten_seconds() -> Span {
+    Span::from_secs(10)
+}
+
+fn half_a_minute() -> Span {
+    Span::from_secs(30)
+}
+
+/// A GPIO that a light or a buzzer hangs on, by a relay or a transistor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignPin {
+    /// The GPIO number (BCM).
+    pub(crate) pin: u8,
+    /// The level at which it is lit or sounds.
+    #[serde(default = "high")]
+    pub(crate) active: Level,
+}
+
+fn high() -> Level {
+    Level::High
 }
 
 /// Files besides the built-in ones, and the ONNX Runtime.
@@ -278,6 +325,19 @@ impl Config {
             if input.contact.is_some() == input.thermometer.is_some() {
                 let mend = "give one of `contact` and `thermometer`";
                 fault(&format!("wired.{index}.device"), "is wired to nothing, or to two things".into(), mend);
+            }
+        }
+        if let Some(sign) = &self.local_sign {
+            if sign.command.is_empty() && sign.gpio.is_none() {
+                fault(
+                    "local_sign",
+                    "neither sounds nor lights anything".into(),
+                    "give `command`, or `gpio`, or remove it",
+                );
+            }
+            if sign.every.ms() == 0 || sign.time_limit.ms() == 0 {
+                let mend = "give both at least a second";
+                fault("local_sign.every", "`every` or `time_limit` is no time at all".into(), mend);
             }
         }
         for (table, servers) in [("broker", &self.brokers), ("upstream", &self.upstreams)] {

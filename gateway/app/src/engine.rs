@@ -21,16 +21,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use ninewatch_core::ailment::Complaint;
 use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
+use ninewatch_core::time::TimeMs;
 
 use crate::clock::Clock;
 use crate::config::JournalConfig;
 use crate::epochs::Epochs;
-use crate::index::Index;
-use crate::journal::Journal;
+use crate::index::{Index, IndexOpened};
+use crate::journal::{Damage, Journal};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
 
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
     Thresholds(oneshot::Sender<Vec<LearntThreshold>>),
     Heard(String, oneshot::Sender<Option<LastHeard>>),
+    /// All that ails the gateway now.
+    Complaints(Vec<Complaint>, oneshot::Sender<()>),
 }
 
 /// Where and as what a device was heard last.
@@ -127,9 +131,14 @@ pub(crate) struct Ground<'a> {
 /// The engine's threads, at work until the last [`Engine`] is gone.
 pub(crate) struct Running {
     pub(crate) index: Index,
+    pub(crate) index_opened: IndexOpened,
     pub(crate) in_force: InForce,
     /// Whose the numbers of alert changes are.
     pub(crate) epochs: Epochs,
+    /// What of the journal could not be read.
+    pub(crate) damage: Vec<Damage>,
+    /// The last time in the journal; 0 where there is none.
+    pub(crate) recorded_ms: TimeMs,
     decide: JoinHandle<()>,
     write: JoinHandle<anyhow::Result<()>>,
 }
@@ -163,16 +172,16 @@ impl Engine {
         let (mut journal, opened) = Journal::open(&journal_dir, ground.journal)
             .with_context(|| format!("the journal in {} cannot be opened", journal_dir.display()))?;
         let (now, mut epochs) = (ground.clock.now_ms(), None);
-        let (pipeline, faults) =
-            recover::recover(&journal_dir, &mut journal, &opened, ground.settings, now, |last_seq| {
-                epochs = Some(Epochs::open(ground.data_dir, last_seq)?);
-                Ok(())
-            })?;
+        let recovered = recover::recover(&journal_dir, &mut journal, &opened, ground.settings, now, |last_seq| {
+            epochs = Some(Epochs::open(ground.data_dir, last_seq)?);
+            Ok(())
+        })?;
+        let recover::Recovered { pipeline, faults, damage, recorded_ms } = recovered;
         let epochs = epochs.context("recovery did not end")?;
         let in_force = InForce { settings: pipeline.settings().clone(), faults };
         let (index, index_opened) = Index::open(&ground.data_dir.join("index"), &journal_dir)?;
         if index_opened.rebuilt {
-            tracing::warn!(why = index_opened.why, "the index was rebuilt from the journal");
+            tracing::warn!(why = %index_opened.why, "the index was rebuilt from the journal");
         }
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (changes, _) = broadcast::channel(CHANGES);
@@ -202,7 +211,8 @@ impl Engine {
             }
             result
         })?;
-        Ok((Self { commands, changes }, Running { index, in_force, epochs, decide, write }))
+        let running = Running { index, index_opened, in_force, epochs, damage, recorded_ms, decide, write };
+        Ok((Self { commands, changes }, running))
     }
 
     /// Hands in messages, in order; waits while the engine is behind. Acks come when durable.
@@ -223,6 +233,11 @@ impl Engine {
     /// What verdicts have made of the models' thresholds.
     pub(crate) async fn thresholds(&self) -> Result<Vec<LearntThreshold>, Stopped> {
         self.ask(Command::Thresholds).await
+    }
+
+    /// Tells all that ails the gateway now; what became of it is durable when this returns.
+    pub(crate) async fn complain(&self, complaints: Vec<Complaint>) -> Result<(), Stopped> {
+        self.ask(|reply| Command::Complaints(complaints, reply)).await
     }
 
     /// How each device is.

@@ -131,7 +131,7 @@ impl AlertQuery {
 }
 
 /// Whether the index had to be made anew.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct IndexOpened {
     pub(crate) rebuilt: bool,
     pub(crate) why: String,
@@ -157,6 +157,8 @@ struct Inner {
     data_dir: PathBuf,
     /// A delivery cursor has changed since [`DELIVERY`] was written.
     moved: AtomicBool,
+    /// It could not be written, last time.
+    failing: AtomicBool,
 }
 
 /// The delivery cursors once more, in the data folder: a backup cannot read sled's files while they are in use, and an
@@ -197,6 +199,7 @@ impl Index {
     /// Where the folder cannot be used, or the journal not be read.
     pub(crate) fn open(dir: &Path, journal_dir: &Path) -> anyhow::Result<(Self, IndexOpened)> {
         let mut opened = IndexOpened::default();
+        let was_there = dir.join("db").is_file();
         let index = match Self::open_whole(dir) {
             Ok(index) => index,
             Err(why) => {
@@ -205,6 +208,9 @@ impl Index {
                 Self::open_whole(dir).context("the index cannot be made")?
             }
         };
+        if index.is_new()? && was_there && !opened.rebuilt {
+            opened = IndexOpened { rebuilt: true, why: "nothing was left in it".to_owned() };
+        }
         let mut batch = Vec::new();
         for change in journal::read_alerts(journal_dir, index.last_seq() + 1)? {
             // Damage was told when the journal was opened.
@@ -217,6 +223,16 @@ impl Index {
         index.apply(&batch)?;
         index.take_up_cursors();
         Ok((index, opened))
+    }
+
+    /// Whether it has never been opened. sled takes some damage for the end of what was written, and begins anew.
+    fn is_new(&self) -> anyhow::Result<bool> {
+        let made = self.0.db.open_tree("made")?;
+        let is_new = made.insert(b"made", b"")?.is_none();
+        if is_new {
+            self.flush();
+        }
+        Ok(is_new)
     }
 
     /// Goes on from the cursors in the data folder, where the index has none.
@@ -262,6 +278,7 @@ impl Index {
                 flushed: Mutex::new(Instant::now()),
                 data_dir: dir.parent().unwrap_or(dir).to_owned(),
                 moved: AtomicBool::new(false),
+                failing: AtomicBool::new(false),
                 db,
             };
             for entry in &inner.alerts {
@@ -277,6 +294,11 @@ impl Index {
             Ok(Self(Arc::new(inner)))
         }));
         opened.unwrap_or_else(|_| anyhow::bail!("sled panicked"))
+    }
+
+    /// Whether it could not be brought to disk, last time.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.0.failing.load(Ordering::Relaxed)
     }
 
     /// An alert with its life and evidence.
@@ -380,6 +402,7 @@ impl Progress for Index {
     fn flush(&self) {
         // sled's flush writes, but does not sync: do it on a handle of our own.
         let done = self.0.db.flush().map_err(anyhow::Error::from).and_then(|_| Ok(self.0.file.sync_data()?));
+        self.0.failing.store(done.is_err(), Ordering::Relaxed);
         if let Err(error) = done {
             tracing::error!("the index could not be brought to disk, it is rebuilt at the next start: {error:#}");
         }

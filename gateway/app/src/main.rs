@@ -11,6 +11,7 @@ mod engine;
 mod epochs;
 mod forward;
 mod gateway;
+mod health;
 mod index;
 mod intake;
 mod journal;

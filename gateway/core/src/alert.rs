@@ -28,6 +28,8 @@ pub enum Scene {
     ElderCare,
     ChildProtection,
     Employment,
+    /// The gateway itself, and never a place: no rule can have it.
+    Operations,
 }
 
 impl Scene {
@@ -39,9 +41,14 @@ impl Scene {
             Self::ElderCare => "elder_care",
             Self::ChildProtection => "child_protection",
             Self::Employment => "employment",
+            Self::Operations => "operations",
         }
     }
 }
+
+/// What the place and the devices of alerts about the gateway itself begin with: `gateway:kaili-01`,
+/// `gateway:upstream:city`.
+pub const GATEWAY: &str = "gateway:";
 
 /// How much it matters. The order is that of urgency: `Notice < Minor < Major < Critical`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -321,6 +328,9 @@ pub struct AlertSettings {
     pub escalate_major: Vec<Span>,
     /// The same for minor alerts.
     pub escalate_minor: Vec<Span>,
+    /// How long there may be no connection to an upstream or a broker before that is an alert; it has recovered when
+    /// there has been one for half as long.
+    pub link_down_after: Span,
 }
 
 impl Default for AlertSettings {
@@ -330,6 +340,7 @@ impl Default for AlertSettings {
             escalate_critical: [60, 180, 600].map(Span::from_secs).to_vec(),
             escalate_major: [300, 900].map(Span::from_secs).to_vec(),
             escalate_minor: [3600].map(Span::from_secs).to_vec(),
+            link_down_after: Span::from_secs(60),
         }
     }
 }

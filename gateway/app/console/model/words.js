@@ -2,7 +2,7 @@
 
 export const SEVERITIES = ["critical", "major", "minor", "notice"];
 export const STATUSES = ["raised", "accepted", "dispatched", "handled", "closed"];
-export const SCENES = ["fire", "security", "elder_care", "child_protection", "employment"];
+export const SCENES = ["fire", "security", "elder_care", "child_protection", "employment", "operations"];
 export const VERDICTS = ["true_alarm", "false_alarm", "nuisance", "test"];
 export const CHANGES = [
   "raised",

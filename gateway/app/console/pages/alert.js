@@ -11,7 +11,7 @@ import { icon } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
-import { device, deviceName, fieldName, onSite, place, placeName, rule } from "../ui/site.js";
+import { deviceIcon, deviceName, fieldName, onSite, place, placeName, rule } from "../ui/site.js";
 import { actionPanel } from "./actions.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
@@ -167,7 +167,7 @@ function drawSide(side, { alert, life }) {
         h(
           "span",
           { class: "fact-device" },
-          icon(device(id)?.class ?? "unknown"),
+          icon(deviceIcon(id)),
           h("span", {}, deviceName(id), h("span", { class: "muted device-id" }, id)),
         ),
       ),
@@ -272,7 +272,7 @@ function finding(evidence, alert) {
       h(
         "span",
         { class: "finding-device" },
-        icon(device(evidence.device)?.class ?? "unknown"),
+        icon(deviceIcon(evidence.device)),
         deviceName(evidence.device),
       ),
       h("time", { class: "muted" }, moment(evidence.at_ms, true)),

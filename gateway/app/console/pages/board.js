@@ -1,6 +1,7 @@
 // The live board: open alerts by severity, and what happened of late.
 
 import { counts, response, shown } from "../model/alerts.js";
+import { isGateway } from "../model/site.js";
 import { SCENES, SEVERITIES } from "../model/words.js";
 import { actionId, ask } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
@@ -10,6 +11,8 @@ import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
 import { device, onSite, place, placeName, refreshSite, rule } from "../ui/site.js";
 
+/** They are offered where there is something of them. */
+const RARE_SCENES = new Set(["employment", "operations"]);
 /** What is looked for. It stays while one goes to an alert and back. */
 const filter = { severities: new Set(), scenes: new Set() };
 /** Alerts whose acceptance is on its way, with the id that keeps a second try from counting twice. */
@@ -51,7 +54,7 @@ export function boardPage(root) {
   const draw = () => drawBoard(parts, draw);
   const leave = [
     onLive(({ change }) => {
-      if (change && !place(change.alert.place)) refreshSite().catch(() => {});
+      if (change && !isGateway(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
       draw();
     }),
     onSite(draw),
@@ -134,7 +137,7 @@ function drawCounters(box, draw) {
 function drawScenes(box, draw) {
   const open = [...live.board.open.values()];
   const count = (scene) => open.filter((alert) => alert.scene === scene).length;
-  const chips = [null, ...SCENES.filter((scene) => scene !== "employment" || count(scene) > 0)];
+  const chips = [null, ...SCENES.filter((scene) => !RARE_SCENES.has(scene) || count(scene) > 0)];
   reconcile(box, chips, {
     key: (scene) => scene ?? "all",
     mark: (scene) =>

@@ -39,6 +39,14 @@ const OPEN = [
   "health.upstream",
   "health.models",
   "health.site_files",
+  "health.decisions",
+  "health.journal",
+  "health.index",
+  "health.disk",
+  "health.clock",
+  "health.console",
+  "health.local_sign",
+  "health.gateway",
 ];
 
 test("every sentence is there in both languages, with the same values in it", () => {

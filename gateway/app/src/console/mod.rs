@@ -30,6 +30,7 @@ mod rules;
 mod session;
 mod sheet;
 mod site;
+mod status;
 mod throttle;
 
 #[cfg(test)]
@@ -50,45 +51,24 @@ use hyper_util::service::TowerToHyperService;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use ninewatch_core::alert::Text;
 use ninewatch_core::pipeline::Settings;
 
 use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
 use crate::engine::Engine;
+use crate::health::Part;
 use crate::index::Index;
 use crate::metrics::Counters;
 use crate::scorer::Models;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
 pub(crate) use credential::{Accounts, FirstPassword};
-
-/// A part of the gateway that can be well or not: a broker, an upstream, the sensor port, the models.
-pub(crate) trait Part: Send + Sync {
-    /// Unique, for people and metrics: `upstream:city`.
-    fn name(&self) -> String;
-    /// How it is now. Must not block.
-    fn health(&self) -> PartHealth;
-    /// Appends its metrics in Prometheus' text format. Parts of one kind may give the same family
-    /// with different labels. Must not block.
-    fn metrics(&self, out: &mut String);
-}
-
-/// How a part of the gateway is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PartHealth {
-    Ok,
-    /// It works, but not as it should.
-    Degraded(Text),
-    /// It does not work.
-    Down(Text),
-}
+pub(crate) use status::ConsoleStatus;
 
 /// What the console stands on.
 pub(crate) struct ConsoleState {
@@ -100,7 +80,9 @@ pub(crate) struct ConsoleState {
     pub(crate) counters: Arc<Counters>,
     pub(crate) accounts: Accounts,
     pub(crate) clock: Clock,
+    /// Every part that can be unwell, this console too.
     pub(crate) parts: Vec<Arc<dyn Part>>,
+    pub(crate) status: Arc<ConsoleStatus>,
     pub(crate) models: Models,
     pub(crate) downlinks: Downlinks,
 }
@@ -189,8 +171,6 @@ struct Shared {
     engine_health: health::EngineHealth,
     /// Questions to the index and the journal block a thread each.
     questions: Arc<Semaphore>,
-    listeners: Arc<Semaphore>,
-    refused_log_ins: AtomicU64,
 }
 
 /// A small board has four cores; the engine needs one of them.
@@ -204,8 +184,6 @@ impl Shared {
             sites: site::Sites::default(),
             engine_health: health::EngineHealth::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
-            listeners: Arc::new(Semaphore::new(events::LISTENERS)),
-            refused_log_ins: AtomicU64::new(0),
             state,
         })
     }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use std::sync::Arc;
 
+use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{Scene, Severity, Text};
 use ninewatch_core::detect::Rule;
 
@@ -38,5 +39,16 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<RulesView> {
         source: rule.source.clone(),
         response: rule.response.clone(),
     };
-    Json(RulesView { rules: shared.site().rules.iter().map(view).collect() })
+    // What ails the gateway itself stands among an alert's rules, too.
+    let of_gateway = |ailment: Ailment| RuleView {
+        id: ailment.rule().to_owned(),
+        title: ailment.title(),
+        scene: Some(Scene::Operations),
+        severity: ailment.severity(),
+        source: "docs/health.md".to_owned(),
+        response: vec![ailment.mend()],
+    };
+    let site = shared.site();
+    let rules = site.rules.iter().map(view).chain(Ailment::ALL.into_iter().map(of_gateway));
+    Json(RulesView { rules: rules.collect() })
 }

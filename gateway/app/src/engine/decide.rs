@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
+use ninewatch_core::ailment::Complaint;
 use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction, Verdict};
 use ninewatch_core::decode::without_bulk;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
@@ -137,6 +138,7 @@ impl Decide {
                 let _ = reply.send(self.pipeline.thresholds());
                 Ok(())
             }
+            Command::Complaints(complaints, reply) => self.complain(complaints, reply),
             Command::Heard(device, reply) => {
                 let _ = reply.send(self.heard.get(&device).cloned());
                 Ok(())
@@ -283,6 +285,20 @@ impl Decide {
             self.batch.changes.extend(effects.changes);
         }
         Ok(InForce { settings, faults })
+    }
+
+    fn complain(&mut self, complaints: Vec<Complaint>, reply: oneshot::Sender<()>) -> Result<(), Halt> {
+        // They are told each second; what is known already has no effect and is not recorded.
+        if self.pipeline.knows(&complaints) {
+            let _ = reply.send(());
+            return Ok(());
+        }
+        let now = self.tick()?;
+        let effects = self.pipeline.step(Event::Complaints(&complaints), now, &mut *self.serving.scorer);
+        self.record(&Recorded::Complaints(complaints))?;
+        self.batch.changes.extend(effects.changes);
+        self.reply(move || _ = reply.send(()));
+        Ok(())
     }
 
     fn record(&mut self, recorded: &Recorded<'_>) -> Result<(), Halt> {

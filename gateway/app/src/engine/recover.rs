@@ -11,9 +11,20 @@ use ninewatch_core::pipeline::{Event, Pipeline, Settings};
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
-use crate::journal::{self, Journal, Opened, SegmentInfo};
+use crate::journal::{self, Damage, Journal, Opened, SegmentInfo};
 #[cfg(test)]
 use crate::sim::{Bug, planted};
+
+/// What came back.
+pub(super) struct Recovered {
+    pub(super) pipeline: Pipeline,
+    /// Of the settings that were to be put in force.
+    pub(super) faults: Vec<Fault>,
+    /// What was read on the way and is damaged.
+    pub(super) damage: Vec<Damage>,
+    /// The time of the last event before the start; 0 where there is none.
+    pub(super) recorded_ms: TimeMs,
+}
 
 /// Brings the pipeline to where it was, completes the alert log, puts `settings` in force as far as
 /// they are without fault, and begins a segment. Tells the faults, and `regained_to` the number of the last change that
@@ -28,19 +39,21 @@ pub(super) fn recover(
     settings: Settings,
     now: TimeMs,
     regained_to: impl FnOnce(u64) -> anyhow::Result<()>,
-) -> anyhow::Result<(Pipeline, Vec<Fault>)> {
+) -> anyhow::Result<Recovered> {
     let segments = journal::intake_segments(journal_dir)?;
     let mut regained = Vec::new();
+    let mut damage = opened.damage.clone();
     let from = segments.iter().enumerate().rev().find_map(|(index, segment)| Some((index, restore(segment)?)));
     let mut pipeline = match from {
         Some((index, mut pipeline)) => {
             for segment in segments.iter().skip(index) {
-                regained.extend(replay_segment(&mut pipeline, segment)?);
+                regained.extend(replay_segment(&mut pipeline, segment, &mut damage)?);
             }
             pipeline
         }
         None => Pipeline::new(settings.clone(), now).0,
     };
+    let recorded_ms = if segments.is_empty() { 0 } else { pipeline.now_ms() };
     #[cfg(test)]
     if planted(Bug::DecisionsNotRegained) {
         regained.clear();
@@ -53,6 +66,8 @@ pub(super) fn recover(
         && pipeline.last_seq() >= written
     {
         journal.cut_alerts(gap).context("the alert log cannot be mended")?;
+        // It was never whole.
+        damage.retain(|damage| !opened.damage.contains(damage));
         written = gap.after_seq;
     }
     regained.retain(|change| change.seq > written);
@@ -66,10 +81,15 @@ pub(super) fn recover(
     for change in journal::read_alerts(journal_dir, pipeline.last_seq() + 1)? {
         match change {
             Ok(change) => pipeline.adopt(&change),
-            Err(damage) => tracing::warn!(%damage, "the alert log is damaged"),
+            Err(found) => damage.push(found),
         }
     }
     regained_to(pipeline.last_seq())?;
+    damage.sort_by(|one, other| (&one.segment, one.offset).cmp(&(&other.segment, other.offset)));
+    damage.dedup();
+    for damage in &damage {
+        tracing::error!(%damage, "the journal is damaged");
+    }
     let (settings, faults) = settings.or_former(pipeline.settings());
     let changed = pipeline.settings() != &settings;
     let (mut first, mut begun) = (Vec::new(), Vec::new());
@@ -90,7 +110,7 @@ pub(super) fn recover(
     journal.append_intake(&first);
     begun.iter().try_for_each(|change| journal.append_alert(change))?;
     journal.commit().context("the journal cannot be written")?;
-    Ok((pipeline, faults))
+    Ok(Recovered { pipeline, faults, damage, recorded_ms })
 }
 
 /// The state that a segment begins with, if it is whole.
@@ -108,7 +128,11 @@ pub(crate) fn restore(segment: &SegmentInfo) -> Option<Pipeline> {
 }
 
 /// Decides a segment again; gives the alert changes.
-fn replay_segment(pipeline: &mut Pipeline, segment: &SegmentInfo) -> anyhow::Result<Vec<AlertChange>> {
+fn replay_segment(
+    pipeline: &mut Pipeline,
+    segment: &SegmentInfo,
+    damage: &mut Vec<Damage>,
+) -> anyhow::Result<Vec<AlertChange>> {
     let mut changes = Vec::new();
     let mut frames = journal::read_intake(segment)?;
     while let Some(frame) = frames.next() {
@@ -122,6 +146,7 @@ fn replay_segment(pipeline: &mut Pipeline, segment: &SegmentInfo) -> anyhow::Res
             Err(error) => tracing::warn!(%error, "a recorded event is not readable"),
         }
     }
+    damage.extend_from_slice(frames.damage());
     Ok(changes)
 }
 

@@ -37,7 +37,7 @@ impl Stepped {
         progress: impl FnOnce(&Path) -> anyhow::Result<Arc<dyn Progress>>,
     ) -> anyhow::Result<Self> {
         let (mut journal, opened) = Journal::open_on(disk, journal_dir, sizes)?;
-        let (pipeline, faults) =
+        let recover::Recovered { pipeline, faults, .. } =
             recover::recover(journal_dir, &mut journal, &opened, settings, clock.now_ms(), |_| Ok(()))?;
         anyhow::ensure!(faults.is_empty(), "the settings have a fault: {faults:?}");
         let index = progress(journal_dir)?;

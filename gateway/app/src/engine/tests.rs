@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use ninewatch_core::alert::{AlertSettings, ChangeKind, Outcome, Verb};
+use ninewatch_core::ailment::Ailment;
+use ninewatch_core::alert::{AlertSettings, ChangeKind, Outcome, Text, Verb};
 use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::fault::SourceFile;
 use ninewatch_core::replay::Recorded;
@@ -9,6 +10,7 @@ use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::UtcOffset;
 
 use super::*;
+use crate::health::{IndexHealth, JournalHealth, Part};
 use crate::index::{Delivered, Progress};
 use crate::journal;
 
@@ -170,7 +172,9 @@ async fn a_change_that_a_crash_tore_out_from_between_others_comes_again() {
     bytes[middle..middle + 512].fill(0);
     std::fs::write(&log, bytes).unwrap();
     assert!(journal::read_alerts(&dir.path().join("journal"), 1).unwrap().any(|change| change.is_err()));
-    Bench::start(dir.path()).stop();
+    let bench = Bench::start(dir.path());
+    assert_eq!(bench.running.damage, [], "what was never whole is no damage");
+    bench.stop();
     assert_eq!(alerts(dir.path()), before);
 }
 
@@ -188,6 +192,11 @@ async fn a_damaged_checkpoint_is_made_up_for_by_the_one_before() {
     bytes[40] ^= 0xff;
     std::fs::write(&newest.path, bytes).unwrap();
     let mut bench = Bench::start(dir.path());
+    let told = JournalHealth::new(bench.running.damage.clone()).ails();
+    assert!(
+        told.len() == 1 && told[0].0 == Ailment::JournalDamaged && told[0].1.en.contains("found 1 damaged"),
+        "{told:?}"
+    );
     // The press of the last round is still known: it is not found twice.
     bench.press(2, true).await;
     bench.stop();
@@ -238,6 +247,9 @@ async fn an_index_that_is_damaged_or_gone_is_made_anew() {
     let bench = Bench::start(dir.path());
     assert_eq!(bench.running.index.alert(&before.alert.id).unwrap(), before);
     assert_eq!(bench.running.index.delivery("city"), delivered, "nothing is sent twice for it");
+    let health = IndexHealth::new(bench.running.index.clone(), bench.running.index_opened.clone());
+    assert_eq!(health.ails().into_iter().map(|(ailment, _)| ailment).collect::<Vec<_>>(), [Ailment::IndexRebuilt]);
+    drop(health);
     bench.stop();
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
     let bench = Bench::start(dir.path());
@@ -256,4 +268,41 @@ async fn what_brings_nothing_is_acknowledged_as_such_and_kept_as_a_sample() {
     }
     bench.stop();
     assert_eq!(recorded_payloads(dir.path()).len(), 20);
+}
+
+#[tokio::test]
+async fn what_ails_the_gateway_is_recorded_where_it_changes_and_decided_the_same_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::start(dir.path());
+    let full = Complaint {
+        part: "disk".into(),
+        ailment: Ailment::DiskFull,
+        text: Text { zh: "满".into(), en: "full".into() },
+    };
+    // Told each second, recorded once.
+    for _ in 0..5 {
+        bench.engine.complain(vec![full.clone()]).await.unwrap();
+    }
+    bench.engine.complain(Vec::new()).await.unwrap();
+    bench.stop();
+    let mut recorded = Vec::new();
+    for segment in journal::intake_segments(&dir.path().join("journal")).unwrap() {
+        let mut frames = journal::read_intake(&segment).unwrap();
+        while let Some(frame) = frames.next() {
+            if let Ok(Recorded::Complaints(complaints)) = frame.recorded() {
+                recorded.push(complaints.len());
+            }
+        }
+    }
+    assert_eq!(recorded, [1, 0]);
+    let before = alerts(dir.path());
+    assert_eq!(before.iter().map(|change| change.kind).collect::<Vec<_>>(), [ChangeKind::Raised]);
+    // The crash kept the decision from the log.
+    std::fs::remove_file(alert_log(dir.path())).unwrap();
+    let bench = Bench::start(dir.path());
+    assert_eq!(alerts(dir.path()), before);
+    // It ails again before it was over: nothing new.
+    bench.engine.complain(vec![full]).await.unwrap();
+    bench.stop();
+    assert_eq!(alerts(dir.path()), before);
 }

@@ -19,7 +19,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 
 use crate::config::MqttServer;
@@ -45,6 +45,8 @@ pub(crate) struct UpstreamStatus {
     /// Events that could not be read.
     pub(crate) malformed: AtomicU64,
     index: Arc<dyn Progress>,
+    /// Since when the oldest alert waits that it lacks.
+    lacks_since: std::sync::Mutex<Option<Instant>>,
     /// Something was delivered.
     moved: watch::Sender<()>,
 }
@@ -59,8 +61,21 @@ impl UpstreamStatus {
             refused: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             index,
+            lacks_since: std::sync::Mutex::default(),
             moved: watch::Sender::default(),
         }
+    }
+
+    /// It is told here since when the oldest alert waits that it lacks.
+    pub(crate) fn lacks_since(&self, since: Option<Instant>) {
+        if let Ok(mut kept) = self.lacks_since.lock() {
+            *kept = since;
+        }
+    }
+
+    /// How long the oldest alert has waited that it lacks.
+    pub(crate) fn lacks_for(&self) -> Option<Duration> {
+        Some(self.lacks_since.lock().ok()?.as_ref()?.elapsed())
     }
 
     /// How many changes it does not have yet.

@@ -42,6 +42,8 @@ pub(crate) struct BrokerStatus {
     pub(crate) messages: AtomicU64,
     /// Messages too long to be a reading.
     pub(crate) oversize: AtomicU64,
+    /// Topic filters that the broker does not let us read.
+    not_let: std::sync::Mutex<Vec<String>>,
     downward: mpsc::Sender<Downward>,
 }
 
@@ -55,6 +57,12 @@ struct Downward {
 }
 
 impl BrokerStatus {
+    /// The topic filters that the broker does not let us read, if there are any.
+    pub(crate) fn not_let_read(&self) -> Option<String> {
+        let filters = self.not_let.lock().ok()?;
+        (!filters.is_empty()).then(|| filters.join(", "))
+    }
+
     /// Publishes to a device behind the broker, at QoS 1. Says whether there is a connection that
     /// took it; it is not kept for later.
     pub(crate) async fn publish(&self, topic: String, payload: Vec<u8>) -> bool {
@@ -83,6 +91,7 @@ pub(crate) fn start(
         link: Link::new("broker", &server.name),
         messages: AtomicU64::new(0),
         oversize: AtomicU64::new(0),
+        not_let: std::sync::Mutex::default(),
         downward,
     });
     let door = Door {
@@ -209,11 +218,15 @@ impl Door {
 
     fn subscribed(&self, ack: &SubAck) {
         self.subscribed.store(true, Relaxed);
+        let answers = self.server.subscribe.iter().zip(&ack.return_codes);
+        let refused = answers.filter(|(_, code)| **code == SubscribeReasonCode::Failure);
+        let not_let: Vec<String> = refused.map(|(filter, _)| filter.clone()).collect();
+        if let Ok(mut kept) = self.status.not_let.lock() {
+            kept.clone_from(&not_let);
+        }
         self.status.link.up();
-        for (filter, code) in self.server.subscribe.iter().zip(&ack.return_codes) {
-            if *code == SubscribeReasonCode::Failure {
-                self.status.link.complain(&format!("the broker does not let us read {filter}"));
-            }
+        for filter in not_let {
+            self.status.link.complain(&format!("the broker does not let us read {filter}"));
         }
     }
 }

@@ -84,6 +84,8 @@ pub(crate) struct Opened {
     pub(crate) last_alert_seq: u64,
     /// Where the newest segment of the log lacks a change that stands before another.
     pub(crate) gap: Option<Gap>,
+    /// What of that segment could not be read.
+    pub(crate) damage: Vec<Damage>,
 }
 
 /// A place in the alert log behind which a change is missing.
@@ -136,6 +138,7 @@ impl Journal {
                 }
                 at = frames.good_bytes();
             }
+            opened.damage = frames.damage().to_vec();
         }
         Ok((Self { intake, alerts, sizes, bytes_written: 0, poisoned: false, _lock: lock }, opened))
     }

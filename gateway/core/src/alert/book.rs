@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::life::Life;
 use super::{
-    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Severity, Signal,
-    StaffAction, Status,
+    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Scene, Severity,
+    Signal, StaffAction, Status,
 };
 use crate::time::{Span, TimeMs};
 
@@ -339,7 +339,10 @@ impl OpenAlert {
             && alert.group == finding.group
             && alert.status < Status::Handled
             && heard
-            && (self.active.contains(pair) || now - self.last_finding_ms <= window.ms())
+            && (self.active.contains(pair)
+                || now - self.last_finding_ms <= window.ms()
+                // A line that fails every half hour is one thing to see to.
+                || alert.scene == Scene::Operations)
     }
 }
 

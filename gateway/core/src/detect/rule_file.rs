@@ -8,7 +8,7 @@ use super::example::ExampleTable;
 use super::example::{Bench, ExampleCount};
 use super::reason::Template;
 use super::rule::{Band, CheckedRule, Clause, Condition, Input, Is, Rule, Step, Test};
-use crate::alert::{Severity, Text};
+use crate::alert::{Scene, Severity, Text};
 use crate::decode::{Field, FieldKind, SensorTypes, convert_unit};
 use crate::detect::features::{self, Source, series};
 use crate::detect::model::ModelCard;
@@ -74,6 +74,13 @@ impl Compiler<'_> {
             self.fault("source", "is empty", "say where the limit comes from: a standard, a measurement, an order");
         }
         self.response(&table.response);
+        if table.scene == Some(Scene::Operations) {
+            self.fault(
+                "scene",
+                "`operations` is what ails the gateway itself",
+                "give the scene of those whose matter it is",
+            );
+        }
         let (condition, facts) = self.condition(&table)?;
         let known = |name: &str| {
             name == "spot"

@@ -1,6 +1,7 @@
 //! The pipeline with the shipped sensor types and rules, spoken to in readings and answering in alerts.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it wants, and fails where it does not get it")]
 
+mod ailments;
 mod detection;
 mod examples;
 mod life;

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{
     Acted, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
 };
@@ -19,8 +20,9 @@ use ninewatch_core::time::{TimeMs, UtcOffset};
 use super::client::Client;
 use crate::clock::Clock;
 use crate::config::{ConsoleConfig, JournalConfig};
-use crate::console::{Accounts, Console, ConsoleState, Part, PartHealth};
+use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus};
 use crate::engine::{Command, Engine};
+use crate::health::Part;
 use crate::index::{Index, Progress};
 use crate::journal::Journal;
 use crate::metrics::Counters;
@@ -118,14 +120,14 @@ pub(super) struct Desk {
 }
 
 /// A part that is as the test says.
-pub(super) struct Broker(pub(super) Mutex<PartHealth>);
+pub(super) struct Broker(pub(super) Mutex<Vec<(Ailment, Text)>>);
 
 impl Part for Broker {
     fn name(&self) -> String {
         "broker:mosquitto".into()
     }
 
-    fn health(&self) -> PartHealth {
+    fn ails(&self) -> Vec<(Ailment, Text)> {
         self.0.lock().unwrap().clone()
     }
 
@@ -185,6 +187,7 @@ impl Desk {
         let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
         let console = Console::bind(&ConsoleConfig { listen: listen.parse().unwrap() }).unwrap();
         let client = Client::new(console.address());
+        let status = Arc::new(ConsoleStatus::default());
         let state = ConsoleState {
             engine: engine.clone(),
             index,
@@ -193,7 +196,8 @@ impl Desk {
             counters: Arc::new(Counters::default()),
             accounts: accounts.clone(),
             clock: Clock::System,
-            parts,
+            parts: parts.into_iter().chain([status.clone() as Arc<dyn Part>]).collect(),
+            status,
             models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
         };
@@ -252,7 +256,9 @@ async fn play(mut inbox: mpsc::Receiver<Command>, played: Arc<Mutex<Played>>) {
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
             Command::Thresholds(reply) => _ = reply.send(Vec::new()),
             Command::Heard(_, reply) => _ = reply.send(None),
-            Command::Messages(_) | Command::Configure(..) => panic!("the console asks for no such thing"),
+            Command::Messages(_) | Command::Configure(..) | Command::Complaints(..) => {
+                panic!("the console asks for no such thing")
+            }
         }
     }
 }

@@ -4,11 +4,12 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
+use ninewatch_core::ailment::Ailment;
+
 use super::client::Client;
 use super::desk::{Broker, Desk, settings, text};
 use super::sample;
 use crate::clock::Clock;
-use crate::console::PartHealth;
 
 fn filled() -> Desk {
     let desk = Desk::open(sample::registry());
@@ -172,14 +173,15 @@ async fn rules_say_what_to_do() {
     let rule = |id: &str| answer["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == id).unwrap().clone();
     assert_eq!(rule("smoke-alarm")["severity"], "critical");
     assert!(rule("smoke-alarm")["response"][0]["zh"].as_str().unwrap().contains("119"));
+    assert_eq!(rule("gateway-disk-full")["scene"], "operations");
 }
 
 #[tokio::test]
 async fn a_part_that_is_not_well_shows_in_health_and_metrics() {
-    let broker = Arc::new(Broker(Mutex::new(PartHealth::Ok)));
+    let broker = Arc::new(Broker(Mutex::default()));
     let desk = Desk::open_at("127.0.0.1:0", sample::registry(), vec![broker.clone()]);
     assert_eq!(desk.client.get("/api/v1/health").await.json(), json!({"status": "ok"}));
-    *broker.0.lock().unwrap() = PartHealth::Down(text("连不上", "cannot connect"));
+    *broker.0.lock().unwrap() = vec![(Ailment::BrokerDown, text("连不上", "cannot connect"))];
     assert_eq!(desk.client.get("/api/v1/health").await.json(), json!({"status": "degraded"}));
     let parts = desk.program().get("/api/v1/health").await.json();
     assert_eq!(parts["parts"][0], json!({"name": "engine", "status": "ok", "text": null}));
@@ -194,6 +196,8 @@ async fn a_part_that_is_not_well_shows_in_health_and_metrics() {
         "ninewatch_broker_messages_total{broker=\"mosquitto\"} 7",
         "ninewatch_readings_total{class=\"gas\"} 0",
         "ninewatch_console_refused_log_ins_total 0",
+        "ninewatch_ailment{ailment=\"broker_down\"} 1",
+        "ninewatch_ailment{ailment=\"upstream_down\"} 0",
     ] {
         assert!(metrics.text().lines().any(|one| one == line), "{line} is not in\n{}", metrics.text());
     }
