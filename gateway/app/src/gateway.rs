@@ -98,7 +98,7 @@ impl Gateway {
 
         let models_followed = models.clone();
         let mut tasks = JoinSet::new();
-        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(models.clone()), Arc::new(set_aside.clone())];
+        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(models.clone()), Arc::new(set_aside.clone()), engine.load()];
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 

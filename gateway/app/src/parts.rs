@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ninewatch_core::alert::Text;
 
 use crate::console::{Part, PartHealth};
+use crate::engine::{Flood, Load};
 use crate::forward::{self, UpstreamStatus};
 use crate::intake::broker::{self, BrokerStatus};
 use crate::intake::sensor_port::PortCounters;
@@ -21,6 +22,29 @@ impl Part for PortCounters {
     /// A port that falls shut ends the gateway, which systemd starts anew.
     fn health(&self) -> PartHealth {
         PartHealth::Ok
+    }
+
+    fn metrics(&self, out: &mut String) {
+        self.render(out);
+    }
+}
+
+impl Part for Load {
+    fn name(&self) -> String {
+        "load".into()
+    }
+
+    fn health(&self) -> PartHealth {
+        let Some(Flood { shed, device, .. }) = self.flood() else { return PartHealth::Ok };
+        PartHealth::Degraded(Text {
+            zh: format!(
+                "来量超过网关处理能力，已舍弃 {shed} 条普通设备读数（烟感、燃气、求助、手环不受影响），最近一条来自 {device}：请检查其上报频率"
+            ),
+            en: format!(
+                "more comes in than the gateway can take: {shed} readings of routine devices were shed (of smoke, gas, \
+                 SOS and bracelets none), the last of `{device}`; see how often it sends"
+            ),
+        })
     }
 
     fn metrics(&self, out: &mut String) {
