@@ -1,18 +1,22 @@
 //! The engine: one thread that decides, one that makes the decisions durable.
 //!
 //! ```text
-//! doors, console, upstream ─Command─▶ decide ─Batch─▶ write ─▶ acks, replies, changes
-//!                                     (pipeline)      (journal: fdatasync, then the index)
+//! doors, console, upstream ═Command═▶ decide ─Batch─▶ write ─▶ acks, replies, changes
+//!                        (two lanes)  (pipeline)      (journal: fdatasync, then the index)
 //! ```
 //! Nobody is answered before the journal holds what they sent and what followed from it.
 
 mod decide;
+mod lanes;
+mod load;
 mod quarantine;
 mod recover;
 #[cfg(test)]
 pub(crate) mod stepped;
 mod write;
 
+pub(crate) use lanes::Entrance;
+pub(crate) use load::Load;
 pub(crate) use recover::restore;
 
 use anyhow::Context;
@@ -35,6 +39,8 @@ use crate::index::{Index, IndexOpened};
 use crate::journal::{Damage, Journal};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
+use decide::Tells;
+use lanes::Lanes;
 
 /// A message on its way in.
 #[derive(Debug)]
@@ -57,14 +63,26 @@ pub(crate) struct Ack {
     pub(crate) to: mpsc::UnboundedSender<Acked>,
     /// The sender's own mark for the message.
     pub(crate) token: u64,
+    /// Whether the sender's protocol has a word for "not taken".
+    pub(crate) can_refuse: bool,
 }
 
-/// A message is in the journal, on disk.
+/// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Acked {
     pub(crate) token: u64,
-    /// It is kept, but brought no reading: see the quarantine.
-    pub(crate) rejected: bool,
+    pub(crate) fate: Fate,
+}
+
+/// What the sender of a message is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is in the journal, on disk.
+    Taken,
+    /// So it is, but it brought no reading: see the quarantine.
+    Rejected,
+    /// It was not taken: more comes in than can be.
+    Refused,
 }
 
 /// What the engine is asked.
@@ -99,8 +117,6 @@ pub(crate) struct InForce {
     pub(crate) faults: Vec<Fault>,
 }
 
-/// How many commands may wait for the engine before those who ask must wait too.
-const COMMANDS: usize = 256;
 /// How many batches may wait for the disk before the engine waits too.
 const BATCHES: usize = 4;
 /// How many changes a listener may be behind before it has to catch up from the index.
@@ -109,7 +125,7 @@ const CHANGES: usize = 1024;
 /// The way to the engine, for everybody else. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine {
-    commands: mpsc::Sender<Command>,
+    lanes: Lanes,
     changes: broadcast::Sender<Arc<AlertChange>>,
 }
 
@@ -183,7 +199,8 @@ impl Engine {
         if index_opened.rebuilt {
             tracing::warn!(why = %index_opened.why, "the index was rebuilt from the journal");
         }
-        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let load = Arc::new(Load::default());
+        let (lanes, inbox) = Lanes::new(load.clone());
         let (changes, _) = broadcast::channel(CHANGES);
         let (batches, waiting) = std::sync::mpsc::sync_channel(BATCHES);
         let segment_bytes = usize::try_from(ground.journal.segment_mib << 20).unwrap_or(usize::MAX);
@@ -191,7 +208,7 @@ impl Engine {
             pipeline,
             ground.serving,
             ground.clock,
-            ground.counters.clone(),
+            Tells { counters: ground.counters.clone(), load, life_safety: lanes.life_safety.clone() },
             segment_bytes,
             batches,
         );
@@ -212,12 +229,17 @@ impl Engine {
             result
         })?;
         let running = Running { index, index_opened, in_force, epochs, damage, recorded_ms, decide, write };
-        Ok((Self { commands, changes }, running))
+        Ok((Self { lanes, changes }, running))
     }
 
-    /// Hands in messages, in order; waits while the engine is behind. Acks come when durable.
+    /// Hands in messages by the preferred lane, in order; waits while the engine is behind. Acks come when durable.
     pub(crate) async fn submit(&self, messages: Vec<Inbound>) -> Result<(), Stopped> {
-        self.commands.send(Command::Messages(messages)).await.map_err(|_| Stopped)
+        self.lanes.prefer(messages).await
+    }
+
+    /// What comes in and what becomes of it.
+    pub(crate) fn load(&self) -> Arc<Load> {
+        self.lanes.load.clone()
     }
 
     /// Takes a staff action; durable and in the index when this returns.
@@ -252,7 +274,7 @@ impl Engine {
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Stopped)?;
+        self.lanes.preferred.send(command(reply)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -266,8 +288,10 @@ impl Engine {
 impl Engine {
     /// An engine that does nothing: the test takes the commands.
     pub(crate) fn for_tests() -> (Self, mpsc::Receiver<Command>) {
-        let (commands, inbox) = mpsc::channel(COMMANDS);
-        (Self { commands, changes: broadcast::channel(CHANGES).0 }, inbox)
+        let (commands, inbox) = mpsc::channel(lanes::PREFERRED);
+        let lanes =
+            Lanes { preferred: commands.clone(), routine: commands, load: Arc::default(), life_safety: Arc::default() };
+        (Self { lanes, changes: broadcast::channel(CHANGES).0 }, inbox)
     }
 
     /// Tells listeners of a change, as the writer does.

@@ -118,6 +118,7 @@ impl Gateway {
         let mut parts: Vec<Arc<dyn Part>> = vec![
             Arc::new(models.clone()),
             Arc::new(set_aside.clone()),
+            engine.load(),
             pace.clone(),
             Arc::new(JournalHealth::new(running.damage.clone())),
             Arc::new(IndexHealth::new(running.index.clone(), running.index_opened.clone())),

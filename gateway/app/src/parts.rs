@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::Text;
 
+use crate::engine::Load;
 use crate::forward::{self, UpstreamStatus};
 use crate::health::{Part, Refusals};
 use crate::intake::broker::{self, BrokerStatus};
@@ -28,6 +29,29 @@ impl Part for PortCounters {
         let many = self.wrong_credentials.are_many(Instant::now());
         let text = || Refusals::text("有设备凭证错误", "a device's credentials are wrong");
         if many { vec![(Ailment::DoorRefused, text())] } else { Vec::new() }
+    }
+
+    fn metrics(&self, out: &mut String) {
+        self.render(out);
+    }
+}
+
+impl Part for Load {
+    fn name(&self) -> String {
+        "load".into()
+    }
+
+    /// How many and of which device says the log: here each number would be recorded.
+    fn ails(&self) -> Vec<(Ailment, Text)> {
+        let text = || Text {
+            zh: "来量超过网关处理能力，普通设备的读数正被舍弃或推迟（烟感、燃气、求助、手环不受影响），日志写明了设备"
+                .into(),
+            en:
+                "more comes in than the gateway can take: readings of routine devices are shed (of smoke, gas, SOS and \
+                 bracelets none); the log names the device"
+                    .into(),
+        };
+        self.flood().map(|_| (Ailment::Overloaded, text())).into_iter().collect()
     }
 
     fn metrics(&self, out: &mut String) {

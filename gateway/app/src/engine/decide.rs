@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use ninewatch_core::ailment::Complaint;
 use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction, Verdict};
@@ -15,8 +15,10 @@ use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, P
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
+use super::lanes::{Inbox, LifeSafety};
+use super::load::{Became, Load};
 use super::quarantine::Samples;
-use super::{Ack, Acked, Command, InForce, Inbound, LastHeard};
+use super::{Ack, Acked, Command, Fate, InForce, Inbound, LastHeard};
 use crate::clock::Clock;
 use crate::journal;
 use crate::metrics::Counters;
@@ -40,10 +42,11 @@ pub(super) struct Decide {
     pipeline: Pipeline,
     serving: Serving,
     clock: Clock,
-    counters: Arc<Counters>,
+    tells: Tells,
     segment_bytes: usize,
-    /// Written to the segment so far.
+    /// Written to the segment so far, and how much of that makes it full.
     segment_used: usize,
+    segment_full: usize,
     samples: Samples,
     /// By id, the devices that can be told something.
     heard: HashMap<String, LastHeard>,
@@ -51,11 +54,21 @@ pub(super) struct Decide {
     batches: SyncSender<Batch>,
 }
 
+/// Whom it keeps informed.
+#[derive(Default)]
+pub(super) struct Tells {
+    pub(super) counters: Arc<Counters>,
+    pub(super) load: Arc<Load>,
+    pub(super) life_safety: Arc<LifeSafety>,
+}
+
 /// There is no going on: the writer is gone because its disk failed, or memory is short.
 pub(super) struct Halt;
 
 /// However little falls due, time is looked at this often, so that a clock set forward is noticed.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// A segment holds at least so many times its checkpoint's bytes in events.
+const LEAST_EVENTS: usize = 4;
 /// Commands taken at once.
 pub(super) const TAKE: usize = 64;
 
@@ -64,18 +77,20 @@ impl Decide {
         pipeline: Pipeline,
         serving: Serving,
         clock: Clock,
-        counters: Arc<Counters>,
+        tells: Tells,
         segment_bytes: usize,
         batches: SyncSender<Batch>,
     ) -> Self {
+        tells.life_safety.learn(pipeline.site());
         // Recovery has just begun a segment.
         Self {
             pipeline,
             serving,
             clock,
-            counters,
+            tells,
             segment_bytes,
             segment_used: 0,
+            segment_full: segment_bytes,
             samples: Samples::default(),
             heard: HashMap::new(),
             batch: Batch::default(),
@@ -84,7 +99,7 @@ impl Decide {
     }
 
     /// Decides until everybody who could ask is gone, or the writer is.
-    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    pub(super) fn run(mut self, mut inbox: Inbox) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "the engine cannot start"),
@@ -92,9 +107,9 @@ impl Decide {
         let mut commands = Vec::with_capacity(TAKE);
         loop {
             let rest = self.rest();
-            let taken =
-                runtime.block_on(async { tokio::time::timeout(rest, inbox.recv_many(&mut commands, TAKE)).await });
-            let done = matches!(taken, Ok(0));
+            let taken = runtime.block_on(async { tokio::time::timeout(rest, inbox.take(&mut commands, TAKE)).await });
+            let done = taken.is_ok() && commands.is_empty();
+            self.tells.load.flood();
             if self.turn(&mut commands, taken.is_err()).is_err() || done {
                 return;
             }
@@ -173,8 +188,9 @@ impl Decide {
             inbound.payload = rest;
         }
         let message = as_message(&inbound);
+        let folded = self.pipeline.folded();
         let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.serving.scorer);
-        self.count(&effects);
+        self.count(&effects, folded);
         let intake = effects.intake.take();
         match &intake {
             Some(Ok(intake)) => note_doors(&mut self.heard, self.pipeline.site(), intake, &inbound),
@@ -188,7 +204,8 @@ impl Decide {
         }
         let device = inbound.device.as_deref();
         if let Some(ack) = inbound.ack {
-            let acked = Acked { token: ack.token, rejected: matches!(intake, Some(Err(_))) };
+            let fate = if matches!(intake, Some(Err(_))) { Fate::Rejected } else { Fate::Taken };
+            let acked = Acked { token: ack.token, fate };
             self.batch.acks.push((ack, acked));
         }
         self.batch.messages += 1;
@@ -211,12 +228,18 @@ impl Decide {
             rejected: rejected.map(Cow::Owned),
         })?;
         self.batch.changes.extend(effects.changes);
-        if self.segment_used >= self.segment_bytes { self.begin_segment() } else { Ok(()) }
+        if self.segment_used >= self.segment_full { self.begin_segment() } else { Ok(()) }
     }
 
     /// Counts what a message brought.
-    fn count(&self, effects: &Effects) {
-        let counters = &*self.counters;
+    fn count(&self, effects: &Effects, folded_before: u64) {
+        let counters = &*self.tells.counters;
+        self.tells.load.decided(match &effects.intake {
+            Some(Err(_)) => Became::Rejected,
+            _ if !effects.changes.is_empty() => Became::Raised,
+            _ if self.pipeline.folded() > folded_before => Became::Folded,
+            _ => Became::Quiet,
+        });
         counters.messages.fetch_add(1, Relaxed);
         self.count_scores(effects);
         match &effects.intake {
@@ -231,7 +254,7 @@ impl Decide {
 
     fn count_scores(&self, effects: &Effects) {
         for error in &effects.score_errors {
-            self.counters.score_errors.fetch_add(1, Relaxed);
+            self.tells.counters.score_errors.fetch_add(1, Relaxed);
             tracing::warn!(%error, "the rules stand alone here");
         }
         for change in &effects.changes {
@@ -245,14 +268,14 @@ impl Decide {
         let site = self.pipeline.site();
         for heard in intake.devices.iter().filter(|heard| heard.new_reading) {
             if let Some(known) = site.sensor_type_of(heard.device) {
-                self.counters.count_readings(known.class, 1);
+                self.tells.counters.count_readings(known.class, 1);
             }
         }
-        self.counters.duplicates.fetch_add(u64::from(intake.duplicates), Relaxed);
-        self.counters.late.fetch_add(u64::from(intake.late), Relaxed);
-        self.counters.folded.store(self.pipeline.folded(), Relaxed);
+        self.tells.counters.duplicates.fetch_add(u64::from(intake.duplicates), Relaxed);
+        self.tells.counters.late.fetch_add(u64::from(intake.late), Relaxed);
+        self.tells.counters.folded.store(self.pipeline.folded(), Relaxed);
         for refused in &intake.refused {
-            self.counters.count_rejected(refused.code);
+            self.tells.counters.count_rejected(refused.code);
         }
     }
 
@@ -283,6 +306,7 @@ impl Decide {
             let json = serde_json::to_string(&settings).map_err(|error| halt(&error))?;
             self.record(&Recorded::Configure(Cow::Owned(json)))?;
             self.batch.changes.extend(effects.changes);
+            self.tells.life_safety.learn(self.pipeline.site());
         }
         Ok(InForce { settings, faults })
     }
@@ -310,6 +334,8 @@ impl Decide {
         self.hand_over()?;
         self.batch.begins_segment = true;
         let state = self.pipeline.checkpoint().map_err(|error| halt(&error))?;
+        // With very many open alerts, segments would else be little but checkpoints.
+        self.segment_full = self.segment_bytes.max(LEAST_EVENTS * state.len());
         self.record(&Recorded::Checkpoint(Cow::Owned(state)))?;
         self.hand_over()?;
         self.segment_used = 0;

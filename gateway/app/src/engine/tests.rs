@@ -9,6 +9,7 @@ use ninewatch_core::replay::Recorded;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::UtcOffset;
 
+use super::lanes::Lane;
 use super::*;
 use crate::health::{IndexHealth, JournalHealth, Part};
 use crate::index::{Delivered, Progress};
@@ -83,7 +84,7 @@ impl Bench {
             topic: "ninewatch/sos/readings".into(),
             payload: payload.into(),
             redelivered: false,
-            ack: Some(Ack { to: self.ack.clone(), token }),
+            ack: Some(Ack { to: self.ack.clone(), token, can_refuse: false }),
         }
     }
 
@@ -129,7 +130,7 @@ async fn an_acknowledged_message_and_its_alert_are_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::start(dir.path());
     let mut live = bench.engine.changes();
-    assert_eq!(bench.press(7, true).await, Acked { token: 7, rejected: false });
+    assert_eq!(bench.press(7, true).await, Acked { token: 7, fate: Fate::Taken });
     assert_eq!(recorded_payloads(dir.path()), [reading(7, true)]);
     assert_eq!(alerts(dir.path()).len(), 1);
     assert_eq!(live.recv().await.unwrap().kind, ChangeKind::Raised);
@@ -264,7 +265,7 @@ async fn what_brings_nothing_is_acknowledged_as_such_and_kept_as_a_sample() {
     let mut bench = Bench::start(dir.path());
     for token in 0..100 {
         bench.engine.submit(vec![bench.message(token, "{".into())]).await.unwrap();
-        assert_eq!(bench.acks.recv().await.unwrap(), Acked { token, rejected: true });
+        assert_eq!(bench.acks.recv().await.unwrap(), Acked { token, fate: Fate::Rejected });
     }
     bench.stop();
     assert_eq!(recorded_payloads(dir.path()).len(), 20);
@@ -305,4 +306,42 @@ async fn what_ails_the_gateway_is_recorded_where_it_changes_and_decided_the_same
     bench.engine.complain(vec![full]).await.unwrap();
     bench.stop();
     assert_eq!(alerts(dir.path()), before);
+}
+
+#[tokio::test]
+async fn a_device_of_a_life_safety_class_is_preferred_as_the_site_says_it_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::start(dir.path());
+    assert_eq!(bench.engine.entrance("sos").lane(), Lane::Preferred);
+    assert_eq!(bench.engine.entrance("stranger").lane(), Lane::Routine);
+    let mut changed = settings();
+    let door = include_str!("../../../sensors/ninewatch-door.toml");
+    changed.sensor_types.push(SourceFile { name: "door.toml".into(), text: door.into() });
+    changed.registry.devices[0].sensor_type = "ninewatch-door".into();
+    bench.engine.configure(changed, None).await.unwrap();
+    assert_eq!(bench.engine.entrance("sos").lane(), Lane::Routine);
+    bench.stop();
+}
+
+#[tokio::test]
+async fn every_message_is_counted_once_by_what_became_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path());
+    bench.press(1, true).await;
+    // The same again, a sign of life, and one that is not what the type says.
+    bench.press(1, true).await;
+    bench.press(2, false).await;
+    bench.engine.submit(vec![bench.message(3, "{".into())]).await.unwrap();
+    bench.acks.recv().await.unwrap();
+    let mut out = String::new();
+    bench.engine.load().render(&mut out);
+    let count = |metric: &str| -> u64 {
+        let line = out.lines().find(|line| line.starts_with(metric)).unwrap();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    assert_eq!(count("ninewatch_input_messages_total{lane=\"preferred\"}"), 4);
+    let became = |word: &str| count(&format!("ninewatch_decided_messages_total{{became=\"{word}\"}}"));
+    assert_eq!(["raised", "folded", "quiet", "rejected"].map(became), [2, 0, 1, 1], "raised, and recovered");
+    assert_eq!(count("ninewatch_waiting_messages"), 0);
+    bench.stop();
 }

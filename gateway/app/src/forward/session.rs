@@ -27,6 +27,8 @@ const MAX_PACKET_BYTES: u32 = 1 << 20;
 /// Changes that may be with the upstream's server without a receipt while all goes well. Half of what
 /// mosquitto queues for a client before it drops.
 const UNRECEIPTED: usize = 500;
+/// The same for critical alerts, which do not wait with the others: still less than mosquitto drops.
+const CRITICAL_UNRECEIPTED: usize = 900;
 /// How long the server keeps staff actions for a gateway that is away: a long holiday's outage.
 const SESSION_EXPIRY_SECS: u32 = 7 * 24 * 3600;
 /// More than a PUBLISH of ours needs besides topic and payload.
@@ -153,8 +155,12 @@ impl Session {
 
         let mut in_flight = 0;
         let mut paused_until: Option<Instant> = None;
+        // Nothing goes out then; else critical alerts do not wait for receipts either.
+        let mut nobody_reads = false;
         loop {
             self.status.moved.send_replace(());
+            let paused = paused_until.is_some();
+            let critical_goes = !nobody_reads && outbox.unreceipted() < CRITICAL_UNRECEIPTED;
             tokio::select! {
                 biased;
                 news = heard.recv() => match news.context("there is no connection")? {
@@ -165,12 +171,14 @@ impl Session {
                                 outbox.arrived(seq);
                                 if outbox.unreceipted() >= UNRECEIPTED {
                                     paused_until = Some(Instant::now() + self.patience.receipt);
+                                    nobody_reads = false;
                                 }
                             }
                             PubAckReason::NoMatchingSubscribers => {
                                 self.status.link.complain(&format!("nobody there reads {}", self.alerts));
                                 outbox.put_back(seq);
                                 paused_until = Some(Instant::now() + self.patience.nobody_reads);
+                                nobody_reads = true;
                             }
                             refused => bail!("the server refused a change: {refused:?}"),
                         }
@@ -187,7 +195,7 @@ impl Session {
                     }
                     Heard::Connected(_) | Heard::Subscribed(_) => {}
                 },
-                outgoing = outbox.next(), if in_flight < window && paused_until.is_none() => {
+                outgoing = outbox.next(paused), if in_flight < window && (!paused || critical_goes) => {
                     let Outgoing { seq, change } = outgoing?;
                     let event = match &change {
                         Some(change) => cloudevent::alert(&self.source, change, max_bytes)?,

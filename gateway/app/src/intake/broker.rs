@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::config::MqttServer;
-use crate::engine::{Ack, Acked, Engine, Inbound};
+use crate::engine::{Ack, Acked, Engine, Fate, Inbound};
 use crate::mqtt_client::{Access, KEEP_ALIVE, Link, link_metrics, metric, network_options, polled};
 
 /// Messages that may wait for the journal before no more are read. Brokers have a limit of their
@@ -182,14 +182,18 @@ impl Door {
 
     /// What the engine gets of a message.
     fn inbound(&self, publish: Publish, ack_to: &mpsc::UnboundedSender<Acked>) -> Option<Inbound> {
-        let ack = (publish.qos != QoS::AtMostOnce).then(|| Ack { to: ack_to.clone(), token: publish.pkid.into() });
+        let ack = (publish.qos != QoS::AtMostOnce).then(|| Ack {
+            to: ack_to.clone(),
+            token: publish.pkid.into(),
+            can_refuse: false,
+        });
         if publish.payload.len() > LARGEST_PAYLOAD {
             if self.status.oversize.fetch_add(1, Relaxed) == 0 {
                 let (name, topic, bytes) = (&self.server.name, &publish.topic, publish.payload.len());
                 tracing::warn!("broker `{name}`: passed over {bytes} bytes on {topic}; subscribe to sensors only");
             }
             if let Some(ack) = ack {
-                let _ = ack.to.send(Acked { token: ack.token, rejected: true });
+                let _ = ack.to.send(Acked { token: ack.token, fate: Fate::Rejected });
             }
             return None;
         }

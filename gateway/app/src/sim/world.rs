@@ -26,7 +26,7 @@ use super::progress::SimProgress;
 use super::promises::Promises;
 use super::town::{self, NOON, Sender};
 use crate::engine::stepped::Stepped as Engine;
-use crate::engine::{Ack, Acked, Inbound, Stopped};
+use crate::engine::{Ack, Acked, Fate, Inbound, Stopped};
 use crate::forward::stepped::{Connection, Stepped as Forward};
 use crate::journal::Sizes;
 
@@ -265,7 +265,7 @@ impl World<'_> {
     fn send(&mut self, at: usize, again: bool) {
         let Some(gateway) = &self.gateway else { return };
         let sender = &mut self.senders[at];
-        let ack = |token| Some(Ack { to: gateway.ack.clone(), token });
+        let ack = |token| Some(Ack { to: gateway.ack.clone(), token, can_refuse: false });
         let inbound = |message: &town::Message, redelivered| Inbound {
             door: "sim".into(),
             device: Some(sender.id.into()),
@@ -329,7 +329,7 @@ impl World<'_> {
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
         let mut payloads = Vec::new();
         while let Ok(acked) = gateway.acks.try_recv() {
-            ensure!(!acked.rejected, "a message that brings a reading was rejected");
+            ensure!(acked.fate == Fate::Taken, "a message that brings a reading was rejected");
             // One that was sent again and is known is acknowledged again.
             let message = self.senders.iter_mut().find_map(|sender| sender.acknowledged(acked.token));
             payloads.extend(message.map(|message| message.payload.clone()));

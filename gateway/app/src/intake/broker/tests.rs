@@ -119,7 +119,7 @@ async fn one(commands: &mut mpsc::Receiver<Command>) -> Inbound {
 /// Tells the door that the message is durable, as the engine does.
 fn durable(inbound: &Inbound) {
     let ack = inbound.ack.as_ref().unwrap();
-    let _ = ack.to.send(Acked { token: ack.token, rejected: false });
+    let _ = ack.to.send(Acked { token: ack.token, fate: Fate::Taken });
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::packets::Version;
 use super::roster::{Downward, Seated};
 use super::session::Session;
 use super::wire::Wire;
-use crate::engine::{Acked, Engine, Stopped};
+use crate::engine::{Acked, Engine, Entrance, Stopped};
 
 /// Acks taken at once.
 const ACKS: usize = 256;
@@ -27,7 +27,7 @@ const ACKS: usize = 256;
 /// A connection at work.
 pub(super) struct Connection<S> {
     shared: Arc<Shared>,
-    engine: Engine,
+    entrance: Entrance,
     wire: Wire<S>,
     session: Session,
     version: Version,
@@ -46,7 +46,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let version = connect.version;
         let session = Session::new(*connect, seat, &shared, to_session);
         let patience = Duration::from_millis(u64::from(keep_alive_s) * 1500);
-        Self { shared, engine, wire, session, version, acks, downlink, cut, patience, heard: Instant::now() }
+        let entrance = engine.entrance(session.device());
+        Self { shared, entrance, wire, session, version, acks, downlink, cut, patience, heard: Instant::now() }
     }
 
     /// Looks after it until it has ended.
@@ -60,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         self.shared.counters.count_ended(end);
         if let Some(will) = self.session.will(end) {
-            self.engine.submit(vec![will]).await?;
+            self.entrance.submit(vec![will]).await?;
         }
         self.session.leave();
         if let Some(reason) = end.reason() {
@@ -128,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.shared.counters.packets.fetch_add(packets, Relaxed);
         if !inbound.is_empty() {
-            self.engine.submit(inbound).await?;
+            self.entrance.submit(inbound).await?;
             // If that took long, it was not the device that was silent.
             self.heard = Instant::now();
         }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use ninewatch_core::site::Device;
 
 use super::*;
-use crate::engine::{Acked, Command, Inbound};
+use crate::engine::{Acked, Command, Fate, Inbound};
 use crate::registry_file::Secret;
 use raw::Raw;
 
@@ -119,7 +119,8 @@ async fn until(is_so: impl Fn() -> bool) {
 /// Says that a message is durable.
 fn acknowledge(inbound: &Inbound, rejected: bool) {
     let ack = inbound.ack.as_ref().expect("it wants to be told");
-    ack.to.send(Acked { token: ack.token, rejected }).unwrap();
+    let fate = if rejected { Fate::Rejected } else { Fate::Taken };
+    ack.to.send(Acked { token: ack.token, fate }).unwrap();
 }
 
 fn device(id: &str, secret: String) -> Device {
