@@ -12,7 +12,7 @@ use super::*;
 use crate::index::{Delivered, Progress};
 use crate::journal;
 
-struct NoModel;
+pub(super) struct NoModel;
 
 impl Scorer for NoModel {
     fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
@@ -20,7 +20,7 @@ impl Scorer for NoModel {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let place = Place {
         id: "home".into(),
         name: "home".into(),
@@ -248,4 +248,23 @@ async fn what_brings_nothing_is_acknowledged_as_such_and_kept_as_a_sample() {
     }
     bench.stop();
     assert_eq!(recorded_payloads(dir.path()).len(), 20);
+}
+
+#[tokio::test]
+async fn a_recorded_change_of_the_site_that_cannot_be_read_does_not_keep_the_gateway_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path());
+    bench.press(0, true).await;
+    bench.stop();
+    let segment = journal::intake_segments(&dir.path().join("journal")).unwrap().pop().unwrap();
+    let mut frame = Vec::new();
+    journal::encode(&mut frame, 1_795_467_400_000, &Recorded::Configure("{}".into())).unwrap();
+    let mut bytes = std::fs::read(&segment.path).unwrap();
+    bytes.extend(frame);
+    std::fs::write(&segment.path, bytes).unwrap();
+    let mut bench = Bench::start(dir.path());
+    bench.press(1, false).await;
+    bench.press(2, true).await;
+    bench.stop();
+    assert_eq!(alerts(dir.path()).iter().filter(|change| change.kind == ChangeKind::Raised).count(), 1);
 }
