@@ -310,9 +310,7 @@ impl Gateway {
     /// # Errors
     /// Where it is gone.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+        crate::fuzz::resident_kib(Some(self.pid()))
     }
 }
 

@@ -7,6 +7,8 @@
 //! Nobody is answered before the journal holds what they sent and what followed from it.
 
 mod decide;
+#[cfg(test)]
+mod fuzz;
 mod lanes;
 mod load;
 mod quarantine;

@@ -15,7 +15,7 @@ use crate::health::{IndexHealth, JournalHealth, Part};
 use crate::index::{Delivered, Progress};
 use crate::journal;
 
-struct NoModel;
+pub(super) struct NoModel;
 
 impl Scorer for NoModel {
     fn score(&mut self, asked: &Asked<'_>) -> Result<f32, ScoreError> {
@@ -23,7 +23,7 @@ impl Scorer for NoModel {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let place = Place {
         id: "home".into(),
         name: "home".into(),
@@ -344,4 +344,23 @@ async fn every_message_is_counted_once_by_what_became_of_it() {
     assert_eq!(["raised", "folded", "quiet", "rejected"].map(became), [2, 0, 1, 1], "raised, and recovered");
     assert_eq!(count("ninewatch_waiting_messages"), 0);
     bench.stop();
+}
+
+#[tokio::test]
+async fn a_recorded_change_of_the_site_that_cannot_be_read_does_not_keep_the_gateway_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(dir.path());
+    bench.press(0, true).await;
+    bench.stop();
+    let segment = journal::intake_segments(&dir.path().join("journal")).unwrap().pop().unwrap();
+    let mut frame = Vec::new();
+    journal::encode(&mut frame, 1_795_467_400_000, &Recorded::Configure("{}".into())).unwrap();
+    let mut bytes = std::fs::read(&segment.path).unwrap();
+    bytes.extend(frame);
+    std::fs::write(&segment.path, bytes).unwrap();
+    let mut bench = Bench::start(dir.path());
+    bench.press(1, false).await;
+    bench.press(2, true).await;
+    bench.stop();
+    assert_eq!(alerts(dir.path()).iter().filter(|change| change.kind == ChangeKind::Raised).count(), 1);
 }

@@ -34,7 +34,8 @@ pub(super) struct Connection<S> {
     acks: mpsc::UnboundedReceiver<Acked>,
     downlink: mpsc::Receiver<Downward>,
     cut: oneshot::Receiver<End>,
-    /// One and a half times the keep-alive, and since when nothing came.
+    /// One and a half times the keep-alive, and since when no packet came whole (MQTT 5, 3.1.2.10): a byte now and then
+    /// keeps nothing alive.
     patience: Duration,
     heard: Instant,
 }
@@ -90,10 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             select! {
                 end = &mut self.cut => return Ok(end.unwrap_or(End::Stopping)),
                 read = self.wire.read(), if open => match read {
-                    Ok(count) => {
-                        self.shared.counters.bytes.fetch_add(count as u64, Relaxed);
-                        self.heard = Instant::now();
-                    }
+                    Ok(count) => _ = self.shared.counters.bytes.fetch_add(count as u64, Relaxed),
                     Err(_) => return Ok(End::Gone),
                 },
                 _ = self.acks.recv_many(&mut acked, ACKS) => {
@@ -128,6 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.shared.counters.packets.fetch_add(packets, Relaxed);
+        if packets > 0 {
+            self.heard = Instant::now();
+        }
         if !inbound.is_empty() {
             self.entrance.submit(inbound).await?;
             // If that took long, it was not the device that was silent.

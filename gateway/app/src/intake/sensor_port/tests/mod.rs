@@ -46,9 +46,9 @@ impl Desk {
         Self::with(config(), |_| {}).await
     }
 
-    async fn with(config: SensorPortConfig, change: impl FnOnce(&mut Limits)) -> Self {
+    async fn with(config: SensorPortConfig, change: impl FnOnce(&mut Shared)) -> Self {
         let mut port = SensorPort::bind(&config).unwrap();
-        change(&mut Arc::get_mut(&mut port.shared).unwrap().limits);
+        change(Arc::get_mut(&mut port.shared).unwrap());
         let secrets: HashMap<_, _> = [GAS, DOOR].map(|id| (id, Secret::generate().unwrap())).into();
         let devices = secrets.iter().map(|(id, secret)| device(id, secret.stored().unwrap())).collect();
         let (registry, seen) = watch::channel(Arc::new(Registry { places: Vec::new(), devices }));
