@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod mosquitto;
 pub mod torture;
 pub mod upstream;
+pub mod wear;
 
 use std::path::{Path, PathBuf};
 

@@ -90,7 +90,7 @@ impl Upstream {
                             let Ok(event) = serde_json::from_slice::<Value>(&publish.payload) else { continue };
                             let answer = {
                                 let Ok(mut seen) = seen.lock() else { return };
-                                take(&mut seen, event)
+                                take(&mut seen, event, publish.dup)
                             };
                             news.notify_waiters();
                             if let Some(receipt) = answer {
@@ -149,14 +149,16 @@ impl Upstream {
     }
 }
 
-/// Takes an event; gives the receipt to answer with.
-fn take(seen: &mut Seen, event: Value) -> Option<Value> {
+/// Takes an event; gives the receipt to answer with. What the broker delivers once more, the gateway has not sent twice.
+fn take(seen: &mut Seen, event: Value, redelivered: bool) -> Option<Value> {
     let kind = event["type"].as_str().unwrap_or_default();
     let answers = event["id"].as_str()?.to_owned();
     if kind.starts_with("cn.ninewatch.alert.") {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
-        seen.taken.insert(sequence);
-        seen.events.push((answers.clone(), sequence, event));
+        let is_new = seen.taken.insert(sequence);
+        if is_new || !redelivered {
+            seen.events.push((answers.clone(), sequence, event));
+        }
     } else if kind == "cn.ninewatch.action.refused" {
         seen.refused.push(event);
         return None;

@@ -7,6 +7,7 @@
 //! Nobody is answered before the journal holds what they sent and what followed from it.
 
 mod decide;
+mod deferred;
 mod quarantine;
 mod recover;
 #[cfg(test)]
@@ -29,7 +30,7 @@ use ninewatch_core::pipeline::{Called, Settings};
 use crate::clock::Clock;
 use crate::config::JournalConfig;
 use crate::index::Index;
-use crate::journal::Journal;
+use crate::journal::{DiskRoom, Journal};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
 
@@ -127,6 +128,7 @@ pub(crate) struct Ground<'a> {
 pub(crate) struct Running {
     pub(crate) index: Index,
     pub(crate) in_force: InForce,
+    pub(crate) room: Arc<DiskRoom>,
     decide: JoinHandle<()>,
     write: JoinHandle<anyhow::Result<()>>,
 }
@@ -169,13 +171,13 @@ impl Engine {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (changes, _) = broadcast::channel(CHANGES);
         let (batches, waiting) = std::sync::mpsc::sync_channel(BATCHES);
-        let segment_bytes = usize::try_from(ground.journal.segment_mib << 20).unwrap_or(usize::MAX);
+        let room = journal.room();
         let decide = decide::Decide::new(
             pipeline,
             ground.serving,
             ground.clock,
             ground.counters.clone(),
-            segment_bytes,
+            (ground.journal.into(), room.clone()),
             batches,
         );
         let write = write::Write {
@@ -194,7 +196,7 @@ impl Engine {
             }
             result
         })?;
-        Ok((Self { commands, changes }, Running { index, in_force, decide, write }))
+        Ok((Self { commands, changes }, Running { index, in_force, room, decide, write }))
     }
 
     /// Hands in messages, in order; waits while the engine is behind. Acks come when durable.

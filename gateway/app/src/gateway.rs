@@ -98,7 +98,8 @@ impl Gateway {
 
         let models_followed = models.clone();
         let mut tasks = JoinSet::new();
-        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(models.clone()), Arc::new(set_aside.clone())];
+        let mut parts: Vec<Arc<dyn Part>> =
+            vec![Arc::new(models.clone()), Arc::new(set_aside.clone()), running.room.clone()];
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 

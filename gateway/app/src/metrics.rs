@@ -18,6 +18,10 @@ pub(crate) struct Counters {
     pub(crate) late: AtomicU64,
     pub(crate) folded: AtomicU64,
     pub(crate) score_errors: AtomicU64,
+    /// Messages that wait for room on the disk.
+    pub(crate) deferred: AtomicU64,
+    /// Messages that found none, neither there nor in memory.
+    pub(crate) refused_full: AtomicU64,
     pub(crate) commits: AtomicU64,
     commit_us: AtomicU64,
     pub(crate) journal_bytes: AtomicU64,
@@ -83,6 +87,11 @@ impl Counters {
             ("ninewatch_late_readings_total", "Readings placed before newer ones.", &self.late),
             ("ninewatch_folded_findings_total", "Findings folded into an alert without a change.", &self.folded),
             ("ninewatch_score_errors_total", "Models that gave no score.", &self.score_errors),
+            (
+                "ninewatch_disk_full_refused_total",
+                "Messages without an acknowledgement that a full disk cost.",
+                &self.refused_full,
+            ),
             ("ninewatch_journal_commits_total", "Commits of the journal.", &self.commits),
             ("ninewatch_journal_commit_microseconds_total", "Time spent in them.", &self.commit_us),
             ("ninewatch_journal_bytes_total", "Bytes written to the journal.", &self.journal_bytes),
@@ -91,6 +100,8 @@ impl Counters {
             header(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", counter.load(Relaxed));
         }
+        header(&mut out, "ninewatch_deferred_messages", "gauge", "Messages that wait for room on the disk.");
+        let _ = writeln!(out, "ninewatch_deferred_messages {}", self.deferred.load(Relaxed));
         out
     }
 }

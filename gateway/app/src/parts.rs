@@ -8,6 +8,7 @@ use crate::console::{Part, PartHealth};
 use crate::forward::{self, UpstreamStatus};
 use crate::intake::broker::{self, BrokerStatus};
 use crate::intake::sensor_port::PortCounters;
+use crate::journal::DiskRoom;
 use crate::metrics::header as introduce;
 use crate::mqtt_client::Link;
 use crate::scorer::{ModelReport, Models};
@@ -138,6 +139,39 @@ impl Part for SetAside {
         for former in [false, true] {
             let count = faults.iter().filter(|fault| fault.former_goes_on == former).count();
             let _ = writeln!(out, "{name}{{former=\"{former}\"}} {count}");
+        }
+    }
+}
+
+impl Part for DiskRoom {
+    fn name(&self) -> String {
+        "disk_room".into()
+    }
+
+    fn health(&self) -> PartHealth {
+        if !self.is_short() {
+            return PartHealth::Ok;
+        }
+        let (free_mib, reserve_mib) = (self.free_bytes() >> 20, self.reserve_bytes() >> 20);
+        PartHealth::Degraded(Text {
+            zh: format!(
+                "磁盘将满（剩余 {free_mib} MiB，预警预留 {reserve_mib} MiB）：只接收可产生紧急预警的设备，其他读数暂缓；请清理磁盘"
+            ),
+            en: format!(
+                "the disk is nearly full ({free_mib} MiB left, {reserve_mib} MiB in reserve for alerts): only devices                  that can raise a critical alert are taken in, other readings wait; free some disk"
+            ),
+        })
+    }
+
+    fn metrics(&self, out: &mut String) {
+        let short = u64::from(self.is_short());
+        for (name, help, value) in [
+            ("ninewatch_disk_short", "1 while only devices that can raise a critical alert are taken in.", short),
+            ("ninewatch_disk_free_bytes", "Bytes that the gateway can still write.", self.free_bytes()),
+            ("ninewatch_disk_reserve_bytes", "Bytes held in reserve for alerts.", self.reserve_bytes()),
+        ] {
+            introduce(out, name, "gauge", help);
+            let _ = writeln!(out, "{name} {value}");
         }
     }
 }

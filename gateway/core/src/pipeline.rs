@@ -157,6 +157,12 @@ impl Pipeline {
         self.state.detector.thresholds(&self.site)
     }
 
+    /// Whether a message is of a device that can raise a critical alert by what it reads.
+    pub fn is_life_safety(&self, message: &Message<'_>, now: TimeMs) -> bool {
+        let Ok(understood) = intake::understand(&self.site, message, now) else { return false };
+        understood.said.iter().any(|(device, ..)| self.state.detector.is_life_safety(*device))
+    }
+
     /// When time alone next has an effect.
     pub fn next_due(&self) -> Option<TimeMs> {
         [self.state.detector.next_due(), self.state.book.next_due()].into_iter().flatten().min()

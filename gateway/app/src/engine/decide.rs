@@ -14,18 +14,21 @@ use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, P
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
+use super::deferred::Deferred;
 use super::quarantine::Samples;
 use super::{Ack, Acked, Command, InForce, Inbound, LastHeard};
 use crate::clock::Clock;
-use crate::journal;
+use crate::journal::{self, DiskRoom, Sizes};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
+#[cfg(test)]
+use crate::sim::{Bug, planted};
 
 /// What must be durable together, and who is told then.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// Whether `intake` begins a new segment, with a checkpoint.
-    pub(super) begins_segment: bool,
+    /// When `intake` begins a new segment, with a checkpoint.
+    pub(super) begins_segment: Option<TimeMs>,
     /// Frames for the intake log.
     pub(super) intake: Vec<u8>,
     /// How many messages the frames hold.
@@ -40,9 +43,12 @@ pub(super) struct Decide {
     serving: Serving,
     clock: Clock,
     counters: Arc<Counters>,
-    segment_bytes: usize,
+    sizes: Sizes,
+    room: Arc<DiskRoom>,
+    deferred: Deferred,
     /// Written to the segment so far.
-    segment_used: usize,
+    segment_used: u64,
+    segment_begun_ms: TimeMs,
     samples: Samples,
     /// By id, the devices that can be told something.
     heard: HashMap<String, LastHeard>,
@@ -55,6 +61,8 @@ pub(super) struct Halt;
 
 /// However little falls due, time is looked at this often, so that a clock set forward is noticed.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// A quiet gateway begins a segment all the same, so that old readings can go.
+const LONGEST_SEGMENT_MS: TimeMs = 86_400_000;
 /// Commands taken at once.
 pub(super) const TAKE: usize = 64;
 
@@ -64,16 +72,19 @@ impl Decide {
         serving: Serving,
         clock: Clock,
         counters: Arc<Counters>,
-        segment_bytes: usize,
+        (sizes, room): (Sizes, Arc<DiskRoom>),
         batches: SyncSender<Batch>,
     ) -> Self {
         // Recovery has just begun a segment.
         Self {
+            segment_begun_ms: pipeline.now_ms(),
             pipeline,
             serving,
             clock,
             counters,
-            segment_bytes,
+            sizes,
+            room,
+            deferred: Deferred::default(),
             segment_used: 0,
             samples: Samples::default(),
             heard: HashMap::new(),
@@ -105,7 +116,16 @@ impl Decide {
         if time {
             self.tick()?;
         }
+        // Before what came later.
+        while !self.room.is_short()
+            && let Some(message) = self.deferred.next(&self.counters)
+        {
+            self.message(message)?;
+        }
         commands.drain(..).try_for_each(|command| self.take(command))?;
+        if self.pipeline.now_ms() - self.segment_begun_ms >= (self.sizes.oldest_ms / 8).min(LONGEST_SEGMENT_MS) {
+            self.begin_segment()?;
+        }
         self.hand_over()
     }
 
@@ -118,7 +138,7 @@ impl Decide {
 
     fn take(&mut self, command: Command) -> Result<(), Halt> {
         match command {
-            Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.message(message)),
+            Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.admit(message)),
             Command::Act(action, reply) => self.act(action, reply),
             Command::Configure(settings, serving, reply) => {
                 if let Some(serving) = serving {
@@ -162,6 +182,22 @@ impl Decide {
             self.batch.changes.extend(effects.changes);
         }
         Ok(now)
+    }
+
+    /// Takes a message, or puts it off: on a full disk there is room for what can be a matter of life. It is told by the
+    /// device, not by what it says now: acknowledgements go out in the order of the messages, so an alarm behind a
+    /// reading that waits would wait too.
+    fn admit(&mut self, inbound: Inbound) -> Result<(), Halt> {
+        #[cfg(test)]
+        if self.room.is_short() && planted(Bug::FullDiskDefersAlarms) {
+            self.deferred.put_off(inbound, &self.counters);
+            return Ok(());
+        }
+        if self.room.is_short() && !self.pipeline.is_life_safety(&as_message(&inbound), self.clock.now_ms()) {
+            self.deferred.put_off(inbound, &self.counters);
+            return Ok(());
+        }
+        self.message(inbound)
     }
 
     fn message(&mut self, mut inbound: Inbound) -> Result<(), Halt> {
@@ -209,7 +245,7 @@ impl Decide {
             rejected: rejected.map(Cow::Owned),
         })?;
         self.batch.changes.extend(effects.changes);
-        if self.segment_used >= self.segment_bytes { self.begin_segment() } else { Ok(()) }
+        if self.segment_used >= self.sizes.segment_bytes { self.begin_segment() } else { Ok(()) }
     }
 
     /// Counts what a message brought.
@@ -288,12 +324,17 @@ impl Decide {
 
     /// Hands over what there is and begins a segment with all state up to here.
     fn begin_segment(&mut self) -> Result<(), Halt> {
+        if self.room.is_short() {
+            // Where the next one begins there may be no room for it; this one holds some.
+            return Ok(());
+        }
         self.hand_over()?;
-        self.batch.begins_segment = true;
+        self.batch.begins_segment = Some(self.pipeline.now_ms());
         let state = self.pipeline.checkpoint().map_err(|error| halt(&error))?;
         self.record(&Recorded::Checkpoint(Cow::Owned(state)))?;
         self.hand_over()?;
         self.segment_used = 0;
+        self.segment_begun_ms = self.pipeline.now_ms();
         Ok(())
     }
 
@@ -302,7 +343,7 @@ impl Decide {
         if batch.intake.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
             return Ok(());
         }
-        self.segment_used += batch.intake.len();
+        self.segment_used += batch.intake.len() as u64;
         self.batches.send(batch).map_err(|_| Halt)
     }
 }

@@ -44,11 +44,11 @@ impl Stepped {
         let changes = broadcast::channel(CHANGES).0;
         // Whoever fills it by a slow disk would hang here: there is no other thread.
         let (batches, waiting) = std::sync::mpsc::sync_channel(COMMANDS);
-        let segment_bytes = usize::try_from(sizes.segment_bytes)?;
+        let room = journal.room();
         Ok(Self {
             engine: Engine { commands, changes: changes.clone() },
             inbox,
-            decide: Decide::new(pipeline, serving, clock, Arc::default(), segment_bytes, batches),
+            decide: Decide::new(pipeline, serving, clock, Arc::default(), (sizes, room), batches),
             waiting,
             write: Write {
                 journal,
@@ -87,7 +87,7 @@ impl Stepped {
     pub(crate) fn write(&mut self, most: usize) -> anyhow::Result<bool> {
         let mut group: Vec<Batch> = self.waiting.try_iter().take(most).collect();
         if group.is_empty() {
-            self.write.index.maintain();
+            self.write.rest()?;
             return Ok(false);
         }
         if planted(Bug::ChangeLost)

@@ -47,8 +47,11 @@ impl World<'_> {
 
     /// The program has ended with an error, as it must where the disk fails, and only there.
     pub(super) async fn fall(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
-        ensure!(self.disk.is_off() || self.disk.is_short(), "the gateway stops, and its disk is well: {error:#}");
-        self.note(format!("the gateway stops: {error:#}"));
+        let is_full = self.disk.is_short() && !self.disk.has_reserve();
+        ensure!(self.disk.is_off() || is_full, "the gateway stops, and its disk is well or has a reserve: {error:#}");
+        // A seed is one run, wherever its files are.
+        let error = format!("{error:#}").replace(&self.dir.display().to_string(), "");
+        self.note(format!("the gateway stops: {error}"));
         self.stop().await
     }
 
