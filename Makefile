@@ -33,7 +33,7 @@ bench: $(RUNTIME) ## Compare with a bare subscriber on mosquitto, plain JSON par
 	models/bench.py --report target/models.json
 	target/release/bench --report bench.json --decoding target/decoding.json --models target/models.json
 
-torture: ## Kill the gateway under load; ARGS="--kills 400 --report torture.json"
+torture: ## Kill the gateway under load; ARGS="--kills 1000 --journal-gib 1 --report torture.json"
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	target/release/torture $(ARGS)
 

@@ -8,6 +8,7 @@ pub mod mosquitto;
 pub mod storm;
 pub mod torture;
 pub mod upstream;
+pub mod wear;
 
 use std::path::{Path, PathBuf};
 

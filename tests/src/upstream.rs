@@ -98,7 +98,7 @@ impl Upstream {
                             let Ok(event) = serde_json::from_slice::<Value>(&publish.payload) else { continue };
                             let answer = {
                                 let Ok(mut seen) = seen.lock() else { return };
-                                take(&mut seen, event)
+                                take(&mut seen, event, publish.dup)
                             };
                             news.notify_waiters();
                             if let Some(receipt) = answer {
@@ -157,17 +157,17 @@ impl Upstream {
     }
 }
 
-/// Takes an event; gives the receipt to answer with.
-fn take(seen: &mut Seen, event: Value) -> Option<Value> {
+/// Takes an event; gives the receipt to answer with. What the broker delivers once more, the gateway has not sent twice.
+fn take(seen: &mut Seen, event: Value, redelivered: bool) -> Option<Value> {
     let kind = event["type"].as_str().unwrap_or_default();
     let answers = event["id"].as_str()?.to_owned();
     if kind.starts_with("cn.ninewatch.alert.") {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
         let (epoch, first) = &seen.epoch;
-        if sequence < *first || event["epoch"] == epoch.as_str() {
-            seen.taken.insert(sequence);
+        let is_new = (sequence < *first || event["epoch"] == epoch.as_str()) && seen.taken.insert(sequence);
+        if is_new || !redelivered {
+            seen.events.push((answers.clone(), sequence, event));
         }
-        seen.events.push((answers.clone(), sequence, event));
     } else if kind.starts_with("cn.ninewatch.action.") {
         seen.answers.push(event);
         return None;

@@ -194,8 +194,13 @@ impl From<Level> for Active {
 pub(crate) struct JournalConfig {
     /// The ring of readings. Alerts and staff actions are kept besides.
     pub(crate) readings_max_mib: u64,
+    /// Readings that are older expire, by whole segments.
+    pub(crate) readings_max_age: Span,
     /// The size at which a segment is full.
-    pub(crate) segment_mib: u64,
+    pub(crate) segment_mib: f64,
+    /// What is held back on the disk for alerts and the readings they follow from, should everything else be full. As
+    /// much again is kept free.
+    pub(crate) alert_reserve_mib: f64,
     /// How long a commit may wait for company on a slow disk. It waits half as long as the last
     /// one took, up to this.
     pub(crate) commit_wait: Span,
@@ -203,8 +208,30 @@ pub(crate) struct JournalConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { readings_max_mib: 1024, segment_mib: 16, commit_wait: Span::from_ms(5) }
+        Self {
+            readings_max_mib: 1024,
+            readings_max_age: Span::from_secs(30 * 86_400),
+            segment_mib: 16.0,
+            // 100,000 readings of 300 bytes: 100 detectors that report each minute for half a day.
+            alert_reserve_mib: 32.0,
+            commit_wait: Span::from_ms(5),
+        }
     }
+}
+
+impl JournalConfig {
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        bytes(self.segment_mib)
+    }
+
+    pub(crate) fn reserve_bytes(&self) -> u64 {
+        bytes(self.alert_reserve_mib)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked when the file is read")]
+fn bytes(mib: f64) -> u64 {
+    (mib * f64::from(1 << 20)) as u64
 }
 
 /// The pages and the API.
@@ -314,12 +341,25 @@ impl Config {
                 fault("sensor_port.max_connections", "lets nobody in".into(), "give at least 1");
             }
         }
-        if self.journal.segment_mib == 0 || self.journal.readings_max_mib < 2 * self.journal.segment_mib {
+        let JournalConfig { readings_max_mib, readings_max_age, segment_mib, alert_reserve_mib, .. } = &self.journal;
+        for (key, mib, range) in [
+            ("journal.segment_mib", *segment_mib, 0.01..=512.0),
+            ("journal.alert_reserve_mib", *alert_reserve_mib, 0.25..=65536.0),
+        ] {
+            if !range.contains(&mib) {
+                let mend = format!("give {} to {}", range.start(), range.end());
+                fault(key, format!("{mib} MiB cannot be used"), &mend);
+            }
+        }
+        if readings_max_mib.saturating_mul(1 << 20) < 2 * self.journal.segment_bytes() {
             fault(
                 "journal.readings_max_mib",
-                format!("a ring needs at least two segments of {} MiB", self.journal.segment_mib),
+                format!("a ring needs at least two segments of {segment_mib} MiB"),
                 "make it larger, or `segment_mib` smaller",
             );
+        }
+        if readings_max_age.ms() < 3_600_000 {
+            fault("journal.readings_max_age", "is too short to see anything in".into(), "give at least 1h");
         }
         for (index, input) in self.wired.iter().enumerate() {
             if input.contact.is_some() == input.thermometer.is_some() {

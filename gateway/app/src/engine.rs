@@ -7,6 +7,7 @@
 //! Nobody is answered before the journal holds what they sent and what followed from it.
 
 mod decide;
+mod deferred;
 #[cfg(test)]
 mod fuzz;
 mod lanes;
@@ -38,7 +39,7 @@ use crate::clock::Clock;
 use crate::config::JournalConfig;
 use crate::epochs::Epochs;
 use crate::index::{Index, IndexOpened};
-use crate::journal::{Damage, Journal};
+use crate::journal::{Damage, DiskRoom, Journal};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
 use decide::Tells;
@@ -157,6 +158,7 @@ pub(crate) struct Running {
     pub(crate) damage: Vec<Damage>,
     /// The last time in the journal; 0 where there is none.
     pub(crate) recorded_ms: TimeMs,
+    pub(crate) room: Arc<DiskRoom>,
     decide: JoinHandle<()>,
     write: JoinHandle<anyhow::Result<()>>,
 }
@@ -205,13 +207,13 @@ impl Engine {
         let (lanes, inbox) = Lanes::new(load.clone());
         let (changes, _) = broadcast::channel(CHANGES);
         let (batches, waiting) = std::sync::mpsc::sync_channel(BATCHES);
-        let segment_bytes = usize::try_from(ground.journal.segment_mib << 20).unwrap_or(usize::MAX);
+        let room = journal.room();
         let decide = decide::Decide::new(
             pipeline,
             ground.serving,
             ground.clock,
             Tells { counters: ground.counters.clone(), load, life_safety: lanes.life_safety.clone() },
-            segment_bytes,
+            (ground.journal.into(), room.clone()),
             batches,
         );
         let write = write::Write {
@@ -230,7 +232,7 @@ impl Engine {
             }
             result
         })?;
-        let running = Running { index, index_opened, in_force, epochs, damage, recorded_ms, decide, write };
+        let running = Running { index, index_opened, in_force, epochs, damage, recorded_ms, room, decide, write };
         Ok((Self { lanes, changes }, running))
     }
 

@@ -123,6 +123,7 @@ impl Gateway {
             Arc::new(JournalHealth::new(running.damage.clone())),
             Arc::new(IndexHealth::new(running.index.clone(), running.index_opened.clone())),
             Arc::new(DiskHealth::new(data_dir.clone())),
+            running.room.clone(),
             status.clone(),
         ];
         if let Clock::System = clock {

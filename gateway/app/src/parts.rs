@@ -11,6 +11,7 @@ use crate::forward::{self, UpstreamStatus};
 use crate::health::{Part, Refusals};
 use crate::intake::broker::{self, BrokerStatus};
 use crate::intake::sensor_port::PortCounters;
+use crate::journal::DiskRoom;
 use crate::metrics::header as introduce;
 use crate::mqtt_client::{Link, metric};
 use crate::scorer::{ModelReport, Models};
@@ -196,6 +197,32 @@ impl Part for SetAside {
         for former in [false, true] {
             let count = faults.iter().filter(|fault| fault.former_goes_on == former).count();
             let _ = writeln!(out, "{name}{{former=\"{former}\"}} {count}");
+        }
+    }
+}
+
+impl Part for DiskRoom {
+    fn name(&self) -> String {
+        "disk_room".into()
+    }
+
+    fn ails(&self) -> Vec<(Ailment, Text)> {
+        let text = || Text {
+            zh: "磁盘已满：只接收可产生紧急预警的设备，其他读数暂缓".into(),
+            en: "the disk is full: only devices that can raise a critical alert are taken in, other readings wait"
+                .into(),
+        };
+        if self.is_short() { vec![(Ailment::DiskFull, text())] } else { Vec::new() }
+    }
+
+    fn metrics(&self, out: &mut String) {
+        let short = u64::from(self.is_short());
+        for (name, help, value) in [
+            ("ninewatch_disk_short", "1 while only devices that can raise a critical alert are taken in.", short),
+            ("ninewatch_disk_reserve_bytes", "Bytes held in reserve for alerts.", self.reserve_bytes()),
+        ] {
+            introduce(out, name, "gauge", help);
+            let _ = writeln!(out, "{name} {value}");
         }
     }
 }

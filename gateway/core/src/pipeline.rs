@@ -166,6 +166,12 @@ impl Pipeline {
         self.state.complaints.are(complaints)
     }
 
+    /// Whether a message is of a device that can raise a critical alert by what it reads.
+    pub fn is_life_safety(&self, message: &Message<'_>, now: TimeMs) -> bool {
+        let Ok(understood) = intake::understand(&self.site, message, now) else { return false };
+        understood.said.iter().any(|(device, ..)| self.state.detector.is_life_safety(*device))
+    }
+
     /// When time alone next has an effect.
     pub fn next_due(&self) -> Option<TimeMs> {
         let State { detector, book, complaints, .. } = &self.state;

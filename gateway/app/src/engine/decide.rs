@@ -15,20 +15,23 @@ use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, P
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
+use super::deferred::Deferred;
 use super::lanes::{Inbox, LifeSafety};
 use super::load::{Became, Load};
 use super::quarantine::Samples;
 use super::{Ack, Acked, Command, Fate, InForce, Inbound, LastHeard};
 use crate::clock::Clock;
-use crate::journal;
+use crate::journal::{self, DiskRoom, Sizes};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
+#[cfg(test)]
+use crate::sim::{Bug, planted};
 
 /// What must be durable together, and who is told then.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// Whether `intake` begins a new segment, with a checkpoint.
-    pub(super) begins_segment: bool,
+    /// When `intake` begins a new segment, with a checkpoint.
+    pub(super) begins_segment: Option<TimeMs>,
     /// Frames for the intake log.
     pub(super) intake: Vec<u8>,
     /// How many messages the frames hold.
@@ -43,10 +46,13 @@ pub(super) struct Decide {
     serving: Serving,
     clock: Clock,
     tells: Tells,
-    segment_bytes: usize,
+    sizes: Sizes,
+    room: Arc<DiskRoom>,
+    deferred: Deferred,
     /// Written to the segment so far, and how much of that makes it full.
-    segment_used: usize,
-    segment_full: usize,
+    segment_used: u64,
+    segment_full: u64,
+    segment_begun_ms: TimeMs,
     samples: Samples,
     /// By id, the devices that can be told something.
     heard: HashMap<String, LastHeard>,
@@ -68,7 +74,9 @@ pub(super) struct Halt;
 /// However little falls due, time is looked at this often, so that a clock set forward is noticed.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// A segment holds at least so many times its checkpoint's bytes in events.
-const LEAST_EVENTS: usize = 4;
+const LEAST_EVENTS: u64 = 4;
+/// A quiet gateway begins a segment all the same, so that old readings can go.
+const LONGEST_SEGMENT_MS: TimeMs = 86_400_000;
 /// Commands taken at once.
 pub(super) const TAKE: usize = 64;
 
@@ -78,19 +86,22 @@ impl Decide {
         serving: Serving,
         clock: Clock,
         tells: Tells,
-        segment_bytes: usize,
+        (sizes, room): (Sizes, Arc<DiskRoom>),
         batches: SyncSender<Batch>,
     ) -> Self {
         tells.life_safety.learn(pipeline.site());
         // Recovery has just begun a segment.
         Self {
+            segment_begun_ms: pipeline.now_ms(),
             pipeline,
             serving,
             clock,
             tells,
-            segment_bytes,
+            sizes,
+            room,
+            deferred: Deferred::default(),
             segment_used: 0,
-            segment_full: segment_bytes,
+            segment_full: sizes.segment_bytes,
             samples: Samples::default(),
             heard: HashMap::new(),
             batch: Batch::default(),
@@ -121,7 +132,16 @@ impl Decide {
         if time {
             self.tick()?;
         }
+        // Before what came later.
+        while !self.room.is_short()
+            && let Some(message) = self.deferred.next(&self.tells.counters)
+        {
+            self.message(message)?;
+        }
         commands.drain(..).try_for_each(|command| self.take(command))?;
+        if self.pipeline.now_ms() - self.segment_begun_ms >= (self.sizes.oldest_ms / 8).min(LONGEST_SEGMENT_MS) {
+            self.begin_segment()?;
+        }
         self.hand_over()
     }
 
@@ -134,7 +154,7 @@ impl Decide {
 
     fn take(&mut self, command: Command) -> Result<(), Halt> {
         match command {
-            Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.message(message)),
+            Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.admit(message)),
             Command::Act(action, reply) => self.act(action, reply),
             Command::Configure(settings, serving, reply) => {
                 if let Some(serving) = serving {
@@ -179,6 +199,22 @@ impl Decide {
             self.batch.changes.extend(effects.changes);
         }
         Ok(now)
+    }
+
+    /// Takes a message, or puts it off: on a full disk there is room for what can be a matter of life. It is told by the
+    /// device, not by what it says now: acknowledgements go out in the order of the messages, so an alarm behind a
+    /// reading that waits would wait too.
+    fn admit(&mut self, inbound: Inbound) -> Result<(), Halt> {
+        #[cfg(test)]
+        if self.room.is_short() && planted(Bug::FullDiskDefersAlarms) {
+            self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
+            return Ok(());
+        }
+        if self.room.is_short() && !self.pipeline.is_life_safety(&as_message(&inbound), self.clock.now_ms()) {
+            self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
+            return Ok(());
+        }
+        self.message(inbound)
     }
 
     fn message(&mut self, mut inbound: Inbound) -> Result<(), Halt> {
@@ -331,14 +367,19 @@ impl Decide {
 
     /// Hands over what there is and begins a segment with all state up to here.
     fn begin_segment(&mut self) -> Result<(), Halt> {
+        if self.room.is_short() {
+            // Where the next one begins there may be no room for it; this one holds some.
+            return Ok(());
+        }
         self.hand_over()?;
-        self.batch.begins_segment = true;
+        self.batch.begins_segment = Some(self.pipeline.now_ms());
         let state = self.pipeline.checkpoint().map_err(|error| halt(&error))?;
         // With very many open alerts, segments would else be little but checkpoints.
-        self.segment_full = self.segment_bytes.max(LEAST_EVENTS * state.len());
+        self.segment_full = self.sizes.segment_bytes.max(LEAST_EVENTS * state.len() as u64);
         self.record(&Recorded::Checkpoint(Cow::Owned(state)))?;
         self.hand_over()?;
         self.segment_used = 0;
+        self.segment_begun_ms = self.pipeline.now_ms();
         Ok(())
     }
 
@@ -347,7 +388,7 @@ impl Decide {
         if batch.intake.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
             return Ok(());
         }
-        self.segment_used += batch.intake.len();
+        self.segment_used += batch.intake.len() as u64;
         self.batches.send(batch).map_err(|_| Halt)
     }
 }

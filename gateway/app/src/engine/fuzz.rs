@@ -159,6 +159,10 @@ impl Disk for Hasty {
     fn sync_names(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 impl Appending for HastyFile {
@@ -173,10 +177,18 @@ impl Appending for HastyFile {
     fn cut(&mut self, bytes: u64) -> io::Result<()> {
         self.0.set_len(bytes)
     }
+
+    fn hold(&mut self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn held_to(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
 }
 
 /// Small: it is written anew at every start.
-const SIZES: Sizes = Sizes { ring_bytes: 1 << 20, segment_bytes: 1 << 20 };
+const SIZES: Sizes = Sizes { ring_bytes: 1 << 20, segment_bytes: 1 << 20, oldest_ms: i64::MAX, reserve_bytes: 0 };
 
 /// Starts from the journal as a gateway does, and reads it as everybody else does.
 fn start(journal_dir: &Path, settings: Settings, now: i64) {

@@ -35,6 +35,8 @@ pub(super) enum Shed {
     Refused,
     /// Its sender asked for no answer and gets none.
     Dropped,
+    /// The disk is full, and memory has no room for it either: its sender gets no acknowledgement.
+    DiskFull,
 }
 
 /// Counters of the doors taken together.
@@ -44,7 +46,7 @@ pub(crate) struct Load {
     deferred: [AtomicU64; 2],
     waiting: AtomicU64,
     became: [AtomicU64; 4],
-    shed: [AtomicU64; 2],
+    shed: [AtomicU64; 3],
     flood: Mutex<Option<Flood>>,
 }
 
@@ -62,7 +64,7 @@ pub(crate) struct Flood {
 const LANES: [(Lane, &str); 2] = [(Lane::Preferred, "preferred"), (Lane::Routine, "routine")];
 const BECAME: [(Became, &str); 4] =
     [(Became::Raised, "raised"), (Became::Folded, "folded"), (Became::Quiet, "quiet"), (Became::Rejected, "rejected")];
-const SHED: [(Shed, &str); 2] = [(Shed::Refused, "refused"), (Shed::Dropped, "dropped")];
+const SHED: [(Shed, &str); 3] = [(Shed::Refused, "refused"), (Shed::Dropped, "dropped"), (Shed::DiskFull, "disk_full")];
 
 fn add(counter: Option<&AtomicU64>, count: usize) {
     if let Some(counter) = counter {
@@ -88,7 +90,13 @@ impl Load {
         add(self.became.get(became as usize), 1);
     }
 
-    /// A message was shed.
+    /// A message was let go because the disk is full, which is no flood.
+    pub(super) fn let_go(&self) {
+        self.waiting.fetch_sub(1, Relaxed);
+        add(self.shed.get(Shed::DiskFull as usize), 1);
+    }
+
+    /// A message was shed in a flood.
     pub(super) fn shed(&self, how: Shed, message: &Inbound) {
         self.waiting.fetch_sub(1, Relaxed);
         add(self.shed.get(how as usize), 1);
@@ -150,7 +158,12 @@ impl Load {
             let _ = writeln!(out, "{name}{{became=\"{became}\"}} {}", counter.load(Relaxed));
         }
         let name = "ninewatch_shed_messages_total";
-        header(out, name, "counter", "Messages shed because more came in than could be taken; `refused` were told.");
+        header(
+            out,
+            name,
+            "counter",
+            "Messages shed because more came in than could be taken (`refused` were told), or the disk is full.",
+        );
         for ((_, how), counter) in SHED.iter().zip(&self.shed) {
             let _ = writeln!(out, "{name}{{how=\"{how}\"}} {}", counter.load(Relaxed));
         }

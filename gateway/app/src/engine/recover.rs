@@ -43,8 +43,9 @@ pub(super) fn recover(
     let segments = journal::intake_segments(journal_dir)?;
     let mut regained = Vec::new();
     let mut damage = opened.damage.clone();
-    let from = segments.iter().enumerate().rev().find_map(|(index, segment)| Some((index, restore(segment)?)));
-    let mut pipeline = match from {
+    let restored = segments.iter().enumerate().rev().find_map(|(index, segment)| Some((index, restore(segment)?)));
+    let from = restored.as_ref().map(|(index, _)| *index);
+    let mut pipeline = match restored {
         Some((index, mut pipeline)) => {
             for segment in segments.iter().skip(index) {
                 regained.extend(replay_segment(&mut pipeline, segment, &mut damage)?);
@@ -78,9 +79,13 @@ pub(super) fn recover(
         journal.append_alert(change)?;
     }
     // Damage can have taken inputs whose alerts are there: those alerts stand.
+    let mut adopted = false;
     for change in journal::read_alerts(journal_dir, pipeline.last_seq() + 1)? {
         match change {
-            Ok(change) => pipeline.adopt(&change),
+            Ok(change) => {
+                pipeline.adopt(&change);
+                adopted = true;
+            }
             Err(found) => damage.push(found),
         }
     }
@@ -92,9 +97,17 @@ pub(super) fn recover(
     }
     let (settings, faults) = settings.or_former(pipeline.settings());
     let changed = pipeline.settings() != &settings;
+    journal.commit().context("the journal cannot be written")?;
+    if let Some(segment) = from.and_then(|index| segments.get(index)) {
+        journal.recovered_from(segment.number);
+    }
     let (mut first, mut begun) = (Vec::new(), Vec::new());
-    let state = pipeline.checkpoint()?;
-    journal::encode(&mut first, pipeline.now_ms(), &Recorded::Checkpoint(Cow::Owned(state)))?;
+    // On a full disk there is no room for a checkpoint; what follows goes behind what was just decided again.
+    let stays = journal.stays_in_segment() && from.is_some() && !adopted;
+    if !stays {
+        let state = pipeline.checkpoint()?;
+        journal::encode(&mut first, pipeline.now_ms(), &Recorded::Checkpoint(Cow::Owned(state)))?;
+    }
     let mut take = |event: Event<'_>, recorded: &Recorded<'_>| -> anyhow::Result<()> {
         begun.extend(pipeline.step(event, now, &mut NoModel).changes);
         Ok(journal::encode(&mut first, pipeline.now_ms(), recorded)?)
@@ -104,8 +117,9 @@ pub(super) fn recover(
         let json = serde_json::to_string(&settings)?;
         take(Event::Configure(&settings), &Recorded::Configure(Cow::Owned(json)))?;
     }
-    journal.commit().context("the journal cannot be written")?;
-    journal.begin_segment().context("the journal cannot begin a segment")?;
+    if !stays {
+        journal.begin_segment(pipeline.now_ms()).context("the journal cannot begin a segment")?;
+    }
     // What the start decided goes with the start: the log never holds a decision without its input.
     journal.append_intake(&first);
     begun.iter().try_for_each(|change| journal.append_alert(change))?;

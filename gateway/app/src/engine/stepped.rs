@@ -46,7 +46,7 @@ impl Stepped {
         let changes = broadcast::channel(CHANGES).0;
         // Whoever fills it by a slow disk would hang here: there is no other thread.
         let (batches, waiting) = std::sync::mpsc::sync_channel(PREFERRED);
-        let segment_bytes = usize::try_from(sizes.segment_bytes)?;
+        let room = journal.room();
         Ok(Self {
             engine: Engine { lanes: lanes.clone(), changes: changes.clone() },
             inbox,
@@ -55,7 +55,7 @@ impl Stepped {
                 serving,
                 clock,
                 Tells { load: lanes.load.clone(), life_safety: lanes.life_safety, ..Tells::default() },
-                segment_bytes,
+                (sizes, room),
                 batches,
             ),
             waiting,
@@ -98,7 +98,7 @@ impl Stepped {
     pub(crate) fn write(&mut self, most: usize) -> anyhow::Result<bool> {
         let mut group: Vec<Batch> = self.waiting.try_iter().take(most).collect();
         if group.is_empty() {
-            self.write.index.maintain();
+            self.write.rest()?;
             return Ok(false);
         }
         if planted(Bug::ChangeLost)

@@ -26,6 +26,10 @@ pub(crate) enum Bug {
     SyncForgotten,
     /// A message is acknowledged although the disk was full.
     FullDiskAcknowledges,
+    /// What is held on the disk is not written to.
+    ReserveKept,
+    /// A full disk puts off an alarm like any reading.
+    FullDiskDefersAlarms,
     /// After a crash nobody writes the changes that it kept from the alert log.
     DecisionsNotRegained,
     /// What is decided again is decided by another clock.
@@ -47,10 +51,12 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::AckBeforeSync,
         Self::SyncForgotten,
         Self::FullDiskAcknowledges,
+        Self::ReserveKept,
+        Self::FullDiskDefersAlarms,
         Self::DecisionsNotRegained,
         Self::ReplayedLate,
         Self::ChangeLost,

@@ -31,7 +31,8 @@ use crate::forward::stepped::{Connection, Stepped as Forward};
 use crate::journal::Sizes;
 
 /// Small enough that a run fills several.
-const SIZES: Sizes = Sizes { ring_bytes: 64 << 10, segment_bytes: 4 << 10 };
+const SIZES: Sizes =
+    Sizes { ring_bytes: 64 << 10, segment_bytes: 4 << 10, oldest_ms: 10 * 60_000, reserve_bytes: 256 << 10 };
 
 thread_local! {
     /// The gateway's clock; runs of one thread come one after the other.
@@ -65,9 +66,10 @@ enum Step {
     Kill,
     DiskFills,
     DiskIsFreed,
+    AlarmOnFullDisk,
 }
 
-const STEPS: [(u64, Step); 23] = [
+const STEPS: [(u64, Step); 24] = [
     (10, Step::TimePasses),
     (2, Step::LongTimePasses),
     (1, Step::ClockIsSet),
@@ -90,7 +92,8 @@ const STEPS: [(u64, Step); 23] = [
     (3, Step::PowerFailsSoon),
     (1, Step::Kill),
     (1, Step::DiskFills),
-    (4, Step::DiskIsFreed),
+    (2, Step::DiskIsFreed),
+    (4, Step::AlarmOnFullDisk),
 ];
 
 struct World<'a> {
@@ -189,7 +192,7 @@ impl World<'_> {
     }
 
     async fn step(&mut self, step: Step) -> anyhow::Result<()> {
-        if self.gateway.is_none() && !self.disk.is_short() {
+        if self.gateway.is_none() {
             self.start().await?;
         }
         self.note(format!("{step:?}"));
@@ -236,6 +239,7 @@ impl World<'_> {
             Step::Kill => self.stop().await?,
             Step::DiskFills => self.disk.set_space(Some(self.chance.below(2_000))),
             Step::DiskIsFreed => self.disk.set_space(None),
+            Step::AlarmOnFullDisk => self.alarm_on_full_disk().await?,
         }
         self.settle().await
     }
@@ -251,6 +255,10 @@ impl World<'_> {
 
     fn read(&mut self) {
         let at = self.chance.index(self.senders.len());
+        self.read_of(at);
+    }
+
+    fn read_of(&mut self, at: usize) {
         let sender = &mut self.senders[at];
         if sender.waiting.len() < 3 {
             self.last_token += 1;
@@ -259,6 +267,27 @@ impl World<'_> {
             self.clock.store(self.now_ms + self.ahead_ms, Relaxed);
             sender.read(self.last_token, self.now_ms);
         }
+    }
+
+    /// As long as there is a reserve, whoever can raise a critical alert is acknowledged.
+    async fn alarm_on_full_disk(&mut self) -> anyhow::Result<()> {
+        let critical: Vec<usize> = (0..self.senders.len()).filter(|at| self.senders[*at].never_folded).collect();
+        let at = critical[self.chance.index(critical.len())];
+        if !self.disk.is_short() || self.senders[at].waiting.len() >= 3 {
+            return Ok(());
+        }
+        self.read_of(at);
+        self.senders[at].disconnect();
+        self.send(at, false);
+        self.decide().await?;
+        while self.write().await? {}
+        // It may have stopped, by a power cut or when nothing was left of the reserve: its stop is looked at there.
+        ensure!(
+            self.gateway.is_none() || self.senders[at].waiting.is_empty(),
+            "the alarm of {} is not acknowledged on a full disk",
+            self.senders[at].id
+        );
+        Ok(())
     }
 
     /// A device sends what it has, or once more what it was acknowledged, as when the PUBACK was lost.

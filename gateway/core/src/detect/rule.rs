@@ -126,6 +126,17 @@ pub(super) struct Bound {
     pub(super) condition: Condition<usize>,
 }
 
+impl Bound {
+    /// Whether a reading can bring a critical finding.
+    pub(super) fn is_critical(&self) -> bool {
+        match &self.condition {
+            Condition::Lasting(steps) => steps.iter().any(|step| step.severity == Severity::Critical),
+            Condition::Silent | Condition::Inactive { .. } => false,
+            _ => self.rule.severity == Severity::Critical,
+        }
+    }
+}
+
 /// The rules of a site, compiled.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {

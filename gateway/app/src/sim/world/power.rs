@@ -58,7 +58,8 @@ impl World<'_> {
     pub(super) async fn fall(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
         // Where the run lies is not of the run.
         let error = format!("{error:#}").replace(&self.dir.display().to_string(), "the journal");
-        ensure!(self.disk.is_off() || self.disk.is_short(), "the gateway stops, and its disk is well: {error}");
+        let is_full = self.disk.is_short() && !self.disk.has_reserve();
+        ensure!(self.disk.is_off() || is_full, "the gateway stops, and its disk is well or has a reserve: {error}");
         self.note(format!("the gateway stops: {error}"));
         self.stop().await
     }
