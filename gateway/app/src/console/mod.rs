@@ -25,6 +25,7 @@ mod health;
 mod log_in;
 mod models;
 mod problem;
+mod proof;
 mod report;
 mod rules;
 mod session;
