@@ -18,6 +18,10 @@ pub struct Seen {
     pub events: Vec<(String, u64, Value)>,
     /// Sequence numbers taken.
     pub taken: BTreeSet<u64>,
+    /// When the first critical alert of each place came.
+    pub critical: BTreeMap<String, Instant>,
+    /// Nothing is missing up to here.
+    up_to: u64,
     /// Answers about refused actions.
     pub refused: Vec<Value>,
 }
@@ -33,13 +37,12 @@ impl Seen {
     }
 
     /// The highest number below which nothing is missing, and what came beyond.
-    fn receipt(&self) -> Value {
-        let mut up_to = 0;
-        while self.taken.contains(&(up_to + 1)) {
-            up_to += 1;
+    fn receipt(&mut self) -> Value {
+        while self.taken.contains(&(self.up_to + 1)) {
+            self.up_to += 1;
         }
-        let also: Vec<u64> = self.taken.range(up_to + 1..).copied().collect();
-        json!({"up_to": up_to, "also": also})
+        let also: Vec<u64> = self.taken.range(self.up_to + 1..).copied().collect();
+        json!({"up_to": self.up_to, "also": also})
     }
 }
 
@@ -58,6 +61,18 @@ impl Upstream {
     /// # Errors
     /// Where the broker does not take the subscription.
     pub async fn start(port: u16, gateway: &str) -> anyhow::Result<Self> {
+        Self::start_with(port, gateway, true).await
+    }
+
+    /// The same, but remembers of each event no more than its number, and when each place had its first critical one.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_light(port: u16, gateway: &str) -> anyhow::Result<Self> {
+        Self::start_with(port, gateway, false).await
+    }
+
+    async fn start_with(port: u16, gateway: &str, keep: bool) -> anyhow::Result<Self> {
         let mut options = MqttOptions::new("city", "127.0.0.1", port);
         options.set_clean_start(false);
         let mut properties = rumqttc::v5::mqttbytes::v5::ConnectProperties::new();
@@ -90,7 +105,7 @@ impl Upstream {
                             let Ok(event) = serde_json::from_slice::<Value>(&publish.payload) else { continue };
                             let answer = {
                                 let Ok(mut seen) = seen.lock() else { return };
-                                take(&mut seen, event)
+                                take(&mut seen, event, keep)
                             };
                             news.notify_waiters();
                             if let Some(receipt) = answer {
@@ -150,13 +165,19 @@ impl Upstream {
 }
 
 /// Takes an event; gives the receipt to answer with.
-fn take(seen: &mut Seen, event: Value) -> Option<Value> {
+fn take(seen: &mut Seen, event: Value, keep: bool) -> Option<Value> {
     let kind = event["type"].as_str().unwrap_or_default();
     let answers = event["id"].as_str()?.to_owned();
     if kind.starts_with("cn.ninewatch.alert.") {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
         seen.taken.insert(sequence);
-        seen.events.push((answers.clone(), sequence, event));
+        let alert = &event["data"]["alert"];
+        if let ("critical", Some(place)) = (alert["severity"].as_str().unwrap_or_default(), alert["place"].as_str()) {
+            seen.critical.entry(place.to_owned()).or_insert_with(Instant::now);
+        }
+        if keep {
+            seen.events.push((answers.clone(), sequence, event));
+        }
     } else if kind == "cn.ninewatch.action.refused" {
         seen.refused.push(event);
         return None;
@@ -167,7 +188,7 @@ fn take(seen: &mut Seen, event: Value) -> Option<Value> {
     receipt["answers"] = answers.into();
     Some(json!({
         "specversion": "1.0", "type": "cn.ninewatch.receipt", "source": "/city",
-        "id": format!("receipt-{}", seen.events.len()), "data": receipt,
+        "id": format!("receipt-{}", seen.taken.len()), "data": receipt,
     }))
 }
 
