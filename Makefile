@@ -31,7 +31,8 @@ bench: $(RUNTIME) ## Compare with a bare subscriber on mosquitto, plain JSON par
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	cargo run --release --locked -p ninewatch-core --example decoding > target/decoding.json
 	models/bench.py --report target/models.json
-	target/release/bench --report bench.json --decoding target/decoding.json --models target/models.json
+	target/release/flood --report target/flood.json
+	target/release/bench --report bench.json --decoding target/decoding.json --models target/models.json --flood target/flood.json
 
 torture: ## Kill the gateway under load; ARGS="--kills 1000 --journal-gib 1 --report torture.json"
 	cargo build --release --locked -p ninewatch -p ninewatch-tests

@@ -23,6 +23,14 @@ pub fn gas(device: &str, at_s: f64, co_ppm: f64) -> String {
     )
 }
 
+/// A water sensor's reading, about 150 bytes.
+pub fn water(device: &str, at_s: f64, pressure_mpa: f64, leak: bool) -> String {
+    format!(
+        "[{{\"bn\":\"{device}/\",\"bt\":{at_s:.3},\"n\":\"pressure_mpa\",\"u\":\"MPa\",\"v\":{pressure_mpa}}},\
+         {{\"n\":\"leak\",\"vb\":{leak}}}]"
+    )
+}
+
 /// An SOS button's reading.
 pub fn sos(device: &str, at_s: f64, pressed: bool) -> String {
     format!("[{{\"bn\":\"{device}/\",\"bt\":{at_s:.3},\"n\":\"sos\",\"vb\":{pressed}}}]")

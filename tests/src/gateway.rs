@@ -341,13 +341,21 @@ impl Gateway {
         found.context("no such alert")
     }
 
+    /// What `/metrics` says.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn metrics(&self) -> anyhow::Result<String> {
+        let mut answer = ureq::get(format!("{}/metrics", self.console)).header("Authorization", self.basic()).call()?;
+        Ok(answer.body_mut().read_to_string()?)
+    }
+
     /// A metric, by its name and labels as `/metrics` writes them; several of one name are summed.
     ///
     /// # Errors
     /// Where it is not there.
     pub fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        let mut answer = ureq::get(format!("{}/metrics", self.console)).header("Authorization", self.basic()).call()?;
-        let text = answer.body_mut().read_to_string()?;
+        let text = self.metrics()?;
         let values: Vec<f64> = text
             .lines()
             .filter_map(|line| line.rsplit_once(' '))

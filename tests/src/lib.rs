@@ -2,6 +2,7 @@
 //! it, devices as real MQTT clients, a real mosquitto, and an upstream that speaks the contract.
 
 pub mod device;
+pub mod flood;
 pub mod fuzz;
 pub mod gateway;
 pub mod mosquitto;

@@ -20,6 +20,10 @@ pub struct Seen {
     pub taken: BTreeSet<u64>,
     /// The gateway's epoch, and its first number.
     epoch: (String, u64),
+    /// When the first critical alert of each place came.
+    pub critical: BTreeMap<String, Instant>,
+    /// Nothing is missing up to here.
+    up_to: u64,
     /// Answers to staff actions, in the order of arrival, repetitions included.
     pub answers: Vec<Value>,
 }
@@ -41,13 +45,12 @@ impl Seen {
     }
 
     /// The highest number below which nothing is missing, and what came beyond.
-    fn receipt(&self) -> Value {
-        let mut up_to = 0;
-        while self.taken.contains(&(up_to + 1)) {
-            up_to += 1;
+    fn receipt(&mut self) -> Value {
+        while self.taken.contains(&(self.up_to + 1)) {
+            self.up_to += 1;
         }
-        let also: Vec<u64> = self.taken.range(up_to + 1..).copied().collect();
-        json!({"epoch": self.epoch.0, "up_to": up_to, "also": also})
+        let also: Vec<u64> = self.taken.range(self.up_to + 1..).copied().collect();
+        json!({"epoch": self.epoch.0, "up_to": self.up_to, "also": also})
     }
 }
 
@@ -66,6 +69,18 @@ impl Upstream {
     /// # Errors
     /// Where the broker does not take the subscription.
     pub async fn start(port: u16, gateway: &str) -> anyhow::Result<Self> {
+        Self::start_with(port, gateway, true).await
+    }
+
+    /// The same, but remembers of each event no more than its number, and when each place had its first critical one.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_light(port: u16, gateway: &str) -> anyhow::Result<Self> {
+        Self::start_with(port, gateway, false).await
+    }
+
+    async fn start_with(port: u16, gateway: &str, keep: bool) -> anyhow::Result<Self> {
         let mut options = MqttOptions::new("city", "127.0.0.1", port);
         options.set_clean_start(false);
         let mut properties = rumqttc::v5::mqttbytes::v5::ConnectProperties::new();
@@ -98,7 +113,7 @@ impl Upstream {
                             let Ok(event) = serde_json::from_slice::<Value>(&publish.payload) else { continue };
                             let answer = {
                                 let Ok(mut seen) = seen.lock() else { return };
-                                take(&mut seen, event, publish.dup)
+                                take(&mut seen, event, publish.dup, keep)
                             };
                             news.notify_waiters();
                             if let Some(receipt) = answer {
@@ -158,14 +173,18 @@ impl Upstream {
 }
 
 /// Takes an event; gives the receipt to answer with. What the broker delivers once more, the gateway has not sent twice.
-fn take(seen: &mut Seen, event: Value, redelivered: bool) -> Option<Value> {
+fn take(seen: &mut Seen, event: Value, redelivered: bool, keep: bool) -> Option<Value> {
     let kind = event["type"].as_str().unwrap_or_default();
     let answers = event["id"].as_str()?.to_owned();
     if kind.starts_with("cn.ninewatch.alert.") {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
         let (epoch, first) = &seen.epoch;
         let is_new = (sequence < *first || event["epoch"] == epoch.as_str()) && seen.taken.insert(sequence);
-        if is_new || !redelivered {
+        let alert = &event["data"]["alert"];
+        if let ("critical", Some(place)) = (alert["severity"].as_str().unwrap_or_default(), alert["place"].as_str()) {
+            seen.critical.entry(place.to_owned()).or_insert_with(Instant::now);
+        }
+        if keep && (is_new || !redelivered) {
             seen.events.push((answers.clone(), sequence, event));
         }
     } else if kind.starts_with("cn.ninewatch.action.") {
@@ -176,6 +195,7 @@ fn take(seen: &mut Seen, event: Value, redelivered: bool) -> Option<Value> {
         let (epoch, first) = (data["epoch"].as_str()?, data["first"].as_u64()?);
         if seen.epoch.0 != epoch {
             seen.taken.split_off(&first);
+            seen.up_to = seen.up_to.min(first.saturating_sub(1));
             seen.epoch = (epoch.to_owned(), first);
         }
     } else {
@@ -185,7 +205,7 @@ fn take(seen: &mut Seen, event: Value, redelivered: bool) -> Option<Value> {
     receipt["answers"] = answers.into();
     Some(json!({
         "specversion": "1.0", "type": "cn.ninewatch.receipt", "source": "/city",
-        "id": format!("receipt-{}", seen.events.len()), "data": receipt,
+        "id": format!("receipt-{}", seen.taken.len()), "data": receipt,
     }))
 }
 

@@ -8,7 +8,7 @@
 //! * bytes written to the disk per reading.
 //!
 //! `--decoding FILE` takes in what the example `decoding` of `ninewatch-core` has measured, `--models FILE` what
-//! `models/bench.py` has.
+//! `models/bench.py` has, `--flood FILE` what `flood` has.
 
 use anyhow::Context;
 use ninewatch_tests::device;
@@ -29,14 +29,15 @@ const RATE: u32 = 500;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let (mut report, mut decoding, mut models) = (None, Value::Null, Value::Null);
+    let (mut report, mut decoding, mut models, mut flood) = (None, Value::Null, Value::Null, Value::Null);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match (arg.as_str(), args.next()) {
             ("--report", Some(path)) => report = Some(PathBuf::from(path)),
             ("--decoding", Some(path)) => decoding = serde_json::from_str(&std::fs::read_to_string(path)?)?,
             ("--models", Some(path)) => models = serde_json::from_str(&std::fs::read_to_string(path)?)?,
-            _ => anyhow::bail!("there are --report FILE, --decoding FILE and --models FILE"),
+            ("--flood", Some(path)) => flood = serde_json::from_str(&std::fs::read_to_string(path)?)?,
+            _ => anyhow::bail!("there are --report FILE, --decoding FILE, --models FILE and --flood FILE"),
         }
     }
     let throughput = throughput().await?;
@@ -44,7 +45,8 @@ async fn main() -> anyhow::Result<()> {
     let latency = latency().await?;
     let wear = ninewatch_tests::wear::wear().await?;
     let table = json!({
-        "wear": wear, "throughput": throughput, "memory": memory, "publish_to_alert": latency, "decoding": decoding, "models": models
+        "wear": wear, "throughput": throughput, "memory": memory, "publish_to_alert": latency, "decoding": decoding,
+        "models": models, "flood": flood
     });
     println!("{}", serde_json::to_string_pretty(&table)?);
     if let Some(report) = report {
