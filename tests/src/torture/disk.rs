@@ -38,7 +38,7 @@ pub(super) async fn full(times: u32) -> anyhow::Result<Value> {
         load.end().await?;
         gateway.until_metric("ninewatch_disk_short", |short| short == 1.0).await?;
         let health = gateway.get("/api/v1/health")?.to_string();
-        anyhow::ensure!(health.contains("disk is nearly full"), "it does not tell of its full disk: {health}");
+        anyhow::ensure!(health.contains("the disk is full"), "it does not tell of its full disk: {health}");
         let mut sender = Device::connect(&door, &door_secret, gateway.sensor_port).await?;
         let at_s = crate::device::now_s();
         let reading = format!("[{{\"bn\":\"{door}/\",\"bt\":{at_s:.3},\"n\":\"open\",\"vb\":{}}}]", round % 2 == 0);
