@@ -7,7 +7,7 @@ import { logInPage } from "./pages/log-in.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
 import { end, start } from "./ui/live.js";
-import { problem, setClock, t } from "./ui/say.js";
+import { mayDo, problem, setClock, setRights, t } from "./ui/say.js";
 import { navigated, shell, shellSession, startShell } from "./ui/shell.js";
 import { placeName, refreshSite } from "./ui/site.js";
 import { unlock } from "./ui/sound.js";
@@ -22,7 +22,8 @@ function route() {
   if (!main) return;
   leave();
   const [, page = "", id = ""] = (location.hash || "#/").split("/");
-  if (page === "") leave = boardPage(main);
+  if (page === "" && !mayDo("GET", "/alerts")) leave = devicesPage(main);
+  else if (page === "") leave = boardPage(main);
   else if (page === "alerts" && id) leave = alertPage(main, decodeURIComponent(id));
   else if (page === "devices") leave = devicesPage(main);
   else {
@@ -42,10 +43,11 @@ function draw() {
 function entered(who) {
   session = who;
   setClock(who);
+  setRights(who.may);
   shellSession(who);
   draw();
   refreshSite().catch(() => {});
-  start(() => signedOut(true));
+  if (mayDo("GET", "/events")) start(() => signedOut(true));
 }
 
 function signedOut(expired = false) {

@@ -19,6 +19,12 @@ export const TEXT = {
   "tool.theme": ["外观：{theme}", "Theme: {theme}"],
   "tool.log_out": ["退出登录", "Log out"],
 
+  "role.duty": ["值班员", "duty officer"],
+  "role.grid_member": ["网格员", "grid member"],
+  "role.installer": ["安装员", "installer"],
+  "role.integrator": ["集成员", "integrator"],
+  "role.admin": ["管理员", "admin"],
+
   "login.title": ["登录值守台", "Log in to the console"],
   "login.intro": [
     "账号与首次密码在网关首次启动时显示。",
@@ -147,6 +153,7 @@ export const TEXT = {
   "alert.more_findings": ["还有 {count} 条发现", "{count} more findings"],
 
   "act.title": ["下一步", "Next step"],
+  "act.others": ["下一步由其他人完成。", "The next step is for somebody else."],
   "act.accept": ["接警", "Accept"],
   "act.accept_hint": ["由我负责，停止升级与响铃。", "I have it. Escalation and sound stop."],
   "act.dispatch": ["派单", "Dispatch"],
@@ -263,6 +270,7 @@ export const TEXT = {
   "problem.unauthorized": ["登录已失效，请重新登录。", "You have been logged out. Please log in again."],
   "problem.wrong_password": ["账号或密码不对。", "Account and password do not belong together."],
   "problem.throttled": ["尝试次数过多，请稍候再试。", "Too many attempts. Please wait a little."],
+  "problem.wrong_role": ["这个账号的角色不能这样做。", "The role of this account does not allow that."],
   "problem.cross_site": [
     "请求不是从值守台本身发出的。请直接打开值守台再操作。",
     "The request did not come from the console itself. Open the console and try again.",

@@ -21,6 +21,7 @@ const FAMILIES = {
   class: words.CLASSES,
   kind: words.PLACE_KINDS,
   person: words.PERSONS,
+  role: words.ROLES,
   feed: ["live", "connecting", "stale"],
   tool: ["theme_system", "theme_dark", "theme_light"],
   act: ["handle", "dispatch", "dispatch_again"],
@@ -82,6 +83,7 @@ test("the words are those of the API", () => {
   same(words.VERDICTS, api.Verdict.enum);
   same(words.CHANGES, api.ChangeKind.enum);
   same(words.CLASSES, api.Device.properties.class.enum);
+  same(words.ROLES, api.Session.properties.role.enum);
   same(words.PERSONS, api.Device.properties.person.enum);
   same(words.PLACE_KINDS, api.Place.properties.kind.enum);
 });

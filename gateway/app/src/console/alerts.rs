@@ -46,6 +46,7 @@ const LARGEST_PAGE: usize = 500;
 /// `GET /alerts`
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
+    who: Who,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Alerts>, Problem> {
     let Query(wanted) = wanted?;
@@ -59,6 +60,7 @@ pub(super) async fn list(
         scene: wanted.scene,
         severity: wanted.severity,
         place: wanted.place,
+        places: who.rights.places(&shared.site()),
         before: wanted.before.as_deref().map(AlertId::from),
         limit,
     };
@@ -78,13 +80,16 @@ pub(super) async fn list(
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
+    who: Who,
 ) -> Result<Json<AlertRecord>, Problem> {
-    find(&shared, AlertId::from(id.as_str())).await.map(Json)
+    find(&shared, &who, AlertId::from(id.as_str())).await.map(Json)
 }
 
-async fn find(shared: &Shared, id: AlertId) -> Result<AlertRecord, Problem> {
+/// The alert; one that may not be seen is not there.
+async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<AlertRecord, Problem> {
     let (index, wanted) = (shared.state.index.clone(), id.clone());
     let found = shared.ask(move || index.alert(&wanted)).await?;
+    let found = found.filter(|record| who.rights.sees_place(&shared.site(), &record.alert.place));
     found.ok_or_else(|| {
         Problem::not_found("no_alert", format!("no alert has the id `{id}`"), "GET /api/v1/alerts lists them")
     })
@@ -121,9 +126,12 @@ pub(super) async fn act(
 ) -> Result<Json<Acted>, Problem> {
     let action = action.checked(&verb, AlertId::from(alert.as_str()), who.account())?;
     let alert = action.alert.clone();
+    if who.rights.is_limited() {
+        find(&shared, &who, alert.clone()).await?;
+    }
     let taken = shared.state.engine.act(action).await?.map_err(refused)?;
     tracing::info!(account = who.account(), verb, %alert, taken, "staff acted");
-    let record = find(&shared, alert).await?;
+    let record = find(&shared, &who, alert).await?;
     Ok(Json(Acted { taken, alert: record.alert }))
 }
 

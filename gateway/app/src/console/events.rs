@@ -117,15 +117,15 @@ impl Feed {
     async fn next_event(&mut self) -> Option<Result<Event, axum::Error>> {
         loop {
             if let Some(change) = self.read.pop_front() {
-                if change.seq >= self.next {
-                    return Some(self.tell(&change));
+                if self.is_wanted(&change) {
+                    return Some(Self::tell(&change));
                 }
             } else if self.behind {
                 self.read = self.read_log().await?;
                 self.behind = !self.read.is_empty();
             } else if let Some(change) = self.held.take() {
-                if change.seq >= self.next {
-                    return Some(self.tell(&change));
+                if self.is_wanted(&change) {
+                    return Some(Self::tell(&change));
                 }
             } else {
                 tokio::select! {
@@ -148,8 +148,14 @@ impl Feed {
         }
     }
 
-    fn tell(&mut self, change: &AlertChange) -> Result<Event, axum::Error> {
-        self.next = change.seq + 1;
+    /// Whether it is news, and may be seen. What may not be is passed over.
+    fn is_wanted(&mut self, change: &AlertChange) -> bool {
+        let is_news = change.seq >= self.next;
+        self.next = self.next.max(change.seq + u64::from(is_news));
+        is_news && self.who.rights.sees_place(&self.shared.site(), &change.alert.place)
+    }
+
+    fn tell(change: &AlertChange) -> Result<Event, axum::Error> {
         Event::default().event("alert").id(change.seq.to_string()).json_data(change)
     }
 

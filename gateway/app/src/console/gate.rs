@@ -1,6 +1,6 @@
 //! The gate in front of every route: who asks, from where, and how long it may take.
 //!
-//! Closed unless opened: a route that is not in [`is_open`] answers nobody without a credential.
+//! Closed unless opened: without a credential there is only what [`is_open`] says, with one what `rights` says of its role.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::credential::Login;
 use super::problem::Problem;
+use super::rights::{self, Rights, Rule};
 use super::session::SessionKey;
 use super::{Peer, Shared, assets};
 
@@ -22,6 +23,7 @@ use super::{Peer, Shared, assets};
 #[derive(Debug, Clone)]
 pub(super) struct Who {
     pub(super) login: Login,
+    pub(super) rights: Rights,
     /// `None` for a program that sends its password each time.
     pub(super) session: Option<SessionKey>,
 }
@@ -32,12 +34,11 @@ impl Who {
         &self.login.account
     }
 
-    /// Whether it is still so: not logged out, not removed, no new password. It counts as use.
+    /// Whether it is still so: not logged out, not removed, no new password, no other role. It counts as use.
     pub(super) fn is_still_in(&self, shared: &Shared) -> bool {
-        match &self.session {
-            Some(session) => shared.sessions.touch(session, &shared.state.accounts, Instant::now()).is_some(),
-            None => shared.state.accounts.still(&self.login),
-        }
+        let accounts = &shared.state.accounts;
+        let is_in = |session| shared.sessions.touch(session, accounts, Instant::now()).is_some();
+        self.session.as_ref().is_none_or(is_in) && accounts.rights(&self.login).as_ref() == Some(&self.rights)
     }
 }
 
@@ -63,14 +64,10 @@ impl<S: Sync> FromRequestParts<S> for MaybeWho {
 /// An answer that takes longer helps nobody. The live feed's answer is there at once; it then goes on.
 const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 
-/// What may be had without a credential: the pages (which hold no data), the short form of health,
-/// and the log-in itself.
-pub(super) fn is_open(method: &Method, path: &str) -> bool {
-    match path {
-        "/api/v1/health" => method == Method::GET || method == Method::HEAD,
-        "/api/v1/session" => method == Method::POST,
-        _ => (method == Method::GET || method == Method::HEAD) && assets::is_page(path),
-    }
+/// What may be had without a credential: the pages (which hold no data), and what is for anyone.
+fn is_open(method: &Method, path: &str, rule: Option<&Rule>) -> bool {
+    let is_page = || (method == Method::GET || method == Method::HEAD) && assets::is_page(path);
+    rule.map_or_else(is_page, |rule| rule.lets(None))
 }
 
 /// Lets through who may, within the time there is.
@@ -78,11 +75,16 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
     let answered = tokio::time::timeout(LONGEST_ANSWER, async {
         let from = request.extensions().get::<Peer>().copied().ok_or_else(no_address)?;
         let who = identify(&shared, request.method(), request.headers(), from.0.ip()).await?;
-        if who.is_none() && !is_open(request.method(), request.uri().path()) {
-            return Err(Problem::unauthorized(challenge(request.headers())));
-        }
-        if let Some(who) = who {
-            request.extensions_mut().insert(who);
+        let (method, path) = (request.method(), request.uri().path());
+        let rule = rights::rule_of(method, path);
+        match who {
+            None if is_open(method, path, rule) => {}
+            None => return Err(Problem::unauthorized(challenge(request.headers()))),
+            // Where there is no rule there is no route either: that is said further in.
+            Some(who) if rule.is_none_or(|rule| rule.lets(Some(who.rights.role))) => {
+                request.extensions_mut().insert(who);
+            }
+            Some(who) => return Err(Problem::wrong_role(who.rights.role)),
         }
         Ok(next.run(request).await)
     });
@@ -109,20 +111,22 @@ async fn identify(
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (name, password) = basic(value).ok_or_else(|| Problem::unauthorized(challenge(headers)))?;
         let login = log_in(shared, &name, &password, address, true).await?;
-        return match login {
-            Some(login) => Ok(Some(Who { login, session: None })),
+        let rights = login.as_ref().and_then(|login| shared.state.accounts.rights(login));
+        return match login.zip(rights) {
+            Some((login, rights)) => Ok(Some(Who { login, rights, session: None })),
             None => Err(Problem::unauthorized(challenge(headers))),
         };
     }
     let Some((session, login)) = shared.sessions.of(headers, &shared.state.accounts, Instant::now()) else {
         return Ok(None);
     };
+    let Some(rights) = shared.state.accounts.rights(&login) else { return Ok(None) };
     // A cookie goes along by itself, so the request has to show that our own page made it. Browsers
     // state the origin of every request that is not a GET.
     if changes && site != Site::Own {
         return Err(Problem::cross_site());
     }
-    Ok(Some(Who { login, session: Some(session) }))
+    Ok(Some(Who { login, rights, session: Some(session) }))
 }
 
 /// Puts a name and password to the proof, as often as the throttle allows.

@@ -1,14 +1,14 @@
 //! The console: the pages that duty staff use, and the API behind them.
 //!
 //! ```text
-//! connection ─▶ gate (who are you, from where, in time?) ─▶ alerts   what there is, and what is done about it
-//!                                                            events   the live feed
-//!                                                            site     places and devices
-//!                                                            models   what scores, and how well
-//!                                                            commands, downlink messages down to a device
-//!                                                            health   is the gateway well? metrics
-//!                                                            log_in   sessions
-//!                                                            assets   the pages
+//! connection ─▶ gate (who are you, may you, in time?) ─▶ alerts   what there is, and what is done about it
+//!                                                        events   the live feed
+//!                                                        site     places and devices
+//!                                                        models   what scores, and how well
+//!                                                        commands, downlink messages down to a device
+//!                                                        health   is the gateway well? metrics
+//!                                                        log_in   sessions
+//!                                                        assets   the pages
 //! ```
 //! Everything it shows comes from the index, the journal and the engine; it decides nothing itself.
 
@@ -25,6 +25,7 @@ mod health;
 mod log_in;
 mod models;
 mod problem;
+mod rights;
 mod session;
 mod site;
 mod throttle;
@@ -65,6 +66,7 @@ use crate::scorer::Models;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
 pub(crate) use credential::{Accounts, FirstPassword};
+pub(crate) use rights::Role;
 
 /// A part of the gateway that can be well or not: a broker, an upstream, the sensor port, the models.
 pub(crate) trait Part: Send + Sync {
@@ -262,7 +264,11 @@ struct Routes {
 
 impl Routes {
     fn add<T: 'static>(&mut self, method: Method, path: &'static str, handler: impl Handler<T, Arc<Shared>>) {
-        if let Ok(filter) = MethodFilter::try_from(method.clone()) {
+        // What nobody has a right to is not there.
+        let has_rule = rights::rule_of(&method, path).is_some();
+        if let Ok(filter) = MethodFilter::try_from(method.clone())
+            && has_rule
+        {
             self.router = std::mem::take(&mut self.router).route(path, routing::on(filter, handler));
             self.list.push((method, path));
         }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::time::Duration;
 
+use super::rights::Role;
 use crate::engine::Stopped;
 
 /// A refused request.
@@ -89,6 +90,17 @@ impl Problem {
             "Not from this site",
             "a change with a browser's session must come from the console's own pages",
             "open the console itself, or use HTTP Basic from a program",
+        )
+    }
+
+    /// 403: it is for other roles.
+    pub(super) fn wrong_role(role: Role) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "wrong_role",
+            "Not for this role",
+            format!("an account with the role `{}` may not do this", role.word()),
+            "log in with an account that may; `ninewatch account role NAME ROLE` changes what one may do",
         )
     }
 

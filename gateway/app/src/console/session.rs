@@ -107,7 +107,7 @@ impl Sessions {
     pub(super) fn touch(&self, key: &SessionKey, accounts: &Accounts, now: Instant) -> Option<Login> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let session = table.get_mut(key)?;
-        if !session.lives(now) || !accounts.still(&session.login) {
+        if !session.lives(now) || accounts.rights(&session.login).is_none() {
             table.remove(key);
             return None;
         }

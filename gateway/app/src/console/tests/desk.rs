@@ -19,7 +19,7 @@ use ninewatch_core::time::{TimeMs, UtcOffset};
 use super::client::Client;
 use crate::clock::Clock;
 use crate::config::{ConsoleConfig, JournalConfig};
-use crate::console::{Accounts, Console, ConsoleState, Part, PartHealth};
+use crate::console::{Accounts, Console, ConsoleState, Part, PartHealth, Role, edit_accounts};
 use crate::engine::{Command, Engine};
 use crate::index::{Index, Progress};
 use crate::journal::Journal;
@@ -217,6 +217,13 @@ impl Desk {
     /// A browser with the first account's session.
     pub(super) async fn browser(&self) -> Client {
         self.client.browser("duty", &self.password).await
+    }
+
+    /// A program with a new account of this role.
+    pub(super) fn program_of(&self, name: &str, role: Role, grids: &[&str]) -> Client {
+        let grids: Vec<String> = grids.iter().map(|grid| (*grid).to_owned()).collect();
+        let password = edit_accounts(self.data_dir(), |list| list.add(name, role, &grids)).unwrap();
+        self.client.basic(name, password.shown())
     }
 
     pub(super) fn data_dir(&self) -> &Path {

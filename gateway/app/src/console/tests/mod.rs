@@ -10,3 +10,4 @@ mod acting;
 mod doors;
 mod feed;
 mod looking;
+mod roles;
