@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::audit::{Deed, Importance, Recorder};
 use crate::backup;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -73,6 +74,11 @@ impl Gateway {
         files.models = loaded.cards;
         let (settings, registry) = files.read()?;
         let (accounts, first_password) = Accounts::open(&data_dir)?;
+        let audit = Recorder::open(&data_dir, clock)?;
+        audit.note(Deed::of_the_gateway("gateway.start", env!("CARGO_PKG_VERSION").into()), Importance::Action).await;
+        if let Some(first) = &first_password {
+            audit.note(Deed::of_the_gateway("account.add", first.account.clone()), Importance::Action).await;
+        }
 
         let counters = Arc::new(Counters::default());
         let (stopped, engine_stopped) = watch::channel(false);
@@ -98,7 +104,8 @@ impl Gateway {
 
         let models_followed = models.clone();
         let mut tasks = JoinSet::new();
-        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(models.clone()), Arc::new(set_aside.clone())];
+        let mut parts: Vec<Arc<dyn Part>> =
+            vec![Arc::new(models.clone()), Arc::new(set_aside.clone()), Arc::new(audit.clone())];
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 
@@ -140,6 +147,7 @@ impl Gateway {
                 parts,
                 models,
                 downlinks,
+                audit,
             };
             tasks.spawn(console.serve(state));
             address

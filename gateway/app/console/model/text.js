@@ -56,6 +56,7 @@ export const TEXT = {
   "health.part_degraded": ["降级", "degraded"],
   "health.part_down": ["不可用", "down"],
   "health.engine": ["决策引擎", "Engine"],
+  "health.audit": ["审计日志", "Audit log"],
   "health.site_files": ["设备类型、规则与登记表", "Sensor types, rules and registry"],
   "health.sensor_port": ["传感端口", "Sensor port"],
   "health.broker": ["消息代理 {name}", "Broker {name}"],

@@ -33,6 +33,7 @@ const OPEN = [
   "field.",
   "problem.",
   "health.engine",
+  "health.audit",
   "health.sensor_port",
   "health.broker",
   "health.upstream",

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::table;
+use crate::audit::note_command;
 use crate::console::{AccountList, Role, edit_accounts};
 use crate::lang::Lang;
 
@@ -65,19 +66,24 @@ pub(crate) fn run(args: &AccountArgs, lang: Lang) -> anyhow::Result<()> {
             table::print(&mut std::io::stdout().lock(), header, rows)?;
         }
         AccountCommand::Role { name, role, grids } => {
-            edit_accounts(data_dir, |list| list.set_role(name, *role, grids))?;
+            let of = format!("{name} {} {}", role.word(), grids.join(" "));
+            let done = edit_accounts(data_dir, |list| list.set_role(name, *role, grids));
+            note_command(data_dir, "account.role", of.trim(), done)?;
             eprintln!("{} {name}: {}", lang.pick("已更改角色", "Changed the role of"), role.word());
         }
         AccountCommand::Remove { name } => {
-            edit_accounts(data_dir, |list| list.remove(name))?;
+            note_command(data_dir, "account.remove", name, edit_accounts(data_dir, |list| list.remove(name)))?;
             eprintln!("{} {name}", lang.pick("已删除账号", "Removed account"));
         }
         AccountCommand::Add { name, role, grids } => {
-            let password = edit_accounts(data_dir, |list| list.add(name, *role, grids))?;
+            let of = format!("{name} {} {}", role.word(), grids.join(" "));
+            let done = edit_accounts(data_dir, |list| list.add(name, *role, grids));
+            let password = note_command(data_dir, "account.add", of.trim(), done)?;
             show(password.shown(), lang)?;
         }
         AccountCommand::Password { name } => {
-            let password = edit_accounts(data_dir, |list| list.set_password(name))?;
+            let done = edit_accounts(data_dir, |list| list.set_password(name));
+            let password = note_command(data_dir, "account.password", name, done)?;
             show(password.shown(), lang)?;
         }
     }

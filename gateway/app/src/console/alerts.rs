@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
+use super::rights::{self, OfPeople};
 use crate::index::Progress;
 use crate::index::{AlertQuery, AlertRecord};
 use crate::private::{hex, random};
@@ -48,19 +49,20 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     who: Who,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Json<Alerts>, Problem> {
+) -> Result<(Option<Extension<OfPeople>>, Json<Alerts>), Problem> {
     let Query(wanted) = wanted?;
     let limit = wanted.limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(Problem::bad(format!("limit is {limit}"), format!("give 1 to {LARGEST_PAGE}")));
     }
+    let site = shared.site();
     let query = AlertQuery {
         status: wanted.status,
         open_only: wanted.open,
         scene: wanted.scene,
         severity: wanted.severity,
         place: wanted.place,
-        places: who.rights.places(&shared.site()),
+        places: who.rights.places(&site),
         before: wanted.before.as_deref().map(AlertId::from),
         limit,
     };
@@ -73,7 +75,8 @@ pub(super) async fn list(
         })
         .await?;
     let next_before = alerts.last().filter(|_| alerts.len() == limit).map(|alert| alert.id.clone());
-    Ok(Json(Alerts { alerts, last_seq, next_before }))
+    let shown = rights::of_people(alerts.iter().any(|alert| rights::alert_is_of_people(&site, alert)));
+    Ok((shown, Json(Alerts { alerts, last_seq, next_before })))
 }
 
 /// `GET /alerts/{id}`
@@ -81,8 +84,9 @@ pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     who: Who,
-) -> Result<Json<AlertRecord>, Problem> {
-    find(&shared, &who, AlertId::from(id.as_str())).await.map(Json)
+) -> Result<(Option<Extension<OfPeople>>, Json<AlertRecord>), Problem> {
+    let record = find(&shared, &who, AlertId::from(id.as_str())).await?;
+    Ok((rights::of_people(rights::alert_is_of_people(&shared.site(), &record.alert)), Json(record)))
 }
 
 /// The alert; one that may not be seen is not there.

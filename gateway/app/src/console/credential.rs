@@ -120,6 +120,11 @@ impl Accounts {
         Some(Rights { role: account.role, grids: account.grids.as_slice().into() })
     }
 
+    /// Whether there is an account of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.list().find(name).is_some()
+    }
+
     /// A right Basic credential of a moment ago.
     pub(super) fn remembered(&self, name: &str, password: &str, now: Instant) -> Option<Login> {
         let mark = self.0.mark(name, password);

@@ -4,7 +4,7 @@
 //! get what they miss from the alert log, so nobody misses anything.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream::{self, Stream};
@@ -23,6 +23,7 @@ use super::Shared;
 use super::gate::Who;
 use super::log_in::Here;
 use super::problem::Problem;
+use super::rights::OfPeople;
 use crate::index::Progress;
 use crate::journal;
 
@@ -55,7 +56,7 @@ pub(super) async fn listen(
     who: Who,
     headers: HeaderMap,
     from: Result<Query<From>, QueryRejection>,
-) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {
+) -> Result<(Extension<OfPeople>, Sse<impl Stream<Item = Result<Event, axum::Error>>>), Problem> {
     let Query(From { from }) = from?;
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
     let slot = shared.listeners.clone().try_acquire_owned().map_err(|_| {
@@ -83,7 +84,7 @@ pub(super) async fn listen(
         shared,
         _slot: slot,
     };
-    Ok(Sse::new(stream::unfold(feed, Feed::step)))
+    Ok((Extension(OfPeople), Sse::new(stream::unfold(feed, Feed::step))))
 }
 
 /// One listener.

@@ -14,10 +14,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::credential::Login;
-use super::problem::Problem;
-use super::rights::{self, Rights, Rule};
+use super::problem::{Code, Problem};
+use super::rights::{self, Log, OfPeople, Rights, Rule};
 use super::session::SessionKey;
 use super::{Peer, Shared, assets};
+use crate::audit::{Deed, Importance};
 
 /// Somebody who proved to be who they are.
 #[derive(Debug, Clone)]
@@ -80,11 +81,34 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
         match who {
             None if is_open(method, path, rule) => {}
             None => return Err(Problem::unauthorized(challenge(request.headers()))),
-            // Where there is no rule there is no route either: that is said further in.
-            Some(who) if rule.is_none_or(|rule| rule.lets(Some(who.rights.role))) => {
+            Some(who) => {
+                // Where there is no rule there is no route either: that is said further in.
+                let Some(rule) = rule else {
+                    request.extensions_mut().insert(who);
+                    return Ok(next.run(request).await);
+                };
+                let deed = Deed {
+                    who: who.account().to_owned(),
+                    from: from.0.ip().to_string(),
+                    what: rule.name,
+                    of: rule.named_in(path),
+                    result: String::new(),
+                };
+                if !rule.lets(Some(who.rights.role)) {
+                    let refused = Problem::wrong_role(who.rights.role);
+                    // Not of what: who tries many ids is noted once.
+                    let deed = Deed { of: String::new(), result: "wrong_role".into(), ..deed };
+                    shared.state.audit.note(deed, Importance::Look).await;
+                    return Err(refused);
+                }
                 request.extensions_mut().insert(who);
+                let response = next.run(request).await;
+                if let Some((deed, importance)) = to_note(rule, deed, &response) {
+                    // Before anybody hears that it was done.
+                    shared.state.audit.note(deed, importance).await;
+                }
+                return Ok(response);
             }
-            Some(who) => return Err(Problem::wrong_role(who.rights.role)),
         }
         Ok(next.run(request).await)
     });
@@ -93,6 +117,31 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
         Ok(Err(problem)) => problem.into_response(),
         Err(_) => Problem::too_slow().into_response(),
     }
+}
+
+/// What the audit log gets of a request that was answered.
+fn to_note(rule: &Rule, deed: Deed, response: &Response) -> Option<(Deed, Importance)> {
+    let refused = response.extensions().get::<Code>().map(|code| code.0);
+    let shows_people = response.extensions().get::<OfPeople>().is_some();
+    let importance = match rule.log {
+        Log::Always => Importance::Action,
+        Log::People if shows_people => Importance::Look,
+        Log::People | Log::Never => return None,
+    };
+    Some((Deed { result: refused.unwrap_or("ok").to_owned(), ..deed }, importance))
+}
+
+/// Notes a log-in or a try of one. A name that is no account's is not noted: people type passwords there.
+pub(super) async fn note_log_in(shared: &Shared, name: &str, address: IpAddr, result: &str, importance: Importance) {
+    let who = if shared.state.accounts.knows(name) { name } else { "?" };
+    let deed = Deed {
+        who: who.to_owned(),
+        from: address.to_string(),
+        what: "session.begin",
+        of: String::new(),
+        result: result.to_owned(),
+    };
+    shared.state.audit.note(deed, importance).await;
 }
 
 /// Who asks, by Basic credential or session cookie; refused where a browser asks for another site.
@@ -148,7 +197,10 @@ pub(super) async fn log_in(
     if let Some(login) = remembered() {
         return Ok(Some(login));
     }
-    shared.throttle.attempt(name, address, Instant::now()).map_err(Problem::throttled)?;
+    if let Err(wait) = shared.throttle.attempt(name, address, Instant::now()) {
+        note_log_in(shared, name, address, "throttled", Importance::Look).await;
+        return Err(Problem::throttled(wait));
+    }
     let login = accounts.verify(name, password, turn).await;
     match &login {
         Some(login) => {
@@ -161,6 +213,7 @@ pub(super) async fn log_in(
             shared.refused_log_ins.fetch_add(1, Relaxed);
             // Not the name: people type passwords there.
             tracing::warn!(%address, "a log-in was refused");
+            note_log_in(shared, name, address, "wrong_password", Importance::Action).await;
         }
     }
     Ok(login)

@@ -15,6 +15,7 @@ use super::gate::{self, Who};
 use super::problem::Problem;
 use super::rights::{Rights, Role};
 use super::{Peer, Shared};
+use crate::audit::Importance;
 
 /// Name and password, as a person gives them.
 #[derive(Deserialize)]
@@ -89,6 +90,7 @@ pub(super) async fn begin(
     let account = login.account.clone();
     let cookie = shared.sessions.begin(login, Instant::now()).await.map_err(no_session)?;
     tracing::info!(%account, address = %from.ip(), "logged in");
+    gate::note_log_in(&shared, &account, from.ip(), "ok", Importance::Action).await;
     Ok(([(header::SET_COOKIE, cookie)], Session::of(&shared, &account, &rights)).into_response())
 }
 

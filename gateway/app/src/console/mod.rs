@@ -8,6 +8,7 @@
 //!                                                        commands, downlink messages down to a device
 //!                                                        health   is the gateway well? metrics
 //!                                                        log_in   sessions
+//!                                                        audit    who did what
 //!                                                        assets   the pages
 //! ```
 //! Everything it shows comes from the index, the journal and the engine; it decides nothing itself.
@@ -15,6 +16,7 @@
 mod accounts;
 mod alerts;
 mod assets;
+mod audit;
 mod body;
 mod commands;
 mod credential;
@@ -56,6 +58,7 @@ use tokio::task::JoinSet;
 use ninewatch_core::alert::Text;
 use ninewatch_core::pipeline::Settings;
 
+use crate::audit::Recorder;
 use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
@@ -102,6 +105,7 @@ pub(crate) struct ConsoleState {
     pub(crate) parts: Vec<Arc<dyn Part>>,
     pub(crate) models: Models,
     pub(crate) downlinks: Downlinks,
+    pub(crate) audit: Recorder,
 }
 
 /// The console's port, listening.
@@ -242,6 +246,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/session", log_in::who);
     routes.add(Method::POST, "/api/v1/session", log_in::begin);
     routes.add(Method::DELETE, "/api/v1/session", log_in::end);
+    routes.add(Method::GET, "/api/v1/audit", audit::list);
     routes.add(Method::GET, "/api/v1/openapi.json", assets::openapi);
     routes.add(Method::GET, "/metrics", health::metrics);
     let router = routes

@@ -31,6 +31,10 @@ enum Also {
     RetryAfter(u64),
 }
 
+/// On the answer: the problem's code, for the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Code(pub(super) &'static str);
+
 /// What of it is sent.
 #[derive(Serialize)]
 struct Details<'a> {
@@ -183,6 +187,7 @@ impl IntoResponse for Problem {
         let Self { status, code, title, detail, mend, also } = self;
         let details = Details { status: status.as_u16(), code, title, detail: &detail, mend: &mend };
         let mut response = (status, Json(details)).into_response();
+        response.extensions_mut().insert(Code(code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match also {

@@ -1,10 +1,12 @@
 //! Who may do what: one table of routes and roles. A route that is not in it is not there for anybody.
 
+use axum::extract::Extension;
 use axum::http::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ninewatch_core::alert::Alert;
 use ninewatch_core::pipeline::Site;
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, PlaceKind};
@@ -61,6 +63,27 @@ pub(super) struct Rule {
     /// `{…}` stands for anything.
     pub(super) path: &'static str,
     pub(super) is_for: For,
+    /// As the audit log calls it.
+    pub(super) name: &'static str,
+    pub(super) log: Log,
+}
+
+/// When the audit log gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Log {
+    Never,
+    /// Where the answer shows something of people: it is then marked by [`OfPeople`].
+    People,
+    Always,
+}
+
+/// On an answer that shows something of people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OfPeople;
+
+/// Marks the answer where it is so.
+pub(super) fn of_people(is_so: bool) -> Option<Extension<OfPeople>> {
+    is_so.then_some(Extension(OfPeople))
 }
 
 use Role::{Admin, Duty, GridMember, Installer, Integrator};
@@ -69,36 +92,47 @@ const EVERYBODY: For = For::Roles(&[Duty, GridMember, Installer, Integrator, Adm
 /// They see alerts, and with them people.
 const RESPONDERS: For = For::Roles(&[Duty, GridMember, Admin]);
 const DESK: For = For::Roles(&[Duty, Admin]);
+/// They tell devices what the sensor type allows.
+const TELLERS: For = For::Roles(&[Duty, Installer, Integrator, Admin]);
+const FITTERS: For = For::Roles(&[Installer, Integrator, Admin]);
+const WATCHERS: For = For::Roles(&[Duty, Integrator, Admin]);
+const ADMIN: For = For::Roles(&[Admin]);
 
 /// The first line that fits counts. A path is compared as it was sent, before any `%41` in it is decoded: what is written
 /// in a roundabout way falls to the line with the parameter, which is therefore never the laxer one.
 #[rustfmt::skip]
-static TABLE: [Rule; 19] = [
-    rule(Method::GET,    "/api/v1/alerts",                       RESPONDERS),
-    rule(Method::GET,    "/api/v1/alerts/{id}",                  RESPONDERS),
-    rule(Method::POST,   "/api/v1/alerts/{id}/accept",           RESPONDERS),
-    rule(Method::POST,   "/api/v1/alerts/{id}/dispatch",         RESPONDERS),
-    rule(Method::POST,   "/api/v1/alerts/{id}/handle",           RESPONDERS),
+static TABLE: [Rule; 21] = [
+    rule(Method::GET,    "/api/v1/alerts",                       RESPONDERS,  "alerts.look",     Log::People),
+    rule(Method::GET,    "/api/v1/alerts/{id}",                  RESPONDERS,  "alert.look",      Log::People),
+    rule(Method::POST,   "/api/v1/alerts/{id}/accept",           RESPONDERS,  "alert.accept",    Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/dispatch",         RESPONDERS,  "alert.dispatch",  Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/handle",           RESPONDERS,  "alert.handle",    Log::Always),
     // Closing is reviewing: who handled it does not judge it.
-    rule(Method::POST,   "/api/v1/alerts/{id}/{verb}",           DESK),
-    rule(Method::GET,    "/api/v1/events",                       RESPONDERS),
-    rule(Method::GET,    "/api/v1/devices",                      EVERYBODY),
-    rule(Method::GET,    "/api/v1/devices/{id}/commands",        For::Roles(&[Duty, Installer, Integrator, Admin])),
-    rule(Method::POST,   "/api/v1/devices/{id}/commands/{name}", For::Roles(&[Duty, Installer, Integrator, Admin])),
+    rule(Method::POST,   "/api/v1/alerts/{id}/close",            DESK,        "alert.close",     Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/{verb}",           DESK,        "alert.other",     Log::Always),
+    rule(Method::GET,    "/api/v1/events",                       RESPONDERS,  "alerts.listen",   Log::People),
+    rule(Method::GET,    "/api/v1/devices",                      EVERYBODY,   "devices.look",    Log::People),
+    rule(Method::GET,    "/api/v1/devices/{id}/commands",        TELLERS,     "commands.look",   Log::Never),
+    rule(Method::POST,   "/api/v1/devices/{id}/commands/{name}", TELLERS,     "device.command",  Log::Always),
     // Raw bytes, past what the sensor type allows.
-    rule(Method::POST,   "/api/v1/devices/{id}/downlink",        For::Roles(&[Installer, Integrator, Admin])),
-    rule(Method::GET,    "/api/v1/places",                       EVERYBODY),
-    rule(Method::GET,    "/api/v1/models",                       For::Roles(&[Duty, Integrator, Admin])),
-    rule(Method::GET,    "/api/v1/health",                       For::Anyone),
-    rule(Method::GET,    "/api/v1/session",                      EVERYBODY),
-    rule(Method::POST,   "/api/v1/session",                      For::Anyone),
-    rule(Method::DELETE, "/api/v1/session",                      EVERYBODY),
-    rule(Method::GET,    "/api/v1/openapi.json",                 EVERYBODY),
-    rule(Method::GET,    "/metrics",                             For::Roles(&[Duty, Integrator, Admin])),
+    rule(Method::POST,   "/api/v1/devices/{id}/downlink",        FITTERS,     "device.downlink", Log::Always),
+    rule(Method::GET,    "/api/v1/places",                       EVERYBODY,   "places.look",     Log::People),
+    rule(Method::GET,    "/api/v1/models",                       WATCHERS,    "models.look",     Log::Never),
+    rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
+    rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),
+    // A log-in is noted where it is known whose it is.
+    rule(Method::POST,   "/api/v1/session",                      For::Anyone, "session.begin",   Log::Never),
+    rule(Method::DELETE, "/api/v1/session",                      EVERYBODY,   "session.end",     Log::Always),
+    rule(Method::GET,    "/api/v1/audit",                        ADMIN,       "audit.look",      Log::Always),
+    rule(Method::GET,    "/api/v1/openapi.json",                 EVERYBODY,   "openapi.look",    Log::Never),
+    rule(Method::GET,    "/metrics",                             WATCHERS,    "metrics.look",    Log::Never),
 ];
 
-const fn rule(method: Method, path: &'static str, is_for: For) -> Rule {
-    Rule { method, path, is_for }
+/// Of what a path names, in the audit log.
+const LONGEST_NAME: usize = 200;
+
+const fn rule(method: Method, path: &'static str, is_for: For, name: &'static str, log: Log) -> Rule {
+    Rule { method, path, is_for, name, log }
 }
 
 /// The line of the table for a request. `HEAD` is `GET` without the answer.
@@ -119,6 +153,12 @@ fn fits(template: &str, path: &str) -> bool {
 }
 
 impl Rule {
+    /// What a path names by the parameters: `{id}/{name}`.
+    pub(super) fn named_in(&self, path: &str) -> String {
+        let parts = self.path.split('/').zip(path.split('/')).filter(|(template, _)| template.starts_with('{'));
+        parts.map(|(_, part)| part).collect::<Vec<_>>().join("/").chars().take(LONGEST_NAME).collect()
+    }
+
     /// Whether it is for somebody with this role; `None` is nobody in particular.
     pub(super) fn lets(&self, role: Option<Role>) -> bool {
         match (self.is_for, role) {
@@ -168,6 +208,13 @@ impl Rights {
     }
 }
 
+/// Whether the alert is about a person: it is of a home, or of a device that is.
+pub(super) fn alert_is_of_people(site: &Site, alert: &Alert) -> bool {
+    let is_home = site.registry.place(&alert.place).is_some_and(|place| place.kind == PlaceKind::Home);
+    let mut devices = alert.devices.iter().filter_map(|id| site.registry.device(id));
+    is_home || devices.any(|device| is_of_a_person(site, device))
+}
+
 /// Whether what the device reports is about a person: it is worn, it stands in a home, or it looks at faces.
 pub(super) fn is_of_a_person(site: &Site, device: &Device) -> bool {
     let is_home = site.registry.place(&device.place).is_some_and(|place| place.kind == PlaceKind::Home);
@@ -188,6 +235,15 @@ mod tests {
         }
         assert!(rule_of(&Method::POST, "/api/v1/alerts/1/accept/").is_none());
         assert!(rule_of(&Method::POST, "/api/v1/alerts//1/accept").is_none());
+    }
+
+    #[test]
+    fn whatever_changes_something_is_noted() {
+        for rule in TABLE.iter().filter(|rule| rule.method != Method::GET && rule.name != "session.begin") {
+            assert_eq!(rule.log, Log::Always, "{} {}", rule.method, rule.path);
+        }
+        let rule = rule_of(&Method::POST, "/api/v1/devices/siren-1/commands/on").unwrap();
+        assert_eq!(rule.named_in("/api/v1/devices/siren-1/commands/on"), "siren-1/on");
     }
 
     #[test]

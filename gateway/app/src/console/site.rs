@@ -1,7 +1,7 @@
 //! Places and devices: what is registered, and how it is.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use ninewatch_core::time::TimeMs;
 use super::Shared;
 use super::gate::Who;
 use super::problem::Problem;
-use super::rights;
+use super::rights::{self, OfPeople};
 use crate::index::AlertQuery;
 
 /// The settings in force, made ready once and not for every question.
@@ -99,20 +99,29 @@ struct PlaceView {
 }
 
 /// Answers `GET /devices`.
-pub(super) async fn devices(State(shared): State<Arc<Shared>>, who: Who) -> Result<Json<Devices>, Problem> {
+pub(super) async fn devices(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+) -> Result<(Option<Extension<OfPeople>>, Json<Devices>), Problem> {
     let site = shared.site();
     let mut statuses = statuses(&shared).await?;
     let seen = site.registry.devices.iter().filter(|device| who.rights.sees_place(&site, &device.place));
+    let mut shows_people = false;
     let view = |device: &Device| {
         let view = DeviceView::new(&site, device, statuses.remove(&device.id));
-        let is_hidden = !who.rights.sees_people() && rights::is_of_a_person(&site, device);
-        if is_hidden { view.without_the_person() } else { view }
+        let is_of_a_person = rights::is_of_a_person(&site, device);
+        shows_people |= is_of_a_person && who.rights.sees_people();
+        if is_of_a_person && !who.rights.sees_people() { view.without_the_person() } else { view }
     };
-    Ok(Json(Devices { devices: seen.map(view).collect() }))
+    let devices = seen.map(view).collect();
+    Ok((rights::of_people(shows_people), Json(Devices { devices })))
 }
 
 /// Answers `GET /places`.
-pub(super) async fn places(State(shared): State<Arc<Shared>>, who: Who) -> Result<Json<Places>, Problem> {
+pub(super) async fn places(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+) -> Result<(Option<Extension<OfPeople>>, Json<Places>), Problem> {
     let site = shared.site();
     let statuses = statuses(&shared).await?;
     let index = shared.state.index.clone();
@@ -123,7 +132,9 @@ pub(super) async fn places(State(shared): State<Arc<Shared>>, who: Who) -> Resul
         let view = PlaceView::new(&site, place, &statuses, &open);
         if who.rights.sees_alerts() { view } else { view.without_alerts() }
     };
-    Ok(Json(Places { places: seen.map(view).collect() }))
+    let places: Vec<PlaceView> = seen.map(view).collect();
+    let shows_homes = places.iter().any(|place| place.kind == PlaceKind::Home);
+    Ok((rights::of_people(shows_homes), Json(Places { places })))
 }
 
 async fn statuses(shared: &Shared) -> Result<HashMap<String, DeviceStatus>, Problem> {

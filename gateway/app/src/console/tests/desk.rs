@@ -17,6 +17,7 @@ use ninewatch_core::site::Registry;
 use ninewatch_core::time::{TimeMs, UtcOffset};
 
 use super::client::Client;
+use crate::audit::Recorder;
 use crate::clock::Clock;
 use crate::config::{ConsoleConfig, JournalConfig};
 use crate::console::{Accounts, Console, ConsoleState, Part, PartHealth, Role, edit_accounts};
@@ -111,6 +112,7 @@ pub(super) struct Desk {
     pub(super) played: Arc<Mutex<Played>>,
     pub(super) engine: Engine,
     pub(super) settings: watch::Sender<Arc<Settings>>,
+    pub(super) audit: Recorder,
     served: JoinHandle<()>,
     play: JoinHandle<()>,
     dir: TempDir,
@@ -181,6 +183,7 @@ impl Desk {
             last_change: None,
         }));
         let (accounts, first) = Accounts::open(dir.path()).unwrap();
+        let audit = Recorder::open(dir.path(), Clock::System).unwrap();
         let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
         let console = Console::bind(&ConsoleConfig { listen: listen.parse().unwrap() }).unwrap();
         let client = Client::new(console.address());
@@ -195,6 +198,7 @@ impl Desk {
             parts,
             models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
+            audit: audit.clone(),
         };
         Self {
             client,
@@ -202,6 +206,7 @@ impl Desk {
             accounts,
             engine,
             settings,
+            audit,
             served: tokio::spawn(async { console.serve(state).await.unwrap() }),
             play: tokio::spawn(play(inbox, played.clone())),
             played,

@@ -7,6 +7,7 @@ mod sample;
 mod schema;
 
 mod acting;
+mod auditing;
 mod doors;
 mod feed;
 mod looking;
