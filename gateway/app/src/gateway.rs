@@ -31,7 +31,7 @@ pub(crate) struct Gateway {
     pub(crate) sensor_port: Option<SocketAddr>,
     /// Where it listens in TLS.
     pub(crate) sensor_port_tls: Option<SocketAddr>,
-    pub(crate) console: Option<SocketAddr>,
+    pub(crate) console: Option<ConsoleAt>,
     /// Only at the very first start.
     pub(crate) first_password: Option<FirstPassword>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
@@ -41,6 +41,22 @@ pub(crate) struct Gateway {
     port: Option<JoinHandle<anyhow::Result<()>>>,
     tasks: JoinSet<anyhow::Result<()>>,
     engine_stopped: watch::Receiver<bool>,
+}
+
+/// Where the console is, and what a browser has to trust.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsoleAt {
+    pub(crate) address: SocketAddr,
+    pub(crate) is_https: bool,
+    /// SHA-256 of the gateway's own CA, where it speaks HTTPS by that.
+    pub(crate) fingerprint: Option<String>,
+}
+
+impl ConsoleAt {
+    /// As a browser takes it.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}/", if self.is_https { "https" } else { "http" }, self.address)
+    }
 }
 
 /// How long the sensor port has to say good-bye to its devices.
@@ -58,7 +74,7 @@ impl Gateway {
 
         // What can be refused is refused before anything is begun.
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;
-        let console = config.console.as_ref().map(Console::bind).transpose()?;
+        let console = config.console.as_ref().map(|console| Console::bind(console, &data_dir)).transpose()?;
         let wired = Wired::open(&config.wired)?;
         let models = Models::new(Sources {
             models_dir: config.files.models.clone(),
@@ -135,7 +151,11 @@ impl Gateway {
             tasks.spawn(forwarding);
         }
         let console = console.map(|console| {
-            let address = console.address();
+            let at = ConsoleAt {
+                address: console.address(),
+                is_https: console.is_https(),
+                fingerprint: console.fingerprint(),
+            };
             let state = ConsoleState {
                 engine: engine.clone(),
                 index: running.index.clone(),
@@ -150,7 +170,7 @@ impl Gateway {
                 audit,
             };
             tasks.spawn(console.serve(state));
-            address
+            at
         });
         let follow = tokio::spawn(files.follow(
             seen,

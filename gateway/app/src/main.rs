@@ -64,6 +64,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Place(args) => cli::registry::place(args, lang),
         Command::Device(args) => cli::registry::device(args, lang),
         Command::Account(args) => cli::account::run(&args, lang),
+        Command::Cert(args) => cli::cert::run(&args, lang),
         Command::Audit(args) => cli::audit::run(args, lang),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),

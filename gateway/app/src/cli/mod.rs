@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod evidence;
 pub(crate) mod journal;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Device(registry::DeviceArgs),
     /// 管理值班账号 · Manage who may log in
     Account(account::AccountArgs),
+    /// 控制台 HTTPS 的 CA：生成、查看 · The CA of the console's HTTPS: make it, show it
+    Cert(cert::CertArgs),
     /// 审计日志：校验、查询 · The audit log: check it, look into it
     Audit(audit::AuditArgs),
     /// 备份网关到一个文件，或检查备份 · Write the gateway to one file, or check such a file

@@ -4,7 +4,7 @@
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -75,7 +75,7 @@ fn is_open(method: &Method, path: &str, rule: Option<&Rule>) -> bool {
 pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let answered = tokio::time::timeout(LONGEST_ANSWER, async {
         let from = request.extensions().get::<Peer>().copied().ok_or_else(no_address)?;
-        let who = identify(&shared, request.method(), request.headers(), from.0.ip()).await?;
+        let who = identify(&shared, request.method(), request.headers(), from.address.ip()).await?;
         let (method, path) = (request.method(), request.uri().path());
         let rule = rights::rule_of(method, path);
         match who {
@@ -89,7 +89,7 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
                 };
                 let deed = Deed {
                     who: who.account().to_owned(),
-                    from: from.0.ip().to_string(),
+                    from: from.address.ip().to_string(),
                     what: rule.name,
                     of: rule.named_in(path),
                     result: String::new(),
@@ -262,6 +262,18 @@ fn challenge(headers: &HeaderMap) -> &'static str {
         "Session realm=\"ninewatch\""
     } else {
         "Basic realm=\"ninewatch\", charset=\"UTF-8\""
+    }
+}
+
+/// The answer to plain HTTP from another machine. What changes something is not sent on: it would go in the clear again
+/// before it came by TLS.
+pub(super) fn to_https<B>(request: &HttpRequest<B>) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let place = host.and_then(|host| HeaderValue::from_str(&format!("https://{host}{path}")).ok());
+    match place.filter(|_| request.method().is_safe()) {
+        Some(place) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, place)]).into_response(),
+        None => Problem::only_https().into_response(),
     }
 }
 

@@ -81,16 +81,17 @@ pub(super) async fn who(State(shared): State<Arc<Shared>>, who: Who) -> Json<Ses
 /// `POST /session`
 pub(super) async fn begin(
     State(shared): State<Arc<Shared>>,
-    Extension(Peer(from)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Sent(credential): Sent<Credential>,
 ) -> Result<Response, Problem> {
-    let login = gate::log_in(&shared, &credential.account, &credential.password, from.ip(), false).await?;
+    let from = peer.address.ip();
+    let login = gate::log_in(&shared, &credential.account, &credential.password, from, false).await?;
     let login = login.ok_or_else(Problem::wrong_password)?;
     let rights = shared.state.accounts.rights(&login).ok_or_else(Problem::wrong_password)?;
     let account = login.account.clone();
-    let cookie = shared.sessions.begin(login, Instant::now()).await.map_err(no_session)?;
-    tracing::info!(%account, address = %from.ip(), "logged in");
-    gate::note_log_in(&shared, &account, from.ip(), "ok", Importance::Action).await;
+    let cookie = shared.sessions.begin(login, peer.is_tls, Instant::now()).await.map_err(no_session)?;
+    tracing::info!(%account, address = %from, "logged in");
+    gate::note_log_in(&shared, &account, from, "ok", Importance::Action).await;
     Ok(([(header::SET_COOKIE, cookie)], Session::of(&shared, &account, &rights)).into_response())
 }
 

@@ -17,8 +17,10 @@ mod accounts;
 mod alerts;
 mod assets;
 mod audit;
+mod authority;
 mod body;
 mod commands;
+mod connection;
 mod credential;
 mod downlink;
 mod events;
@@ -31,6 +33,7 @@ mod rights;
 mod session;
 mod site;
 mod throttle;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -39,16 +42,12 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
-use axum::http::{Method, Request};
+use axum::http::Method;
 use axum::middleware;
 use axum::routing::{self, MethodFilter};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -68,8 +67,11 @@ use crate::metrics::Counters;
 use crate::scorer::Models;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
+pub(crate) use authority::{AUTHORITY, Authority};
+use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
 pub(crate) use rights::Role;
+use tls::Tls;
 
 /// A part of the gateway that can be well or not: a broker, an upstream, the sensor port, the models.
 pub(crate) trait Part: Send + Sync {
@@ -112,30 +114,40 @@ pub(crate) struct ConsoleState {
 pub(crate) struct Console {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
 }
 
 /// A browser takes up to six; beyond this, connections wait to be accepted.
 const CONNECTIONS: usize = 512;
-/// From a connection, or the last answer on it, to the end of the next request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Console {
     /// Takes the port. Connections wait until [`Self::serve`].
     ///
     /// # Errors
-    /// Where the address cannot be listened on.
-    pub(crate) fn bind(config: &ConsoleConfig) -> anyhow::Result<Self> {
+    /// Where the address cannot be listened on, or the certificate not be used.
+    pub(crate) fn bind(config: &ConsoleConfig, data_dir: &Path) -> anyhow::Result<Self> {
+        let tls = config.https().map(|https| Tls::open(&https, data_dir)).transpose()?.map(Arc::new);
         let listener = TcpListener::bind(config.listen).with_context(|| {
             format!("the console cannot listen on {}; give another `console.listen` in site.toml", config.listen)
         })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks HTTPS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// SHA-256 of the CA to install, where its certificate is of the gateway's own.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        Some(self.tls.as_ref()?.authority()?.fingerprint())
     }
 
     /// Serves until it is dropped; its connections end with it, and let go of the engine.
@@ -144,13 +156,14 @@ impl Console {
     /// Where the port is lost.
     pub(crate) async fn serve(self, state: ConsoleState) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let (router, _) = routes(Shared::new(state, self.address.port()));
+        let tls = self.tls;
+        let (router, _) = routes(Shared::new(state, self.address.port(), tls.clone()));
         let service = TowerToHyperService::new(router);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                    Ok((stream, from)) => _ = connections.spawn(serve_connection(stream, from, service.clone())),
+                    Ok((stream, from)) => _ = connections.spawn(connection::serve(stream, from, tls.clone(), service.clone())),
                     Err(error) => {
                         // Out of file descriptors, most likely: let some go.
                         tracing::warn!(%error, "the console cannot take a connection");
@@ -160,26 +173,6 @@ impl Console {
                 Some(_) = connections.join_next() => {}
             }
         }
-    }
-}
-
-/// Where a request came from.
-#[derive(Debug, Clone, Copy)]
-struct Peer(SocketAddr);
-
-async fn serve_connection(stream: tokio::net::TcpStream, from: SocketAddr, service: TowerToHyperService<Router>) {
-    // Alerts are small and urgent.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(from));
-        service.call(request)
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = served.await {
-        tracing::trace!(%from, %error, "a connection to the console ended");
     }
 }
 
@@ -194,13 +187,14 @@ struct Shared {
     questions: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     refused_log_ins: AtomicU64,
+    tls: Option<Arc<Tls>>,
 }
 
 /// A small board has four cores; the engine needs one of them.
 const QUESTIONS: usize = 3;
 
 impl Shared {
-    fn new(state: ConsoleState, port: u16) -> Arc<Self> {
+    fn new(state: ConsoleState, port: u16, tls: Option<Arc<Tls>>) -> Arc<Self> {
         Arc::new(Self {
             sessions: session::Sessions::open(&state.accounts, port, Instant::now()),
             throttle: throttle::Throttle::default(),
@@ -209,6 +203,7 @@ impl Shared {
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             listeners: Arc::new(Semaphore::new(events::LISTENERS)),
             refused_log_ins: AtomicU64::new(0),
+            tls,
             state,
         })
     }
@@ -248,6 +243,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::DELETE, "/api/v1/session", log_in::end);
     routes.add(Method::GET, "/api/v1/audit", audit::list);
     routes.add(Method::GET, "/api/v1/openapi.json", assets::openapi);
+    routes.add(Method::GET, "/ca.crt", assets::authority);
     routes.add(Method::GET, "/metrics", health::metrics);
     let router = routes
         .router

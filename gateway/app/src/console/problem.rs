@@ -108,6 +108,17 @@ impl Problem {
         )
     }
 
+    /// 403: plain HTTP from another machine.
+    pub(super) fn only_https() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "only_https",
+            "Only by HTTPS",
+            "to other machines this console speaks HTTPS",
+            "ask https:// at the same port; /ca.crt is the CA to trust",
+        )
+    }
+
     /// 404: no such route.
     pub(super) fn no_route() -> Self {
         Self::new(

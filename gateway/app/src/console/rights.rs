@@ -101,7 +101,7 @@ const ADMIN: For = For::Roles(&[Admin]);
 /// The first line that fits counts. A path is compared as it was sent, before any `%41` in it is decoded: what is written
 /// in a roundabout way falls to the line with the parameter, which is therefore never the laxer one.
 #[rustfmt::skip]
-static TABLE: [Rule; 21] = [
+static TABLE: [Rule; 22] = [
     rule(Method::GET,    "/api/v1/alerts",                       RESPONDERS,  "alerts.look",     Log::People),
     rule(Method::GET,    "/api/v1/alerts/{id}",                  RESPONDERS,  "alert.look",      Log::People),
     rule(Method::POST,   "/api/v1/alerts/{id}/accept",           RESPONDERS,  "alert.accept",    Log::Always),
@@ -125,6 +125,7 @@ static TABLE: [Rule; 21] = [
     rule(Method::DELETE, "/api/v1/session",                      EVERYBODY,   "session.end",     Log::Always),
     rule(Method::GET,    "/api/v1/audit",                        ADMIN,       "audit.look",      Log::Always),
     rule(Method::GET,    "/api/v1/openapi.json",                 EVERYBODY,   "openapi.look",    Log::Never),
+    rule(Method::GET,    "/ca.crt",                              For::Anyone, "ca.look",         Log::Never),
     rule(Method::GET,    "/metrics",                             WATCHERS,    "metrics.look",    Log::Never),
 ];
 

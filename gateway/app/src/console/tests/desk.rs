@@ -168,6 +168,15 @@ impl Desk {
     }
 
     pub(super) fn open_at(listen: &str, registry: Registry, parts: Vec<Arc<dyn Part>>) -> Self {
+        Self::open_with(&ConsoleConfig::plain(listen.parse().unwrap()), registry, parts)
+    }
+
+    /// A console of nothing that listens as `config` says.
+    pub(super) fn open_as(config: &ConsoleConfig) -> Self {
+        Self::open_with(config, Registry::default(), Vec::new())
+    }
+
+    fn open_with(config: &ConsoleConfig, registry: Registry, parts: Vec<Arc<dyn Part>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let journal_dir = dir.path().join("journal");
         let (journal, _) = Journal::open(&journal_dir, &JournalConfig::default()).unwrap();
@@ -185,7 +194,7 @@ impl Desk {
         let (accounts, first) = Accounts::open(dir.path()).unwrap();
         let audit = Recorder::open(dir.path(), Clock::System).unwrap();
         let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
-        let console = Console::bind(&ConsoleConfig { listen: listen.parse().unwrap() }).unwrap();
+        let console = Console::bind(config, dir.path()).unwrap();
         let client = Client::new(console.address());
         let state = ConsoleState {
             engine: engine.clone(),

@@ -30,7 +30,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         downlinks: crate::downlink::Downlinks::default(),
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
     };
-    let (_, list) = routes(Shared::new(state, 0));
+    let (_, list) = routes(Shared::new(state, 0, None));
     let fill = |path: &str| {
         path.replace("{id}", "01KAQW3E5S0000000000000000").replace("{verb}", "accept").replace("{name}", "siren_on")
     };

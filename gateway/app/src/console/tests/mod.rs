@@ -10,5 +10,6 @@ mod acting;
 mod auditing;
 mod doors;
 mod feed;
+mod https;
 mod looking;
 mod roles;
