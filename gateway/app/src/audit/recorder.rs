@@ -43,7 +43,7 @@ pub(crate) enum Importance {
 /// A page that stays open is one look in this time.
 const LATELY: Duration = Duration::from_secs(10 * 60);
 const REMEMBERED: usize = 4096;
-/// Deeds that may wait for the disk; then those who act wait too.
+/// Deeds that may wait for the disk; beyond, those who act wait too, and looks are missed.
 const WAITING: usize = 256;
 const TOGETHER: usize = 64;
 
@@ -68,12 +68,15 @@ impl Recorder {
     /// Notes a deed. An action is on the disk when this returns, or it is said loudly that it is not: what was done is done,
     /// and whoever answers alerts is not kept from it by the log.
     pub(crate) async fn note(&self, deed: Deed, importance: Importance) {
-        if importance == Importance::Look && !self.is_news(&deed) {
+        if importance == Importance::Look {
+            // Nobody is kept from looking by a disk that hangs.
+            if self.is_news(&deed) && self.0.to_write.try_send((deed, None)).is_err() {
+                self.0.state.missed.fetch_add(1, Relaxed);
+            }
             return;
         }
         let (told, written) = oneshot::channel();
-        let told = (importance == Importance::Action).then_some(told);
-        if self.0.to_write.send((deed, told)).await.is_ok() && importance == Importance::Action {
+        if self.0.to_write.send((deed, Some(told))).await.is_ok() {
             let _ = written.await;
         }
     }
@@ -113,7 +116,7 @@ fn write(mut log: AuditLog, mut deeds: mpsc::Receiver<(Deed, Option<oneshot::Sen
             state.missed.fetch_add(count, Relaxed);
             tracing::error!(count, "the audit log could not be written: {error:#}");
         } else {
-            state.missed.store(0, Relaxed);
+            state.missed.fetch_sub(missed, Relaxed);
         }
         state.entries.store(log.head().seq, Relaxed);
         for told in told.into_iter().flatten() {

@@ -252,3 +252,25 @@ async fn what_could_not_be_written_is_told_by_the_health_and_then_by_the_log() {
     assert_eq!(told[1..], [("audit.missed", "1 entries could not be written"), ("alert.accept", "kept")]);
     verify(dir.path(), None).unwrap();
 }
+
+#[tokio::test]
+async fn a_disk_that_hangs_keeps_nobody_from_looking_and_the_log_tells_how_much_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(dir.path(), Clock::System).unwrap();
+    let hangs = private::lock(dir.path(), LOCK).unwrap();
+    let looking = async {
+        for number in 0..1000 {
+            recorder.note(Deed { what: "alert.look", ..deed(&number.to_string()) }, Importance::Look).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), looking).await.expect("they wait for the disk");
+    drop(hangs);
+    recorder.note(deed("after"), Importance::Action).await;
+    let (entries, _) = read(dir.path(), &Wanted { limit: 2000, ..Wanted::default() }).unwrap();
+    let looks = entries.iter().filter(|entry| entry.what == "alert.look").count();
+    let told = entries.iter().filter(|entry| entry.what == "audit.missed");
+    let missed: usize = told.map(|entry| entry.of.split(' ').next().unwrap().parse::<usize>().unwrap()).sum();
+    assert!(missed > 0);
+    assert_eq!(looks + missed, 1000);
+    assert_eq!(entries.last().unwrap().of, "after");
+}
