@@ -33,9 +33,26 @@ bench: $(RUNTIME) ## Compare with a bare subscriber on mosquitto, plain JSON par
 	models/bench.py --report target/models.json
 	target/release/bench --report bench.json --decoding target/decoding.json --models target/models.json
 
-torture: ## Kill the gateway under load; ARGS="--kills 400 --report torture.json"
+torture: ## Kill the gateway under load; ARGS="--kills 1000 --journal-gib 1 --report torture.json"
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	target/release/torture $(ARGS)
+
+storm: ## Connect and disconnect as hard as it goes; ARGS="--held 5000 --per-s 500 --seconds 30 --report storm.json"
+	cargo build --release --locked -p ninewatch -p ninewatch-tests
+	ulimit -n $$(ulimit -Hn) && target/release/storm $(ARGS)
+
+fuzz: ## Fuzz for minutes; TARGET=decode, journal, sensor_port, api or all; MINUTES=10, or SEED=1234 for one case again
+	cargo build --locked -p ninewatch
+	for target in $(if $(filter-out all,$(TARGET)),$(TARGET),decode journal sensor_port api); do \
+	  case $$target in \
+	    decode) what="-p ninewatch-core --test types -- mutated";; \
+	    journal) what="-p ninewatch --bin ninewatch -- engine::fuzz";; \
+	    sensor_port) what="-p ninewatch-tests --test fuzz -- sensor_port";; \
+	    api) what="-p ninewatch-tests --test fuzz -- api";; \
+	    *) echo "there is no target $$target" >&2; exit 2;; \
+	  esac; \
+	  FUZZ_MINUTES=$(or $(MINUTES),10) FUZZ_SEED=$(SEED) cargo test --locked $$what --nocapture; \
+	done
 
 sim: ## Simulate worlds on the real core, journal and forwarding; SEEDS=1234 or SEEDS=0..100000, TRACE=1 tells each step
 	SEEDS=$(SEEDS) TRACE=$(TRACE) cargo test --locked -p ninewatch --bin ninewatch sim::tests::every -- --nocapture
@@ -53,4 +70,4 @@ $(PAHO):
 	target/py/bin/python -m pip install --quiet --disable-pip-version-check paho-mqtt==2.1.0
 	touch $@
 
-.PHONY: help demo build install test bench torture sim models
+.PHONY: help demo build install test bench torture storm fuzz sim models

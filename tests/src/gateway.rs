@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where the binary is: beside the tests, or where `NINEWATCH_BIN` says.
@@ -38,6 +38,8 @@ pub fn ninewatch(args: &[&str]) -> anyhow::Result<String> {
 /// A folder with a site file and a data folder, and what is asked of the gateway in it.
 pub struct Site {
     dir: tempfile::TempDir,
+    /// What else the gateway finds in its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Site {
@@ -46,7 +48,7 @@ impl Site {
     /// # Errors
     /// Where the folder cannot be written.
     pub fn new(more: &str) -> anyhow::Result<Self> {
-        let site = Self { dir: tempfile::tempdir()? };
+        let site = Self { dir: tempfile::tempdir()?, environment: Vec::new() };
         site.write(&format!(
             "[gateway]\nid = \"test\"\ndata_dir = \"data\"\n\n[sensor_port]\nlisten = \"127.0.0.1:0\"\n\n\
              [console]\nlisten = \"127.0.0.1:0\"\n\n{more}\n"
@@ -75,6 +77,14 @@ impl Site {
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// What the gateway has said since its last start.
+    ///
+    /// # Errors
+    /// Where it was never started.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.folder().join("log.txt"))?)
     }
 
     /// Adds a place.
@@ -113,6 +123,72 @@ impl Site {
     }
 }
 
+/// A gateway that may not be up yet.
+pub struct Starting {
+    process: Child,
+}
+
+impl Starting {
+    /// Starts the gateway of `site` without waiting for anything.
+    ///
+    /// # Errors
+    /// Where there is no binary.
+    pub fn spawn(site: &Site) -> anyhow::Result<Self> {
+        let ready = site.folder().join("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let log = std::fs::File::create(site.folder().join("log.txt"))?;
+        let process = Command::new(binary())
+            .args(["run", "--site"])
+            .arg(site.file())
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+            .envs(site.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("the binary is not there: run `make test`")?;
+        Ok(Self { process })
+    }
+
+    /// Kills it with SIGKILL, wherever it is.
+    ///
+    /// # Errors
+    /// Where it had ended by itself.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.process.try_wait()? {
+            bail!("it ended with {status} before it was killed");
+        }
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Waits until it serves.
+    ///
+    /// # Errors
+    /// With what it said, where it does not start.
+    pub fn ready(mut self, site: &Site) -> anyhow::Result<Gateway> {
+        let begun = Instant::now();
+        let told: Value = loop {
+            // The file comes by a rename, whole.
+            if let Ok(text) = std::fs::read_to_string(site.folder().join("ready.json")) {
+                break serde_json::from_str(&text)?;
+            }
+            if let Some(status) = self.process.try_wait()? {
+                bail!("it ended with {status}: {}", site.log()?);
+            }
+            if begun.elapsed() > Duration::from_secs(60) {
+                let _ = self.process.kill();
+                bail!("it does not come up: {}", site.log()?);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        Gateway::of(self.process, &told, site)
+    }
+}
+
 /// A running gateway.
 pub struct Gateway {
     process: Child,
@@ -132,35 +208,10 @@ impl Gateway {
     /// # Errors
     /// With what it said, where it does not start.
     pub fn start(site: &Site) -> anyhow::Result<Self> {
-        let ready = site.folder().join("ready.json");
-        let _ = std::fs::remove_file(&ready);
-        let log = std::fs::File::create(site.folder().join("log.txt"))?;
-        let mut process = Command::new(binary())
-            .args(["run", "--site"])
-            .arg(site.file())
-            .arg("--ready-file")
-            .arg(&ready)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("the binary is not there: run `make test`")?;
-        let begun = Instant::now();
-        let told: Value = loop {
-            // The file comes by a rename, whole.
-            if let Ok(text) = std::fs::read_to_string(&ready) {
-                break serde_json::from_str(&text)?;
-            }
-            if let Some(status) = process.try_wait()? {
-                bail!("it ended with {status}: {}", std::fs::read_to_string(site.folder().join("log.txt"))?);
-            }
-            if begun.elapsed() > Duration::from_secs(60) {
-                let _ = process.kill();
-                bail!("it does not come up: {}", std::fs::read_to_string(site.folder().join("log.txt"))?);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        Starting::spawn(site)?.ready(site)
+    }
+
+    fn of(process: Child, told: &Value, site: &Site) -> anyhow::Result<Self> {
         let text = |key: &str| told[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {told}"));
         let account = match (told["account"].as_str(), told["password"].as_str()) {
             (Some(account), Some(password)) => {
@@ -186,6 +237,30 @@ impl Gateway {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Ends it as systemd does, with SIGTERM; gives how it ended.
+    ///
+    /// # Errors
+    /// Where it does not within `limit`.
+    pub fn terminate(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
+        self.ended(limit)
+    }
+
+    /// Waits until it has ended by itself; gives how.
+    ///
+    /// # Errors
+    /// Where it has not within `limit`.
+    pub fn ended(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            anyhow::ensure!(begun.elapsed() < limit, "it has not ended after {limit:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Kills it as a power cut of the process would: SIGKILL.
@@ -310,9 +385,7 @@ impl Gateway {
     /// # Errors
     /// Where it is gone.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+        crate::fuzz::resident_kib(Some(self.pid()))
     }
 }
 

@@ -2,10 +2,13 @@
 //! it, devices as real MQTT clients, a real mosquitto, and an upstream that speaks the contract.
 
 pub mod device;
+pub mod fuzz;
 pub mod gateway;
 pub mod mosquitto;
+pub mod storm;
 pub mod torture;
 pub mod upstream;
+pub mod wear;
 
 use std::path::{Path, PathBuf};
 

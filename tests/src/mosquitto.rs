@@ -39,6 +39,14 @@ impl Mosquitto {
         Self::start_with("persistence false\n")
     }
 
+    /// Starts one that wants a sign of life every 10 s, as [`Self::start`] otherwise.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_impatient() -> anyhow::Result<Self> {
+        Self::start_with("persistence true\nautosave_interval 1\nautosave_on_changes true\nmax_keepalive 10\n")
+    }
+
     fn start_with(persistence: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let port = crate::free_port()?;

@@ -16,10 +16,12 @@ use tokio::sync::Notify;
 pub struct Seen {
     /// Each alert event in the order of arrival, duplicates included: (id, sequence, event).
     pub events: Vec<(String, u64, Value)>,
-    /// Sequence numbers taken.
+    /// Sequence numbers taken, of the gateway's epoch and what it goes on from.
     pub taken: BTreeSet<u64>,
-    /// Answers about refused actions.
-    pub refused: Vec<Value>,
+    /// The gateway's epoch, and its first number.
+    epoch: (String, u64),
+    /// Answers to staff actions, in the order of arrival, repetitions included.
+    pub answers: Vec<Value>,
 }
 
 impl Seen {
@@ -32,6 +34,12 @@ impl Seen {
         count.into_iter().filter(|(_, times)| *times > 1).map(|(id, _)| id).collect()
     }
 
+    /// What the answers to an action said: `applied`, `already` or `refused`.
+    pub fn answers_to(&self, action: &str) -> Vec<&str> {
+        let of = self.answers.iter().filter(|answer| answer["data"]["id"] == action);
+        of.filter_map(|answer| answer["type"].as_str()?.strip_prefix("cn.ninewatch.action.")).collect()
+    }
+
     /// The highest number below which nothing is missing, and what came beyond.
     fn receipt(&self) -> Value {
         let mut up_to = 0;
@@ -39,7 +47,7 @@ impl Seen {
             up_to += 1;
         }
         let also: Vec<u64> = self.taken.range(up_to + 1..).copied().collect();
-        json!({"up_to": up_to, "also": also})
+        json!({"epoch": self.epoch.0, "up_to": up_to, "also": also})
     }
 }
 
@@ -90,7 +98,7 @@ impl Upstream {
                             let Ok(event) = serde_json::from_slice::<Value>(&publish.payload) else { continue };
                             let answer = {
                                 let Ok(mut seen) = seen.lock() else { return };
-                                take(&mut seen, event)
+                                take(&mut seen, event, publish.dup)
                             };
                             news.notify_waiters();
                             if let Some(receipt) = answer {
@@ -149,18 +157,28 @@ impl Upstream {
     }
 }
 
-/// Takes an event; gives the receipt to answer with.
-fn take(seen: &mut Seen, event: Value) -> Option<Value> {
+/// Takes an event; gives the receipt to answer with. What the broker delivers once more, the gateway has not sent twice.
+fn take(seen: &mut Seen, event: Value, redelivered: bool) -> Option<Value> {
     let kind = event["type"].as_str().unwrap_or_default();
     let answers = event["id"].as_str()?.to_owned();
     if kind.starts_with("cn.ninewatch.alert.") {
         let sequence = event["sequence"].as_str()?.parse().ok()?;
-        seen.taken.insert(sequence);
-        seen.events.push((answers.clone(), sequence, event));
-    } else if kind == "cn.ninewatch.action.refused" {
-        seen.refused.push(event);
+        let (epoch, first) = &seen.epoch;
+        let is_new = (sequence < *first || event["epoch"] == epoch.as_str()) && seen.taken.insert(sequence);
+        if is_new || !redelivered {
+            seen.events.push((answers.clone(), sequence, event));
+        }
+    } else if kind.starts_with("cn.ninewatch.action.") {
+        seen.answers.push(event);
         return None;
-    } else if kind != "cn.ninewatch.online" {
+    } else if kind == "cn.ninewatch.online" {
+        let data = &event["data"];
+        let (epoch, first) = (data["epoch"].as_str()?, data["first"].as_u64()?);
+        if seen.epoch.0 != epoch {
+            seen.taken.split_off(&first);
+            seen.epoch = (epoch.to_owned(), first);
+        }
+    } else {
         return None;
     }
     let mut receipt = seen.receipt();

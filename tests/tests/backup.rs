@@ -104,6 +104,71 @@ async fn a_gateway_moves_to_another_box() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_old_box_went_on_to_decide_is_not_taken_for_what_the_new_one_does() -> anyhow::Result<()> {
+    if skipped_without("mosquitto", mosquitto::find().is_some()) {
+        return Ok(());
+    }
+    let broker = Mosquitto::start()?;
+    let city = Upstream::start(broker.port, "test").await?;
+    let old = Site::new(&format!("[[upstream]]\nname = \"city\"\nurl = \"mqtt://127.0.0.1:{}\"\n", broker.port))?;
+    old.add_place("home", "home")?;
+    let sos = old.add_devices("ninewatch-sos", &[("sos-1".into(), "home".into())])?;
+    let mut gateway = Gateway::start(&old)?;
+    let mut button = Device::connect(&sos[0].0, &sos[0].1, gateway.sensor_port).await?;
+    button.publish(device::sos("sos-1", device::now_s(), true)).await?;
+    city.until(LIMIT, |seen| seen.taken.len() == 1).await?;
+    until_delivered(&old, 1).await?;
+    let file = old.folder().join("gateway.backup").display().to_string();
+    ninewatch(&["backup", "--site", &old.file().display().to_string(), "--to", &file])?;
+    // The old box goes on for a while, and the city has it all.
+    let alert = city.look(|seen| seen.events[0].2["subject"].as_str().unwrap_or_default().to_owned());
+    gateway.post(&format!("/api/v1/alerts/{alert}/accept"), &json!({}))?;
+    gateway.post(&format!("/api/v1/alerts/{alert}/dispatch"), &json!({"to": "grid-1"}))?;
+    gateway.post(&format!("/api/v1/alerts/{alert}/handle"), &json!({}))?;
+    city.until(LIMIT, |seen| seen.taken.len() == 4).await?;
+    gateway.kill()?;
+    drop(button);
+
+    let new = Site::new("")?;
+    ninewatch(&["restore", &file, "--data-dir", &new.data().display().to_string()])?;
+    std::fs::copy(new.data().join("site/site.toml"), new.file())?;
+    std::fs::copy(old.folder().join("account"), new.folder().join("account"))?;
+    // Cut off, the new box gives the same numbers, and more, to other changes of the same alert.
+    let new_broker = std::fs::read_to_string(new.file())?;
+    new.write(&new_broker.replace(&broker.port.to_string(), "1"))?;
+    let mut gateway = Gateway::start(&new)?;
+    for grid in 0..6 {
+        if grid == 0 {
+            gateway.post(&format!("/api/v1/alerts/{alert}/accept"), &json!({}))?;
+        }
+        gateway.post(&format!("/api/v1/alerts/{alert}/dispatch"), &json!({"to": format!("grid-{grid}")}))?;
+    }
+    gateway.kill()?;
+    new.write(&new_broker)?;
+    let gateway = Gateway::start(&new)?;
+    let last = gateway.get("/api/v1/alerts")?["last_seq"].as_u64().context("a number")?;
+    assert!(last > 4, "{last}");
+    city.until(LIMIT, |seen| seen.taken.len() as u64 == last).await?;
+    gateway.until_metric("ninewatch_upstream_backlog", |backlog| backlog == 0.0).await?;
+    let mut decided = Vec::new();
+    gateway.listen_from(0, LIMIT, |event, change| {
+        if event == "alert" {
+            decided.push((change["seq"].as_u64(), change["alert"].clone()));
+        }
+        (decided.len() as u64) < last
+    })?;
+    city.look(|seen| {
+        assert_eq!(seen.doubled(), Vec::<&str>::new(), "what both boxes share came once");
+        // What came last under a number is what the new box decided.
+        let newest: std::collections::BTreeMap<_, _> =
+            seen.events.iter().map(|(_, seq, event)| (Some(*seq), event["data"]["alert"].clone())).collect();
+        assert_eq!(newest.into_iter().collect::<Vec<_>>(), decided);
+        assert_eq!(seen.events.len() as u64, last + 3, "and the old box's three are there beside them");
+    });
+    Ok(())
+}
+
 /// Waits until the data folder says that the city has all up to a change.
 async fn until_delivered(site: &Site, up_to: u64) -> anyhow::Result<()> {
     let said =

@@ -35,10 +35,10 @@ async fn alerts_go_up_and_actions_come_down() -> anyhow::Result<()> {
 
     let action = |id: &str, verb: &str| json!({"id": id, "alert": alert, "by": "officer-7", "verb": verb});
     city.act(action("a-1", "handle")).await?;
-    city.until(LIMIT, |seen| seen.refused.len() == 1).await?;
+    city.until(LIMIT, |seen| seen.answers_to("a-1") == ["refused"]).await?;
     city.act(action("a-2", "accept")).await?;
     city.act(action("a-2", "accept")).await?;
-    city.until(LIMIT, |seen| seen.taken.len() == 2).await?;
+    city.until(LIMIT, |seen| seen.taken.len() == 2 && seen.answers_to("a-2") == ["applied"; 2]).await?;
     let record = gateway.get(&format!("/api/v1/alerts/{alert}"))?;
     assert_eq!(record["alert"]["status"], "accepted");
     assert_eq!(record["alert"]["accepted_by"], "officer-7");

@@ -3,7 +3,9 @@
 import { alertPage } from "./pages/alert.js";
 import { boardPage } from "./pages/board.js";
 import { devicesPage } from "./pages/devices.js";
+import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
+import { reportPage } from "./pages/report.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
 import { end, start } from "./ui/live.js";
@@ -17,7 +19,7 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices". */
+/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report". */
 function route() {
   if (!main) return;
   leave();
@@ -26,6 +28,8 @@ function route() {
   else if (page === "") leave = boardPage(main);
   else if (page === "alerts" && id) leave = alertPage(main, decodeURIComponent(id));
   else if (page === "devices") leave = devicesPage(main);
+  else if (page === "history") leave = historyPage(main);
+  else if (page === "report") leave = reportPage(main);
   else {
     leave = () => {};
     replace(main, h("p", { class: "loading" }, t("app.not_found")));

@@ -21,14 +21,24 @@ use crate::audit;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::AUTHORITY;
+use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
 use crate::{engine, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
-const FILES: [&str; 8] =
-    [DELIVERY, audit::HEAD, audit::LOG, AUTHORITY, "registry.toml", "accounts.toml", "site.key", "models/refused.json"];
+const FILES: [&str; 9] = [
+    DELIVERY,
+    EPOCHS,
+    audit::HEAD,
+    audit::LOG,
+    AUTHORITY,
+    "registry.toml",
+    "accounts.toml",
+    "site.key",
+    "models/refused.json",
+];
 /// Models to go back to.
 const FOLDERS: [&str; 2] = ["models/in_use", "models/former"];
 const JOURNAL: &str = "journal";

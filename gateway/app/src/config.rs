@@ -32,6 +32,8 @@ pub(crate) struct Config {
     #[serde(default, rename = "upstream")]
     pub(crate) upstreams: Vec<MqttServer>,
     #[serde(default)]
+    pub(crate) local_sign: Option<LocalSignConfig>,
+    #[serde(default)]
     pub(crate) files: FilesConfig,
 }
 
@@ -166,8 +168,8 @@ fn tmp102_address() -> u8 {
     ninewatch_drivers::tmp102::DEFAULT_ADDRESS
 }
 
-/// Which level of a pin means that a contact is made.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+/// Which level of a pin means that a contact is made, or that something is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
     /// The contact pulls to ground.
@@ -192,8 +194,13 @@ impl From<Level> for Active {
 pub(crate) struct JournalConfig {
     /// The ring of readings. Alerts and staff actions are kept besides.
     pub(crate) readings_max_mib: u64,
+    /// Readings that are older expire, by whole segments.
+    pub(crate) readings_max_age: Span,
     /// The size at which a segment is full.
-    pub(crate) segment_mib: u64,
+    pub(crate) segment_mib: f64,
+    /// What is held back on the disk for alerts and the readings they follow from, should everything else be full. As
+    /// much again is kept free.
+    pub(crate) alert_reserve_mib: f64,
     /// How long a commit may wait for company on a slow disk. It waits half as long as the last
     /// one took, up to this.
     pub(crate) commit_wait: Span,
@@ -201,8 +208,30 @@ pub(crate) struct JournalConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { readings_max_mib: 1024, segment_mib: 16, commit_wait: Span::from_ms(5) }
+        Self {
+            readings_max_mib: 1024,
+            readings_max_age: Span::from_secs(30 * 86_400),
+            segment_mib: 16.0,
+            // 100,000 readings of 300 bytes: 100 detectors that report each minute for half a day.
+            alert_reserve_mib: 32.0,
+            commit_wait: Span::from_ms(5),
+        }
     }
+}
+
+impl JournalConfig {
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        bytes(self.segment_mib)
+    }
+
+    pub(crate) fn reserve_bytes(&self) -> u64 {
+        bytes(self.alert_reserve_mib)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked when the file is read")]
+fn bytes(mib: f64) -> u64 {
+    (mib * f64::from(1 << 20)) as u64
 }
 
 /// The pages and the API.
@@ -239,6 +268,51 @@ impl ConsoleConfig {
         let is_local = self.listen.ip().is_loopback();
         self.tls.clone().or_else(|| (!is_local && !self.plain_http).then(ConsoleTls::default))
     }
+}
+
+/// Light and sound on the spot while critical alerts reach nobody: a command, a pin, or both.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LocalSignConfig {
+    /// The program and its arguments; no shell looks at them. Run when the sign goes on, and again while it is.
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
+    /// The same, once, when it goes off.
+    #[serde(default)]
+    pub(crate) off_command: Vec<String>,
+    pub(crate) gpio: Option<SignPin>,
+    /// How long a critical alert may be unheard. GB 26875.1 gives a fire alarm 10 s to reach the centre.
+    #[serde(default = "ten_seconds")]
+    pub(crate) after: Span,
+    /// From the beginning of one run to that of the next.
+    #[serde(default = "half_a_minute")]
+    pub(crate) every: Span,
+    /// Longer no run may take.
+    #[serde(default = "half_a_minute")]
+    pub(crate) time_limit: Span,
+}
+
+fn ten_seconds() -> Span {
+    Span::from_secs(10)
+}
+
+fn half_a_minute() -> Span {
+    Span::from_secs(30)
+}
+
+/// A GPIO that a light or a buzzer hangs on, by a relay or a transistor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignPin {
+    /// The GPIO number (BCM).
+    pub(crate) pin: u8,
+    /// The level at which it is lit or sounds.
+    #[serde(default = "high")]
+    pub(crate) active: Level,
+}
+
+fn high() -> Level {
+    Level::High
 }
 
 /// Files besides the built-in ones, and the ONNX Runtime.
@@ -313,17 +387,43 @@ impl Config {
                 }
             }
         }
-        if self.journal.segment_mib == 0 || self.journal.readings_max_mib < 2 * self.journal.segment_mib {
+        let JournalConfig { readings_max_mib, readings_max_age, segment_mib, alert_reserve_mib, .. } = &self.journal;
+        for (key, mib, range) in [
+            ("journal.segment_mib", *segment_mib, 0.01..=512.0),
+            ("journal.alert_reserve_mib", *alert_reserve_mib, 0.25..=65536.0),
+        ] {
+            if !range.contains(&mib) {
+                let mend = format!("give {} to {}", range.start(), range.end());
+                fault(key, format!("{mib} MiB cannot be used"), &mend);
+            }
+        }
+        if readings_max_mib.saturating_mul(1 << 20) < 2 * self.journal.segment_bytes() {
             fault(
                 "journal.readings_max_mib",
-                format!("a ring needs at least two segments of {} MiB", self.journal.segment_mib),
+                format!("a ring needs at least two segments of {segment_mib} MiB"),
                 "make it larger, or `segment_mib` smaller",
             );
+        }
+        if readings_max_age.ms() < 3_600_000 {
+            fault("journal.readings_max_age", "is too short to see anything in".into(), "give at least 1h");
         }
         for (index, input) in self.wired.iter().enumerate() {
             if input.contact.is_some() == input.thermometer.is_some() {
                 let mend = "give one of `contact` and `thermometer`";
                 fault(&format!("wired.{index}.device"), "is wired to nothing, or to two things".into(), mend);
+            }
+        }
+        if let Some(sign) = &self.local_sign {
+            if sign.command.is_empty() && sign.gpio.is_none() {
+                fault(
+                    "local_sign",
+                    "neither sounds nor lights anything".into(),
+                    "give `command`, or `gpio`, or remove it",
+                );
+            }
+            if sign.every.ms() == 0 || sign.time_limit.ms() == 0 {
+                let mend = "give both at least a second";
+                fault("local_sign.every", "`every` or `time_limit` is no time at all".into(), mend);
             }
         }
         for (table, servers) in [("broker", &self.brokers), ("upstream", &self.upstreams)] {

@@ -1,18 +1,25 @@
 //! The engine: one thread that decides, one that makes the decisions durable.
 //!
 //! ```text
-//! doors, console, upstream ─Command─▶ decide ─Batch─▶ write ─▶ acks, replies, changes
-//!                                     (pipeline)      (journal: fdatasync, then the index)
+//! doors, console, upstream ═Command═▶ decide ─Batch─▶ write ─▶ acks, replies, changes
+//!                        (two lanes)  (pipeline)      (journal: fdatasync, then the index)
 //! ```
 //! Nobody is answered before the journal holds what they sent and what followed from it.
 
 mod decide;
+mod deferred;
+#[cfg(test)]
+mod fuzz;
+mod lanes;
+mod load;
 mod quarantine;
 mod recover;
 #[cfg(test)]
 pub(crate) mod stepped;
 mod write;
 
+pub(crate) use lanes::Entrance;
+pub(crate) use load::Load;
 pub(crate) use recover::restore;
 
 use anyhow::Context;
@@ -21,17 +28,22 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction};
+use ninewatch_core::ailment::Complaint;
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction};
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
+use ninewatch_core::time::TimeMs;
 
 use crate::clock::Clock;
 use crate::config::JournalConfig;
-use crate::index::Index;
-use crate::journal::Journal;
+use crate::epochs::Epochs;
+use crate::index::{Index, IndexOpened};
+use crate::journal::{Damage, DiskRoom, Journal};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
+use decide::Tells;
+use lanes::Lanes;
 
 /// A message on its way in.
 #[derive(Debug)]
@@ -54,25 +66,39 @@ pub(crate) struct Ack {
     pub(crate) to: mpsc::UnboundedSender<Acked>,
     /// The sender's own mark for the message.
     pub(crate) token: u64,
+    /// Whether the sender's protocol has a word for "not taken".
+    pub(crate) can_refuse: bool,
 }
 
-/// A message is in the journal, on disk.
+/// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Acked {
     pub(crate) token: u64,
-    /// It is kept, but brought no reading: see the quarantine.
-    pub(crate) rejected: bool,
+    pub(crate) fate: Fate,
+}
+
+/// What the sender of a message is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is in the journal, on disk.
+    Taken,
+    /// So it is, but it brought no reading: see the quarantine.
+    Rejected,
+    /// It was not taken: more comes in than can be.
+    Refused,
 }
 
 /// What the engine is asked.
 pub(crate) enum Command {
     Messages(Vec<Inbound>),
-    Act(StaffAction, oneshot::Sender<Result<bool, ActionError>>),
+    Act(StaffAction, oneshot::Sender<Result<Acted, ActionError>>),
     /// With what scores from now on, where that changed.
     Configure(Box<Settings>, Option<Serving>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
     Thresholds(oneshot::Sender<Vec<LearntThreshold>>),
     Heard(String, oneshot::Sender<Option<LastHeard>>),
+    /// All that ails the gateway now.
+    Complaints(Vec<Complaint>, oneshot::Sender<()>),
 }
 
 /// Where and as what a device was heard last.
@@ -94,8 +120,6 @@ pub(crate) struct InForce {
     pub(crate) faults: Vec<Fault>,
 }
 
-/// How many commands may wait for the engine before those who ask must wait too.
-const COMMANDS: usize = 256;
 /// How many batches may wait for the disk before the engine waits too.
 const BATCHES: usize = 4;
 /// How many changes a listener may be behind before it has to catch up from the index.
@@ -104,7 +128,7 @@ const CHANGES: usize = 1024;
 /// The way to the engine, for everybody else. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine {
-    commands: mpsc::Sender<Command>,
+    lanes: Lanes,
     changes: broadcast::Sender<Arc<AlertChange>>,
 }
 
@@ -126,7 +150,15 @@ pub(crate) struct Ground<'a> {
 /// The engine's threads, at work until the last [`Engine`] is gone.
 pub(crate) struct Running {
     pub(crate) index: Index,
+    pub(crate) index_opened: IndexOpened,
     pub(crate) in_force: InForce,
+    /// Whose the numbers of alert changes are.
+    pub(crate) epochs: Epochs,
+    /// What of the journal could not be read.
+    pub(crate) damage: Vec<Damage>,
+    /// The last time in the journal; 0 where there is none.
+    pub(crate) recorded_ms: TimeMs,
+    pub(crate) room: Arc<DiskRoom>,
     decide: JoinHandle<()>,
     write: JoinHandle<anyhow::Result<()>>,
 }
@@ -159,23 +191,29 @@ impl Engine {
         let journal_dir = ground.data_dir.join("journal");
         let (mut journal, opened) = Journal::open(&journal_dir, ground.journal)
             .with_context(|| format!("the journal in {} cannot be opened", journal_dir.display()))?;
-        let (pipeline, faults) =
-            recover::recover(&journal_dir, &mut journal, &opened, ground.settings, ground.clock.now_ms())?;
+        let (now, mut epochs) = (ground.clock.now_ms(), None);
+        let recovered = recover::recover(&journal_dir, &mut journal, &opened, ground.settings, now, |last_seq| {
+            epochs = Some(Epochs::open(ground.data_dir, last_seq)?);
+            Ok(())
+        })?;
+        let recover::Recovered { pipeline, faults, damage, recorded_ms } = recovered;
+        let epochs = epochs.context("recovery did not end")?;
         let in_force = InForce { settings: pipeline.settings().clone(), faults };
         let (index, index_opened) = Index::open(&ground.data_dir.join("index"), &journal_dir)?;
         if index_opened.rebuilt {
-            tracing::warn!(why = index_opened.why, "the index was rebuilt from the journal");
+            tracing::warn!(why = %index_opened.why, "the index was rebuilt from the journal");
         }
-        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let load = Arc::new(Load::default());
+        let (lanes, inbox) = Lanes::new(load.clone());
         let (changes, _) = broadcast::channel(CHANGES);
         let (batches, waiting) = std::sync::mpsc::sync_channel(BATCHES);
-        let segment_bytes = usize::try_from(ground.journal.segment_mib << 20).unwrap_or(usize::MAX);
+        let room = journal.room();
         let decide = decide::Decide::new(
             pipeline,
             ground.serving,
             ground.clock,
-            ground.counters.clone(),
-            segment_bytes,
+            Tells { counters: ground.counters.clone(), load, life_safety: lanes.life_safety.clone() },
+            (ground.journal.into(), room.clone()),
             batches,
         );
         let write = write::Write {
@@ -194,17 +232,22 @@ impl Engine {
             }
             result
         })?;
-        Ok((Self { commands, changes }, Running { index, in_force, decide, write }))
+        let running = Running { index, index_opened, in_force, epochs, damage, recorded_ms, room, decide, write };
+        Ok((Self { lanes, changes }, running))
     }
 
-    /// Hands in messages, in order; waits while the engine is behind. Acks come when durable.
+    /// Hands in messages by the preferred lane, in order; waits while the engine is behind. Acks come when durable.
     pub(crate) async fn submit(&self, messages: Vec<Inbound>) -> Result<(), Stopped> {
-        self.commands.send(Command::Messages(messages)).await.map_err(|_| Stopped)
+        self.lanes.prefer(messages).await
     }
 
-    /// Takes a staff action; durable and in the index when this returns. `Ok(false)`: it had been
-    /// taken before.
-    pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<bool, ActionError>, Stopped> {
+    /// What comes in and what becomes of it.
+    pub(crate) fn load(&self) -> Arc<Load> {
+        self.lanes.load.clone()
+    }
+
+    /// Takes a staff action; durable and in the index when this returns.
+    pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<Acted, ActionError>, Stopped> {
         self.ask(|reply| Command::Act(action, reply)).await
     }
 
@@ -216,6 +259,11 @@ impl Engine {
     /// What verdicts have made of the models' thresholds.
     pub(crate) async fn thresholds(&self) -> Result<Vec<LearntThreshold>, Stopped> {
         self.ask(Command::Thresholds).await
+    }
+
+    /// Tells all that ails the gateway now; what became of it is durable when this returns.
+    pub(crate) async fn complain(&self, complaints: Vec<Complaint>) -> Result<(), Stopped> {
+        self.ask(|reply| Command::Complaints(complaints, reply)).await
     }
 
     /// How each device is.
@@ -230,7 +278,7 @@ impl Engine {
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Stopped)?;
+        self.lanes.preferred.send(command(reply)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -244,8 +292,10 @@ impl Engine {
 impl Engine {
     /// An engine that does nothing: the test takes the commands.
     pub(crate) fn for_tests() -> (Self, mpsc::Receiver<Command>) {
-        let (commands, inbox) = mpsc::channel(COMMANDS);
-        (Self { commands, changes: broadcast::channel(CHANGES).0 }, inbox)
+        let (commands, inbox) = mpsc::channel(lanes::PREFERRED);
+        let lanes =
+            Lanes { preferred: commands.clone(), routine: commands, load: Arc::default(), life_safety: Arc::default() };
+        (Self { lanes, changes: broadcast::channel(CHANGES).0 }, inbox)
     }
 
     /// Tells listeners of a change, as the writer does.

@@ -7,14 +7,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use ninewatch_core::alert::Text;
+
 use crate::audit::{Deed, Importance, Recorder};
 use crate::backup;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::{Accounts, Console, ConsoleState, FirstPassword, Part};
+use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, FirstPassword};
 use crate::downlink::Downlinks;
 use crate::engine::{Engine, Ground, Running};
-use crate::forward::{self, UpstreamStatus};
+use crate::forward::{self, Source, UpstreamStatus};
+use crate::health::{self, ClockHealth, DiskHealth, IndexHealth, JournalHealth, Pace, Part, Sign, Undelivered};
 use crate::intake::broker;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
@@ -35,6 +38,7 @@ pub(crate) struct Gateway {
     /// Only at the very first start.
     pub(crate) first_password: Option<FirstPassword>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
+    sign: Option<Arc<Sign>>,
     running: Running,
     /// Follows the site's files, and holds what tells the doors of changes.
     follow: JoinHandle<()>,
@@ -76,6 +80,7 @@ impl Gateway {
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;
         let console = config.console.as_ref().map(|console| Console::bind(console, &data_dir)).transpose()?;
         let wired = Wired::open(&config.wired)?;
+        let sign = config.local_sign.as_ref().map(Sign::open).transpose()?.map(Arc::new);
         let models = Models::new(Sources {
             models_dir: config.files.models.clone(),
             library: config.files.onnxruntime.clone(),
@@ -99,7 +104,7 @@ impl Gateway {
         let counters = Arc::new(Counters::default());
         let (stopped, engine_stopped) = watch::channel(false);
         let journal = config.journal.clone();
-        let (engine, running) = tokio::task::spawn_blocking({
+        let started = tokio::task::spawn_blocking({
             let (data_dir, counters) = (data_dir.clone(), counters.clone());
             move || {
                 let ground = Ground {
@@ -113,15 +118,43 @@ impl Gateway {
                 Engine::start(ground, move || _ = stopped.send(true))
             }
         })
-        .await??;
+        .await?;
+        let (engine, running) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                // Another gateway that uses the folder, say, is no matter for a siren.
+                if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+                    last_word(sign.as_deref()).await;
+                }
+                return Err(error);
+            }
+        };
         let set_aside = SetAside::default();
         set_aside.tell(running.in_force.faults.clone());
         let settings = running.in_force.settings.clone();
 
         let models_followed = models.clone();
         let mut tasks = JoinSet::new();
-        let mut parts: Vec<Arc<dyn Part>> =
-            vec![Arc::new(models.clone()), Arc::new(set_aside.clone()), Arc::new(audit.clone())];
+        let pace = Arc::new(Pace::default());
+        let status = Arc::new(ConsoleStatus::default());
+        let mut parts: Vec<Arc<dyn Part>> = vec![
+            Arc::new(models.clone()),
+            Arc::new(set_aside.clone()),
+            engine.load(),
+            pace.clone(),
+            Arc::new(JournalHealth::new(running.damage.clone())),
+            Arc::new(IndexHealth::new(running.index.clone(), running.index_opened.clone())),
+            Arc::new(DiskHealth::new(data_dir.clone())),
+            running.room.clone(),
+            status.clone(),
+            Arc::new(audit.clone()),
+        ];
+        if let Clock::System = clock {
+            parts.push(Arc::new(ClockHealth::new(running.recorded_ms, config.gateway.utc_offset)));
+        }
+        if let Some(sign) = &sign {
+            parts.push(sign.clone());
+        }
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 
@@ -145,11 +178,22 @@ impl Gateway {
         let mut upstreams = Vec::new();
         for server in config.upstreams {
             let (journal_dir, index) = (journal_dir.clone(), running.index.clone());
-            let (status, forwarding) = forward::start(server, &config.gateway.id, journal_dir, engine.clone(), index)?;
+            let source = Source { gateway: config.gateway.id.clone(), epochs: running.epochs.clone() };
+            let (status, forwarding) = forward::start(server, source, journal_dir, engine.clone(), index)?;
             parts.push(status.clone());
             upstreams.push(status);
             tasks.spawn(forwarding);
         }
+        let undelivered = Undelivered {
+            engine: engine.clone(),
+            index: running.index.clone(),
+            journal_dir: journal_dir.clone(),
+            upstreams: upstreams.clone(),
+            console: status.clone(),
+            sign: sign.clone(),
+        };
+        tasks.spawn(undelivered.follow());
+        tasks.spawn(health::watch(parts.clone(), engine.clone(), (clock, config.alerts), pace));
         let console = console.map(|console| {
             let at = ConsoleAt {
                 address: console.address(),
@@ -165,6 +209,7 @@ impl Gateway {
                 accounts,
                 clock,
                 parts,
+                status,
                 models,
                 downlinks,
                 audit,
@@ -188,6 +233,7 @@ impl Gateway {
             console,
             first_password,
             upstreams,
+            sign,
             running,
             follow,
             port,
@@ -204,6 +250,7 @@ impl Gateway {
         loop {
             tokio::select! {
                 _ = self.engine_stopped.wait_for(|stopped| *stopped) => {
+                    last_word(self.sign.as_deref()).await;
                     anyhow::bail!("the journal cannot be written: see the log; nothing since then was acknowledged");
                 }
                 Some(ended) = self.tasks.join_next() => ended.context("a part of the gateway ended")??,
@@ -228,9 +275,23 @@ impl Gateway {
             let _ = tokio::time::timeout(GOOD_BYE, port).await;
         }
         self.tasks.shutdown().await;
+        if let Some(sign) = &self.sign {
+            sign.put_out().await;
+        }
         // The engine ends when nobody can ask it any more.
         drop(self.engine);
         tokio::task::spawn_blocking(move || self.running.join()).await?
+    }
+}
+
+/// Where nothing can be written down any more, nobody is told but by the sign on the spot.
+async fn last_word(sign: Option<&Sign>) {
+    if let Some(sign) = sign {
+        let why = Text {
+            zh: "网关已停止：磁盘无法使用".into(),
+            en: "the gateway has stopped: its disk cannot be used".into(),
+        };
+        sign.last_word(&why).await;
     }
 }
 

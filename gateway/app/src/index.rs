@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Evidence, Scene, Severity, Status};
+use ninewatch_core::alert::{
+    Alert, AlertChange, AlertId, ChangeKind, Evidence, Scene, Severity, Status, TakenAction, Verdict,
+};
 use ninewatch_core::time::TimeMs;
 
 use crate::journal;
@@ -68,6 +70,8 @@ pub(crate) struct Step {
     pub(crate) kind: ChangeKind,
     pub(crate) by: Option<String>,
     pub(crate) note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<TakenAction>,
 }
 
 /// Which alerts are wanted, newest first.
@@ -81,14 +85,47 @@ pub(crate) struct AlertQuery {
     pub(crate) place: Option<String>,
     /// Only at these, where not all may be seen.
     pub(crate) places: Option<HashSet<String>>,
+    pub(crate) verdict: Option<Verdict>,
+    /// Raised at or after.
+    pub(crate) from_ms: Option<TimeMs>,
+    /// Raised before.
+    pub(crate) to_ms: Option<TimeMs>,
+    pub(crate) says: Option<Says>,
     /// Only older ones than this.
     pub(crate) before: Option<AlertId>,
     pub(crate) limit: usize,
 }
 
+/// What is looked for in an alert's words.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Says {
+    text: String,
+    /// The places that are called so.
+    places: Vec<String>,
+}
+
+impl Says {
+    pub(crate) fn new(text: &str, places: Vec<String>) -> Self {
+        Self { text: text.trim().to_lowercase(), places }
+    }
+
+    fn is_said_by(&self, alert: &Alert) -> bool {
+        let words = [&alert.title.zh, &alert.title.en, &alert.reason.zh, &alert.reason.en, &alert.place];
+        let people = [&alert.accepted_by, &alert.dispatched_to].into_iter().flatten();
+        let mut all = words.into_iter().chain(people).chain(&alert.devices).chain(&alert.rules);
+        self.places.contains(&alert.place)
+            || self.text.parse() == Ok(alert.number)
+            || all.any(|word| word.to_lowercase().contains(&self.text))
+    }
+}
+
 impl AlertQuery {
     fn wants(&self, alert: &Alert) -> bool {
-        self.status.is_none_or(|status| alert.status == status)
+        self.from_ms.is_none_or(|from| alert.raised_at_ms >= from)
+            && self.to_ms.is_none_or(|to| alert.raised_at_ms < to)
+            && self.verdict.is_none_or(|verdict| alert.verdict == Some(verdict))
+            && self.says.as_ref().is_none_or(|says| says.is_said_by(alert))
+            && self.status.is_none_or(|status| alert.status == status)
             && self.scene.is_none_or(|scene| alert.scene == scene)
             && self.severity.is_none_or(|severity| alert.severity == severity)
             && self.place.as_ref().is_none_or(|place| alert.place == *place)
@@ -97,7 +134,7 @@ impl AlertQuery {
 }
 
 /// Whether the index had to be made anew.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct IndexOpened {
     pub(crate) rebuilt: bool,
     pub(crate) why: String,
@@ -123,6 +160,8 @@ struct Inner {
     data_dir: PathBuf,
     /// A delivery cursor has changed since [`DELIVERY`] was written.
     moved: AtomicBool,
+    /// It could not be written, last time.
+    failing: AtomicBool,
 }
 
 /// The delivery cursors once more, in the data folder: a backup cannot read sled's files while they are in use, and an
@@ -163,6 +202,7 @@ impl Index {
     /// Where the folder cannot be used, or the journal not be read.
     pub(crate) fn open(dir: &Path, journal_dir: &Path) -> anyhow::Result<(Self, IndexOpened)> {
         let mut opened = IndexOpened::default();
+        let was_there = dir.join("db").is_file();
         let index = match Self::open_whole(dir) {
             Ok(index) => index,
             Err(why) => {
@@ -171,6 +211,9 @@ impl Index {
                 Self::open_whole(dir).context("the index cannot be made")?
             }
         };
+        if index.is_new()? && was_there && !opened.rebuilt {
+            opened = IndexOpened { rebuilt: true, why: "nothing was left in it".to_owned() };
+        }
         let mut batch = Vec::new();
         for change in journal::read_alerts(journal_dir, index.last_seq() + 1)? {
             // Damage was told when the journal was opened.
@@ -183,6 +226,16 @@ impl Index {
         index.apply(&batch)?;
         index.take_up_cursors();
         Ok((index, opened))
+    }
+
+    /// Whether it has never been opened. sled takes some damage for the end of what was written, and begins anew.
+    fn is_new(&self) -> anyhow::Result<bool> {
+        let made = self.0.db.open_tree("made")?;
+        let is_new = made.insert(b"made", b"")?.is_none();
+        if is_new {
+            self.flush();
+        }
+        Ok(is_new)
     }
 
     /// Goes on from the cursors in the data folder, where the index has none.
@@ -228,6 +281,7 @@ impl Index {
                 flushed: Mutex::new(Instant::now()),
                 data_dir: dir.parent().unwrap_or(dir).to_owned(),
                 moved: AtomicBool::new(false),
+                failing: AtomicBool::new(false),
                 db,
             };
             for entry in &inner.alerts {
@@ -245,6 +299,11 @@ impl Index {
         opened.unwrap_or_else(|_| anyhow::bail!("sled panicked"))
     }
 
+    /// Whether it could not be brought to disk, last time.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.0.failing.load(Ordering::Relaxed)
+    }
+
     /// An alert with its life and evidence.
     pub(crate) fn alert(&self, id: &AlertId) -> Option<AlertRecord> {
         self.read(&self.0.alerts, id.as_str().as_bytes())
@@ -252,21 +311,22 @@ impl Index {
 
     /// The alerts that a query wants, newest first.
     pub(crate) fn alerts(&self, query: &AlertQuery) -> Vec<Alert> {
+        self.records(query).map(|record| record.alert).take(query.limit).collect()
+    }
+
+    /// The same with their lives, read one by one, without a limit.
+    pub(crate) fn records<'a>(&'a self, query: &'a AlertQuery) -> impl Iterator<Item = AlertRecord> + 'a {
         let open_only = query.open_only || query.status.is_some_and(|status| status != Status::Closed);
         let ids = if open_only { &self.0.open } else { &self.0.alerts };
         let keys = match &query.before {
             Some(before) => ids.range(..before.as_str().as_bytes()),
             None => ids.iter(),
         };
-        keys.rev()
-            .filter_map(|entry| {
-                let (id, value) = entry.ok()?;
-                let record: AlertRecord =
-                    if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
-                query.wants(&record.alert).then_some(record.alert)
-            })
-            .take(query.limit)
-            .collect()
+        keys.rev().filter_map(move |entry| {
+            let (id, value) = entry.ok()?;
+            let record: AlertRecord = if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
+            query.wants(&record.alert).then_some(record)
+        })
     }
 
     fn read<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Option<T> {
@@ -295,6 +355,7 @@ impl Progress for Index {
                 kind: change.kind,
                 by: change.by.clone(),
                 note: change.note.clone(),
+                action: change.action.clone(),
             });
             record.evidence.extend(change.evidence.clone());
             record.thin();
@@ -344,6 +405,7 @@ impl Progress for Index {
     fn flush(&self) {
         // sled's flush writes, but does not sync: do it on a handle of our own.
         let done = self.0.db.flush().map_err(anyhow::Error::from).and_then(|_| Ok(self.0.file.sync_data()?));
+        self.0.failing.store(done.is_err(), Ordering::Relaxed);
         if let Err(error) = done {
             tracing::error!("the index could not be brought to disk, it is rebuilt at the next start: {error:#}");
         }

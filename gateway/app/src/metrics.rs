@@ -18,6 +18,8 @@ pub(crate) struct Counters {
     pub(crate) late: AtomicU64,
     pub(crate) folded: AtomicU64,
     pub(crate) score_errors: AtomicU64,
+    /// Messages that wait for room on the disk.
+    pub(crate) deferred: AtomicU64,
     pub(crate) commits: AtomicU64,
     commit_us: AtomicU64,
     pub(crate) journal_bytes: AtomicU64,
@@ -91,6 +93,8 @@ impl Counters {
             header(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", counter.load(Relaxed));
         }
+        header(&mut out, "ninewatch_deferred_messages", "gauge", "Messages that wait for room on the disk.");
+        let _ = writeln!(out, "ninewatch_deferred_messages {}", self.deferred.load(Relaxed));
         out
     }
 }

@@ -5,8 +5,11 @@
 //! with a sequence number without gaps: the journal keeps them, the upstream receives them.
 
 mod book;
+mod life;
+mod staff;
 
 pub use book::AlertBook;
+pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, Verb, VerbName};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +28,8 @@ pub enum Scene {
     ElderCare,
     ChildProtection,
     Employment,
+    /// The gateway itself, and never a place: no rule can have it.
+    Operations,
 }
 
 impl Scene {
@@ -36,9 +41,14 @@ impl Scene {
             Self::ElderCare => "elder_care",
             Self::ChildProtection => "child_protection",
             Self::Employment => "employment",
+            Self::Operations => "operations",
         }
     }
 }
+
+/// What the place and the devices of alerts about the gateway itself begin with: `gateway:kaili-01`,
+/// `gateway:upstream:city`.
+pub const GATEWAY: &str = "gateway:";
 
 /// How much it matters. The order is that of urgency: `Notice < Minor < Major < Critical`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,7 +86,7 @@ pub enum Status {
 }
 
 /// How an alert was judged when it was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each name says it all")]
 pub enum Verdict {
@@ -279,6 +289,8 @@ pub enum ChangeKind {
     Dispatched,
     Handled,
     Closed,
+    /// Staff did something that the life had gone beyond already.
+    Noted,
 }
 
 /// One step in an alert's life, with the alert after it.
@@ -294,64 +306,14 @@ pub struct AlertChange {
     pub by: Option<String>,
     /// What staff wrote.
     pub note: Option<String>,
+    /// What staff did, where they did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<TakenAction>,
     /// The alert after the change.
     pub alert: Alert,
     /// What made it, for `raised` and `joined`, and for `repeated` unless it only says that what had
     /// been folded has stayed.
     pub evidence: Option<Evidence>,
-}
-
-/// What a person wants done with an alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaffAction {
-    /// Unique; the same id again does nothing.
-    pub id: String,
-    /// Which alert.
-    pub alert: AlertId,
-    /// Who.
-    pub by: String,
-    /// What.
-    pub verb: Verb,
-    /// What they wrote.
-    pub note: Option<String>,
-}
-
-/// The verbs of the closed loop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verb {
-    /// I have it.
-    Accept,
-    /// I send somebody.
-    Dispatch {
-        /// Whom.
-        to: String,
-    },
-    /// It has been seen to.
-    Handle,
-    /// It is done.
-    Close {
-        /// How it is judged.
-        verdict: Verdict,
-    },
-}
-
-/// Why an action was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ActionError {
-    /// No open alert has this id.
-    #[error("no open alert has the id {0}")]
-    NotOpen(AlertId),
-    /// The life does not allow it now.
-    #[error("an alert that is {status:?} cannot be taken by {verb}; {mend}")]
-    WrongStatus {
-        /// Where the alert is.
-        status: Status,
-        /// What was asked.
-        verb: &'static str,
-        /// What would be allowed.
-        mend: &'static str,
-    },
 }
 
 /// How alerts fold, join and escalate.
@@ -366,6 +328,9 @@ pub struct AlertSettings {
     pub escalate_major: Vec<Span>,
     /// The same for minor alerts.
     pub escalate_minor: Vec<Span>,
+    /// How long there may be no connection to an upstream or a broker before that is an alert; it has recovered when
+    /// there has been one for half as long.
+    pub link_down_after: Span,
 }
 
 impl Default for AlertSettings {
@@ -375,6 +340,7 @@ impl Default for AlertSettings {
             escalate_critical: [60, 180, 600].map(Span::from_secs).to_vec(),
             escalate_major: [300, 900].map(Span::from_secs).to_vec(),
             escalate_minor: [3600].map(Span::from_secs).to_vec(),
+            link_down_after: Span::from_secs(60),
         }
     }
 }
@@ -386,31 +352,6 @@ impl AlertSettings {
             Severity::Major => &self.escalate_major,
             Severity::Minor => &self.escalate_minor,
             Severity::Notice => &[],
-        }
-    }
-}
-
-impl Status {
-    /// The step that `verb` takes from here.
-    fn after(self, verb: &Verb) -> Result<(Self, ChangeKind), ActionError> {
-        let refuse = |verb, mend| Err(ActionError::WrongStatus { status: self, verb, mend });
-        match (verb, self) {
-            (Verb::Accept, Self::Raised) => Ok((Self::Accepted, ChangeKind::Accepted)),
-            (Verb::Accept, _) => refuse("accept", "somebody has accepted it already"),
-            (Verb::Dispatch { .. }, Self::Accepted | Self::Dispatched) => {
-                Ok((Self::Dispatched, ChangeKind::Dispatched))
-            }
-            (Verb::Dispatch { .. }, _) => refuse("dispatch", "accept it first, and before it is handled"),
-            (Verb::Handle, Self::Dispatched) => Ok((Self::Handled, ChangeKind::Handled)),
-            (Verb::Handle, _) => refuse("handle", "dispatch somebody first"),
-            (Verb::Close { .. }, Self::Handled) => Ok((Self::Closed, ChangeKind::Closed)),
-            // Nobody had to go for what turned out to be nothing.
-            (Verb::Close { verdict }, Self::Accepted | Self::Dispatched) if *verdict != Verdict::TrueAlarm => {
-                Ok((Self::Closed, ChangeKind::Closed))
-            }
-            (Verb::Close { .. }, _) => {
-                refuse("close", "a true alarm must be handled first, anything else accepted first")
-            }
         }
     }
 }

@@ -7,6 +7,7 @@
 //! applies rules and scores models, [`alert`] folds, joins and carries the life. [`pipeline`] is the
 //! one function that drives them, [`replay`] drives it again from what was recorded.
 
+pub mod ailment;
 pub mod alert;
 pub mod decode;
 pub mod detect;

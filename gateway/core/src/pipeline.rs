@@ -10,7 +10,8 @@ mod settings;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::alert::{ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
+use crate::ailment::{Complaint, Complaints};
+use crate::alert::{Acted, ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
 use crate::fault::Fault;
@@ -32,6 +33,8 @@ pub enum Event<'a> {
     Action(&'a StaffAction),
     /// The site changed; see [`Settings::or_former`].
     Configure(&'a Settings),
+    /// All that ails the gateway now; what is not among it is well.
+    Complaints(&'a [Complaint]),
 }
 
 /// What follows from an event.
@@ -43,8 +46,8 @@ pub struct Effects {
     pub scores: Vec<f32>,
     /// What became of a message.
     pub intake: Option<Result<Intake, Reject>>,
-    /// What became of an action; `Ok(false)`: it had been taken before.
-    pub action: Option<Result<bool, ActionError>>,
+    /// What became of an action.
+    pub action: Option<Result<Acted, ActionError>>,
     /// Models that failed to score.
     pub score_errors: Vec<ScoreError>,
 }
@@ -63,6 +66,7 @@ struct State {
     now_ms: TimeMs,
     detector: Detector,
     book: AlertBook,
+    complaints: Complaints,
 }
 
 /// Why a checkpoint cannot be used.
@@ -157,9 +161,21 @@ impl Pipeline {
         self.state.detector.thresholds(&self.site)
     }
 
+    /// Whether these complaints are known already: then telling them has no effect.
+    pub fn knows(&self, complaints: &[Complaint]) -> bool {
+        self.state.complaints.are(complaints)
+    }
+
+    /// Whether a message is of a device that can raise a critical alert by what it reads.
+    pub fn is_life_safety(&self, message: &Message<'_>, now: TimeMs) -> bool {
+        let Ok(understood) = intake::understand(&self.site, message, now) else { return false };
+        understood.said.iter().any(|(device, ..)| self.state.detector.is_life_safety(*device))
+    }
+
     /// When time alone next has an effect.
     pub fn next_due(&self) -> Option<TimeMs> {
-        [self.state.detector.next_due(), self.state.book.next_due()].into_iter().flatten().min()
+        let State { detector, book, complaints, .. } = &self.state;
+        [detector.next_due(), book.next_due(), complaints.next_due(&self.site.alerts)].into_iter().flatten().min()
     }
 
     /// Takes one event that happened at `now` and says what follows. A `now` before the last one
@@ -169,6 +185,7 @@ impl Pipeline {
         let mut effects = Effects::default();
         if let Event::Start = event {
             self.state.detector.start(now);
+            self.state.complaints.start();
         }
         let mut recorder = Recorder { scorer, scores: &mut effects.scores, errors: &mut effects.score_errors };
         self.pass_time(now, &mut recorder, &mut effects.changes);
@@ -181,15 +198,13 @@ impl Pipeline {
             }
             Event::Action(action) => {
                 let acted = self.state.book.act(action, now);
-                effects.action = Some(acted.map(|change| {
-                    let new = change.is_some();
-                    if let Some(closed) = change.as_ref().map(|change| &change.alert)
-                        && let Some(verdict) = closed.verdict
-                    {
-                        self.state.detector.learn(&self.site, &closed.place, &closed.rules, verdict);
+                effects.action = Some(acted.map(|(acted, change)| {
+                    if let (Some(verdict), Some(change)) = (acted.judged, &change) {
+                        let alert = &change.alert;
+                        self.state.detector.learn(&self.site, &alert.place, &alert.rules, verdict);
                     }
                     effects.changes.extend(change);
-                    new
+                    acted
                 }));
             }
             Event::Configure(settings) => {
@@ -198,6 +213,12 @@ impl Pipeline {
                 self.site = site;
                 let mut signals = Vec::new();
                 self.state.detector.configure(&self.site, now, &mut signals);
+                self.report(signals, now, &mut effects.changes);
+            }
+            Event::Complaints(complaints) => {
+                self.state.complaints.told(complaints, now);
+                let mut signals = Vec::new();
+                self.state.complaints.on_time(&self.site.gateway, &self.site.alerts, now, &mut signals);
                 self.report(signals, now, &mut effects.changes);
             }
         }
@@ -211,6 +232,7 @@ impl Pipeline {
             self.state.now_ms = due;
             let mut signals = Vec::new();
             self.state.detector.on_time(&self.site, due, scorer, &mut signals);
+            self.state.complaints.on_time(&self.site.gateway, &self.site.alerts, due, &mut signals);
             self.report(signals, due, changes);
             self.state.book.on_time(&self.site.alerts, due, changes);
         }

@@ -37,6 +37,11 @@ impl SensorClass {
         Self::Water,
     ];
 
+    /// Whether people's lives hang on what such devices say of their own: their messages go before all others.
+    pub const fn is_life_safety(self) -> bool {
+        matches!(self, Self::Smoke | Self::Gas | Self::Sos | Self::Bracelet)
+    }
+
     /// The name in files, the API and metrics.
     pub const fn name(self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ pub use what_if::{Both, WhatIf};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+use crate::ailment::Complaint;
 use crate::alert::StaffAction;
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::pipeline::{Effects, Event, Message, Pipeline, Settings};
@@ -46,6 +47,8 @@ pub enum Recorded<'a> {
     Action(StaffAction),
     /// The site changed; [`Settings`] as JSON.
     Configure(Cow<'a, str>),
+    /// All that ailed the gateway, where that changed.
+    Complaints(Vec<Complaint>),
 }
 
 /// Why a recording cannot be decided again.
@@ -90,6 +93,7 @@ impl Pipeline {
             Recorded::Start => Event::Start,
             Recorded::Tick { .. } => Event::Tick,
             Recorded::Action(action) => Event::Action(action),
+            Recorded::Complaints(complaints) => Event::Complaints(complaints),
             Recorded::Configure(settings) => {
                 let settings: Settings = serde_json::from_str(settings)?;
                 return Ok(self.step(Event::Configure(&settings), now, scorer));

@@ -5,6 +5,7 @@
 //!   publishers send the same bytes to both, in turn; the ratio is taken pair by pair.
 //! * memory of the gateway with 1,000 devices connected and reporting.
 //! * from PUBLISH to the alert on the live feed at 500 readings/s.
+//! * bytes written to the disk per reading.
 //!
 //! `--decoding FILE` takes in what the example `decoding` of `ninewatch-core` has measured, `--models FILE` what
 //! `models/bench.py` has.
@@ -41,8 +42,9 @@ async fn main() -> anyhow::Result<()> {
     let throughput = throughput().await?;
     let memory = memory().await?;
     let latency = latency().await?;
+    let wear = ninewatch_tests::wear::wear().await?;
     let table = json!({
-        "throughput": throughput, "memory": memory, "publish_to_alert": latency, "decoding": decoding, "models": models
+        "wear": wear, "throughput": throughput, "memory": memory, "publish_to_alert": latency, "decoding": decoding, "models": models
     });
     println!("{}", serde_json::to_string_pretty(&table)?);
     if let Some(report) = report {

@@ -41,6 +41,17 @@ export function changed(board, change) {
   return { seq: change.seq, heard: change.seq, open, recent };
 }
 
+/**
+ * What whoever answers does, step by step: what the gravest of the alert's rules say, each step once. A milder one
+ * would have them ask first where the graver says to leave. `ruleOf` gives a rule by its id.
+ */
+export function response(alert, ruleOf) {
+  const rules = alert.rules.map(ruleOf).filter((rule) => rule?.response.length > 0);
+  const gravest = Math.min(...rules.map((rule) => rank(rule.severity)));
+  const steps = rules.filter((rule) => rank(rule.severity) === gravest).flatMap((rule) => rule.response);
+  return [...new Map(steps.map((step) => [step.zh, step])).values()];
+}
+
 /** Rank of a severity: 0 is gravest. */
 export function rank(severity) {
   const at = SEVERITIES.indexOf(severity);

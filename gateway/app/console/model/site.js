@@ -5,6 +5,19 @@ export const LOW_BATTERY_PERCENT = 15;
 /** Beyond it a device's clock is wrong enough to tell a person. */
 export const WRONG_CLOCK_MS = 5_000;
 
+/** What the place and the devices of an alert about the gateway itself begin with. */
+const GATEWAY = "gateway:";
+
+/** Whether a place or a device of an alert is the gateway itself, or a part of it. */
+export function isGateway(id) {
+  return id.startsWith(GATEWAY);
+}
+
+/** The part of the gateway that stands where alerts have a device. */
+export function ofGateway(id) {
+  return id.slice(GATEWAY.length);
+}
+
 /** What is wrong with a device: any of "silent", "battery", "clock". */
 export function troubles(device) {
   const found = [];

@@ -2,7 +2,7 @@
 
 export const SEVERITIES = ["critical", "major", "minor", "notice"];
 export const STATUSES = ["raised", "accepted", "dispatched", "handled", "closed"];
-export const SCENES = ["fire", "security", "elder_care", "child_protection", "employment"];
+export const SCENES = ["fire", "security", "elder_care", "child_protection", "employment", "operations"];
 export const VERDICTS = ["true_alarm", "false_alarm", "nuisance", "test"];
 export const CHANGES = [
   "raised",
@@ -14,7 +14,9 @@ export const CHANGES = [
   "dispatched",
   "handled",
   "closed",
+  "noted",
 ];
+export const VERBS = ["accept", "dispatch", "handle", "close"];
 export const CLASSES = ["face_camera", "bracelet", "smoke", "gas", "electrical", "door", "presence", "sos", "water"];
 export const PLACE_KINDS = [
   "school",

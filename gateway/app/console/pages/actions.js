@@ -11,8 +11,10 @@ import { mayDo, problem, t } from "../ui/say.js";
  * Shows in `panel` what can be done with `alert`. What is being typed stays as long as the status
  * does. `done` is called after an action, and after one that came too late.
  */
-export function actionPanel(panel, alert, done) {
+export function actionPanel(panel, { alert, life }, done) {
   const mark = `${alert.id} ${alert.status} ${alert.dispatched_to}`;
+  // What is on the screen is what whoever closes has seen.
+  panel.dataset.upon = life.at(-1)?.seq ?? "";
   if (panel.dataset.mark === mark) return;
   panel.dataset.mark = mark;
   const steps = permitted(allowed(alert.status), (verb) => mayDo("POST", `/alerts/${alert.id}/${verb}`));
@@ -49,18 +51,30 @@ function sender(alert, panel, failed, done) {
     buttons.forEach((button) => (button.disabled = true));
     replace(failed);
     try {
-      await ask(`/alerts/${alert.id}/${verbOf(step)}`, { method: "POST", body: { id, ...body } });
+      const upon = Number(panel.dataset.upon) || undefined;
+      const path = `/alerts/${alert.id}/${verbOf(step)}`;
+      const acted = await ask(path, { method: "POST", body: { id, upon, ...body } });
       if (body.to) setSentLately(remembered(sentLately(), body.to));
       await done();
+      // Drawn anew by now: it stands until the next step.
+      if (acted.outcome === "already") tellAlready(panel);
     } catch (error) {
       // What was refused may be sent again, changed; what was lost, only as it was.
       if (error.code) ids.delete(step);
       replace(failed, problem(error));
-      if (error.code === "wrong_status" || error.code === "not_open") await done();
+      if (STALE.includes(error.code)) await done();
     } finally {
       buttons.forEach((button) => (button.disabled = false));
     }
   };
+}
+
+/** What is refused because what is on the screen is old. */
+const STALE = ["wrong_status", "not_open", "unseen"];
+
+function tellAlready(panel) {
+  panel.querySelector(".act-already")?.remove();
+  panel.querySelector("h2")?.after(h("p", { class: "muted act-already", role: "status" }, t("act.already")));
 }
 
 function form(step, alert, send) {

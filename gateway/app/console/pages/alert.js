@@ -2,6 +2,7 @@
 
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
+import { response } from "../model/alerts.js";
 import { STATUSES } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { chart } from "../ui/chart.js";
@@ -10,11 +11,13 @@ import { icon } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
-import { device, deviceName, fieldName, onSite, place, placeName } from "../ui/site.js";
+import { deviceIcon, deviceName, fieldName, onSite, place, placeName, rule } from "../ui/site.js";
 import { actionPanel } from "./actions.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
 const OPEN_FINDINGS = 2;
+/** Later than this after it was done, a step says when that was. */
+const LATE_MS = 60_000;
 /** As in style/alert.css. */
 const NARROW = matchMedia("(max-width: 60rem)");
 
@@ -25,6 +28,7 @@ export function alertPage(root, id) {
   const parts = {
     head: h("header", { class: "alert-head" }),
     act: h("section", { class: "alert-act panel", "aria-labelledby": "act-title" }),
+    response: h("section", { class: "alert-response panel", "aria-labelledby": "response-title" }),
     evidence: h("section", { class: "alert-evidence", "aria-labelledby": "evidence-title" }),
     side: h("div", { class: "alert-side" }),
     failed: h("div", { class: "alert-failed" }),
@@ -37,19 +41,21 @@ export function alertPage(root, id) {
       "article",
       { class: "alert" },
       h("div", { class: "alert-main" }, parts.head, parts.evidence),
-      h("div", { class: "alert-column" }, parts.act, parts.side),
+      h("div", { class: "alert-column" }, parts.act, parts.response, parts.side),
     ),
   );
   // What to do stands beside the evidence, or where there is no room for that, before it.
-  const arrange = () => (NARROW.matches ? parts.head.after(parts.act) : parts.side.before(parts.act));
+  const arrange = () =>
+    NARROW.matches ? parts.head.after(parts.act, parts.response) : parts.side.before(parts.act, parts.response);
   arrange();
   NARROW.addEventListener("change", arrange);
 
   const draw = ({ evidence = true } = {}) => {
     if (!record || left) return;
     drawHead(parts.head, record);
+    drawResponse(parts.response, record);
     drawSide(parts.side, record);
-    actionPanel(parts.act, record.alert, load);
+    actionPanel(parts.act, record, load);
     if (evidence) drawEvidence(parts.evidence, record);
   };
   const load = async () => {
@@ -133,6 +139,20 @@ function drawHead(head, { alert }) {
   );
 }
 
+function drawResponse(panel, { alert }) {
+  const steps = alert.status === "closed" ? [] : response(alert, rule);
+  panel.hidden = steps.length === 0;
+  replace(
+    panel,
+    h("h2", { id: "response-title" }, t("alert.response")),
+    h(
+      "ol",
+      { class: "response-steps" },
+      steps.map((step) => h("li", {}, say(step))),
+    ),
+  );
+}
+
 function drawSide(side, { alert, life }) {
   const where = place(alert.place);
   const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
@@ -147,7 +167,7 @@ function drawSide(side, { alert, life }) {
         h(
           "span",
           { class: "fact-device" },
-          icon(device(id)?.class ?? "unknown"),
+          icon(deviceIcon(id)),
           h("span", {}, deviceName(id), h("span", { class: "muted device-id" }, id)),
         ),
       ),
@@ -157,7 +177,7 @@ function drawSide(side, { alert, life }) {
     ...(alert.accepted_by ? fact(t("alert.held"), alert.accepted_by) : []),
     ...(alert.dispatched_to ? fact(t("alert.sent"), alert.dispatched_to) : []),
     ...(alert.verdict ? fact(t("alert.verdict"), t(`verdict.${alert.verdict}`)) : []),
-    ...fact(t("alert.rules"), h("span", { class: "muted rules" }, alert.rules.join(" · "))),
+    ...fact(t("alert.rules"), h("span", { class: "muted rules" }, alert.rules.map(ruleName).join(" · "))),
   ];
   replace(
     side,
@@ -174,15 +194,28 @@ function drawSide(side, { alert, life }) {
       h(
         "ol",
         { class: "plain timeline" },
-        [...life].reverse().map((step) => lifeStep(step, alert)),
+        [...life].reverse().map((step) => lifeStep(step)),
       ),
     ),
   );
 }
 
-function lifeStep(step, alert) {
-  const to = step.kind === "dispatched" && alert.dispatched_to ? alert.dispatched_to : null;
-  const verdict = step.kind === "closed" && alert.verdict ? t(`verdict.${alert.verdict}`) : null;
+/** What a rule finds, where it is still in force. */
+function ruleName(id) {
+  const known = rule(id);
+  return known ? `${say(known.title)} (${id})` : id;
+}
+
+function lifeStep(step) {
+  const { action } = step;
+  const detail = [
+    step.kind === "noted" && action ? t(`noted.${action.verb}`) : null,
+    action?.to,
+    action?.verdict ? t(`verdict.${action.verdict}`) : null,
+  ].filter(Boolean);
+  const by = [step.by ?? t("alert.gateway_did"), action?.via].filter(Boolean);
+  // What came late says when it was done.
+  const made = action && step.at_ms - action.made_at_ms >= LATE_MS ? action.made_at_ms : null;
   return h(
     "li",
     { class: `life life-${step.kind}` },
@@ -190,14 +223,15 @@ function lifeStep(step, alert) {
       "span",
       { class: "life-what" },
       t(`change.${step.kind}`),
-      to || verdict ? h("span", { class: "life-detail" }, to ?? verdict) : null,
+      detail.length > 0 ? h("span", { class: "life-detail" }, detail.join(" · ")) : null,
     ),
     h(
       "span",
       { class: "life-when" },
       h("time", {}, moment(step.at_ms, true)),
       " · ",
-      step.by ?? t("alert.gateway_did"),
+      by.join(" · "),
+      made ? [" · ", t("alert.made_at", { time: moment(made, true) })] : null,
     ),
     step.note ? h("p", { class: "life-note" }, step.note) : null,
   );
@@ -238,7 +272,7 @@ function finding(evidence, alert) {
       h(
         "span",
         { class: "finding-device" },
-        icon(device(evidence.device)?.class ?? "unknown"),
+        icon(deviceIcon(evidence.device)),
         deviceName(evidence.device),
       ),
       h("time", { class: "muted" }, moment(evidence.at_ms, true)),

@@ -1,6 +1,7 @@
 // The live board: open alerts by severity, and what happened of late.
 
-import { counts, shown } from "../model/alerts.js";
+import { counts, response, shown } from "../model/alerts.js";
+import { isGateway } from "../model/site.js";
 import { SCENES, SEVERITIES } from "../model/words.js";
 import { actionId, ask } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
@@ -8,8 +9,10 @@ import { icon, severityShape } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
-import { device, onSite, place, placeName, refreshSite } from "../ui/site.js";
+import { device, onSite, place, placeName, refreshSite, rule } from "../ui/site.js";
 
+/** They are offered where there is something of them. */
+const RARE_SCENES = new Set(["employment", "operations"]);
 /** What is looked for. It stays while one goes to an alert and back. */
 const filter = { severities: new Set(), scenes: new Set() };
 /** Alerts whose acceptance is on its way, with the id that keeps a second try from counting twice. */
@@ -51,7 +54,7 @@ export function boardPage(root) {
   const draw = () => drawBoard(parts, draw);
   const leave = [
     onLive(({ change }) => {
-      if (change && !place(change.alert.place)) refreshSite().catch(() => {});
+      if (change && !isGateway(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
       draw();
     }),
     onSite(draw),
@@ -134,7 +137,7 @@ function drawCounters(box, draw) {
 function drawScenes(box, draw) {
   const open = [...live.board.open.values()];
   const count = (scene) => open.filter((alert) => alert.scene === scene).length;
-  const chips = [null, ...SCENES.filter((scene) => scene !== "employment" || count(scene) > 0)];
+  const chips = [null, ...SCENES.filter((scene) => !RARE_SCENES.has(scene) || count(scene) > 0)];
   reconcile(box, chips, {
     key: (scene) => scene ?? "all",
     mark: (scene) =>
@@ -200,7 +203,7 @@ function drawLists(parts, alerts, draw) {
         ofList.filter((alert) => (alert.status === "raised") === waits),
         {
           key: (alert) => alert.id,
-          mark: (alert) => JSON.stringify([alert, spotOf(alert), accepting.has(alert.id)]),
+          mark: (alert) => JSON.stringify([alert, spotOf(alert), firstStep(alert), accepting.has(alert.id)]),
           make: (alert) => card(alert, parts, draw),
         },
       );
@@ -211,6 +214,11 @@ function drawLists(parts, alerts, draw) {
 /** Where it is, as far as a glance needs it: place, spot, grid. */
 function spotOf(alert) {
   return [placeName(alert.place), device(alert.devices[0])?.spot, place(alert.place)?.grid].filter(Boolean).join(" · ");
+}
+
+/** What is to be done first. */
+function firstStep(alert) {
+  return response(alert, rule)[0];
 }
 
 function card(alert, parts, draw) {
@@ -241,6 +249,7 @@ function card(alert, parts, draw) {
       h("span", { class: "card-title" }, title),
       h("span", { class: "card-place" }, icon("place"), h("span", {}, spotOf(alert))),
       waits ? h("span", { class: "card-reason" }, say(alert.reason)) : null,
+      waits && firstStep(alert) ? h("span", { class: "card-response" }, icon("next"), say(firstStep(alert))) : null,
     ),
     h(
       "div",
@@ -280,7 +289,10 @@ async function accept(alert, parts, draw) {
   replace(parts.failed);
   draw();
   try {
-    await ask(`/alerts/${alert.id}/accept`, { method: "POST", body: { id } });
+    const acted = await ask(`/alerts/${alert.id}/accept`, { method: "POST", body: { id } });
+    if (acted.outcome === "already") {
+      replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${t("act.already")}`);
+    }
   } catch (error) {
     replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${problem(error)}`);
   } finally {

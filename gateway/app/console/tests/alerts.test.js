@@ -10,6 +10,7 @@ import {
   counts,
   listenFrom,
   loaded,
+  response,
   shown,
   soundOf,
   sounding,
@@ -130,4 +131,18 @@ test("only something critical that nobody has sounds on and on", () => {
   assert.equal(sounding(raised), true);
   const accepted = changed(raised, change(3, "accepted", alert("c", { severity: "critical", status: "accepted" })));
   assert.equal(sounding(accepted), false);
+});
+
+test("what to do is what the gravest rules say, each step once", () => {
+  const [leave, call, vent, ask] = ["撤离", "拨打 119", "通风", "询问"].map((zh) => ({ zh, en: zh }));
+  const rules = new Map([
+    ["heat", { severity: "major", response: [ask, leave] }],
+    ["smoke", { severity: "critical", response: [call, leave] }],
+    ["gas", { severity: "critical", response: [vent, { ...leave }] }],
+    ["mute", { severity: "critical", response: [] }],
+  ]);
+  const of = (...ids) => response(alert("a", { rules: ids }), (id) => rules.get(id)).map((step) => step.zh);
+  assert.deepEqual(of("heat", "smoke", "gone", "gas"), ["拨打 119", "撤离", "通风"]);
+  assert.deepEqual(of("mute", "heat"), ["询问", "撤离"]);
+  assert.deepEqual(of("gone"), []);
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { allowed, permitted, remembered, verbOf, verdictsFor } from "../model/actions.js";
 import { lets } from "../model/rights.js";
-import { fits, grouped, troubles } from "../model/site.js";
+import { fits, grouped, isGateway, ofGateway, troubles } from "../model/site.js";
 import { STATUSES } from "../model/words.js";
 
 test("every status has its steps, and a closed alert none", () => {
@@ -35,6 +35,12 @@ test("who was sent lately is offered again, each once, newest first", () => {
   assert.deepEqual(remembered(["li", "wang"], " wang "), ["wang", "li"]);
   assert.deepEqual(remembered(["li"], "  "), ["li"]);
   assert.equal(remembered(["1", "2", "3"], "4", 3).length, 3);
+});
+
+test("what ails the gateway is told from places and devices, whatever those are called", () => {
+  assert.ok(isGateway("gateway:kaili-01") && isGateway("gateway:upstream:city"));
+  assert.ok(!isGateway("gateway") && !isGateway("gateway-1"));
+  assert.equal(ofGateway("gateway:upstream:city"), "upstream:city");
 });
 
 const device = (id, more = {}) => ({

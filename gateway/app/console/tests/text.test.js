@@ -18,6 +18,7 @@ const FAMILIES = {
   scene: words.SCENES,
   verdict: [...words.VERDICTS, ...words.VERDICTS.map((verdict) => `${verdict}.hint`)],
   change: words.CHANGES,
+  noted: words.VERBS,
   class: words.CLASSES,
   kind: words.PLACE_KINDS,
   person: words.PERSONS,
@@ -25,6 +26,7 @@ const FAMILIES = {
   feed: ["live", "connecting", "stale"],
   tool: ["theme_system", "theme_dark", "theme_light"],
   act: ["handle", "dispatch", "dispatch_again"],
+  report: ["shift_day", "shift_night", "shift_whole"],
   devices: ["all", "trouble", "silent", "battery", "clock"],
   health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
 };
@@ -39,6 +41,14 @@ const OPEN = [
   "health.upstream",
   "health.models",
   "health.site_files",
+  "health.decisions",
+  "health.journal",
+  "health.index",
+  "health.disk",
+  "health.clock",
+  "health.console",
+  "health.local_sign",
+  "health.gateway",
 ];
 
 test("every sentence is there in both languages, with the same values in it", () => {
@@ -83,6 +93,7 @@ test("the words are those of the API", () => {
   same(words.SCENES, api.Scene.enum);
   same(words.VERDICTS, api.Verdict.enum);
   same(words.CHANGES, api.ChangeKind.enum);
+  same(words.VERBS, api.TakenAction.properties.verb.enum);
   same(words.CLASSES, api.Device.properties.class.enum);
   same(words.ROLES, api.Session.properties.role.enum);
   same(words.PERSONS, api.Device.properties.person.enum);

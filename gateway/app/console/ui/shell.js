@@ -2,13 +2,13 @@
 
 import { waiting, sounding } from "../model/alerts.js";
 import { span as formatSpan, timeOfDay } from "../model/format.js";
-import { knows } from "../model/text.js";
 import { ask, health } from "./api.js";
 import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
 import { live, onLive } from "./live.js";
 import { lang } from "./prefs.js";
 import { mayDo, now, offset, say, t } from "./say.js";
+import { partName } from "./site.js";
 import { keepSounding, onSound, play, soundState, switchSound } from "./sound.js";
 import { languageSwitch, themeSwitch } from "./tools.js";
 
@@ -134,6 +134,8 @@ export function navigated() {
     nav,
     alerts ? link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/alerts/")) : null,
     link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices") || !alerts),
+    alerts ? link("#/history", "clock", t("nav.history"), at.startsWith("#/history")) : null,
+    mayDo("GET", "/report") ? link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")) : null,
   );
 }
 
@@ -210,20 +212,13 @@ function drawHealth() {
   replace(chip, icon("heart"), h("span", { class: "chip-text" }, text));
 }
 
-/** What people call a part: "broker:city" is the broker "city". */
-function partName(part) {
-  const [kind, name] = part.name.split(":", 2);
-  const key = `health.${kind}`;
-  return knows(key) ? t(key, { name }) : part.name;
-}
-
 function showHealth() {
   const { dialog } = state.parts;
   const row = (part) =>
     h(
       "li",
       { class: `part part-${part.status}` },
-      h("span", { class: "part-name" }, partName(part)),
+      h("span", { class: "part-name" }, partName(part.name)),
       h("span", { class: "part-status" }, t(`health.part_${part.status}`)),
       part.text ? h("span", { class: "part-text" }, say(part.text)) : null,
     );

@@ -1,10 +1,11 @@
-// The places and devices that the gateway knows, as they were last told.
+// The places, devices and rules that the gateway knows, as they were last told.
 
+import { isGateway, ofGateway } from "../model/site.js";
 import { knows } from "../model/text.js";
 import { ask } from "./api.js";
 import { say, t } from "./say.js";
 
-const site = { places: new Map(), devices: new Map() };
+const site = { places: new Map(), devices: new Map(), rules: new Map() };
 const listeners = new Set();
 let asking = null;
 
@@ -16,10 +17,11 @@ export function onSite(listener) {
 
 /** Asks for them; one question at a time. */
 export function refreshSite() {
-  asking ??= Promise.all([ask("/places"), ask("/devices")])
-    .then(([{ places }, { devices }]) => {
+  asking ??= Promise.all([ask("/places"), ask("/devices"), ask("/rules")])
+    .then(([{ places }, { devices }, { rules }]) => {
       site.places = new Map(places.map((place) => [place.id, place]));
       site.devices = new Map(devices.map((device) => [device.id, device]));
+      site.rules = new Map(rules.map((rule) => [rule.id, rule]));
       for (const listener of listeners) listener();
     })
     .finally(() => (asking = null));
@@ -44,17 +46,35 @@ export function device(id) {
   return site.devices.get(id);
 }
 
-/** What people call a place; its id where it is not known. */
-export function placeName(id) {
-  return site.places.get(id)?.name ?? id;
+/** A rule by its id. */
+export function rule(id) {
+  return site.rules.get(id);
 }
 
-/** What people call a device: its class and spot; its id where it is not known. */
+/** What people call a place; its id where it is not known. The gateway itself is one, too. */
+export function placeName(id) {
+  return site.places.get(id)?.name ?? (isGateway(id) ? partName(id) : id);
+}
+
+/** What people call a part of the gateway: "broker:city" is the broker "city". */
+export function partName(id) {
+  const [kind, name] = id.split(":", 2);
+  const key = `health.${kind}`;
+  return knows(key) ? t(key, { name }) : id;
+}
+
+/** What people call a device: its class and spot; its id where it is not known. Parts of the gateway stand for one, too. */
 export function deviceName(id) {
+  if (isGateway(id)) return partName(ofGateway(id));
   const known = site.devices.get(id);
   if (!known) return id;
   const name = known.class ? t(`class.${known.class}`) : known.id;
   return known.spot ? `${name} · ${known.spot}` : name;
+}
+
+/** The icon of a device: its class, or that of the gateway. */
+export function deviceIcon(id) {
+  return site.devices.get(id)?.class ?? (isGateway(id) ? "heart" : "unknown");
 }
 
 /** What people call a field of a device, as its sensor type says; its name where that is not known. */

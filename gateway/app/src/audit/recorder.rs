@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
+use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::Text;
 
 use super::{AuditLog, Deed};
 use crate::clock::Clock;
-use crate::console::{Part, PartHealth};
+use crate::health::Part;
 
 /// Takes deeds for the audit log. Cheap to clone.
 #[derive(Clone)]
@@ -130,14 +131,15 @@ impl Part for Recorder {
         "audit".into()
     }
 
-    fn health(&self) -> PartHealth {
-        match self.0.state.missed.load(Relaxed) {
-            0 => PartHealth::Ok,
-            missed => PartHealth::Down(Text {
-                zh: format!("审计日志无法写入，已缺 {missed} 条"),
-                en: format!("the audit log cannot be written; it lacks {missed} entries"),
-            }),
+    fn ails(&self) -> Vec<(Ailment, Text)> {
+        if self.0.state.missed.load(Relaxed) == 0 {
+            return Vec::new();
         }
+        let text = Text {
+            zh: "审计日志无法写入，已有缺漏".into(),
+            en: "the audit log cannot be written, and lacks entries".into(),
+        };
+        vec![(Ailment::AuditFailed, text)]
     }
 
     fn metrics(&self, out: &mut String) {

@@ -1,5 +1,7 @@
 use std::io::Write;
 
+use ninewatch_core::ailment::Ailment;
+
 use super::*;
 
 fn deed(of: &str) -> Deed {
@@ -235,18 +237,18 @@ async fn an_open_page_is_one_look_and_every_action_is_noted() {
 
 #[tokio::test]
 async fn what_could_not_be_written_is_told_by_the_health_and_then_by_the_log() {
-    use crate::console::{Part, PartHealth};
+    use crate::health::Part;
     let dir = tempfile::tempdir().unwrap();
     let recorder = Recorder::open(dir.path(), Clock::System).unwrap();
     // A folder where the file should be: nobody can write to it, not even root.
     fs::rename(dir.path().join(LOG), dir.path().join("aside")).unwrap();
     fs::create_dir(dir.path().join(LOG)).unwrap();
     recorder.note(deed("lost"), Importance::Action).await;
-    assert!(matches!(recorder.health(), PartHealth::Down(_)));
+    assert_eq!(recorder.ails()[0].0, Ailment::AuditFailed);
     fs::remove_dir(dir.path().join(LOG)).unwrap();
     fs::rename(dir.path().join("aside"), dir.path().join(LOG)).unwrap();
     recorder.note(deed("kept"), Importance::Action).await;
-    assert_eq!(recorder.health(), PartHealth::Ok);
+    assert_eq!(recorder.ails(), []);
     let (entries, _) = read(dir.path(), &Wanted { limit: 9, ..Wanted::default() }).unwrap();
     let told: Vec<_> = entries.iter().map(|entry| (entry.what.as_str(), entry.of.as_str())).collect();
     assert_eq!(told[1..], [("audit.missed", "1 entries could not be written"), ("alert.accept", "kept")]);

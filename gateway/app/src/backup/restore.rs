@@ -12,7 +12,7 @@ use ninewatch_core::time::{TimeMs, UtcOffset};
 
 use super::{About, JOURNAL, archive, site, sync_folder_of, unusable};
 use crate::clock::Clock;
-use crate::private;
+use crate::{epochs, private};
 
 /// The note in the data folder that says where it is from.
 const NOTE: &str = "restored.json";
@@ -75,6 +75,8 @@ fn lay_down(open: impl Read, place: &Place) -> anyhow::Result<About> {
     private::write(&site_file, site::settled(&text, &place.data_dir)?.as_bytes())?;
     let note = Origin { backup: about.clone(), restored_at_ms: Clock::System.now_ms() };
     private::write(&beside.join(NOTE), &serde_json::to_vec_pretty(&note)?)?;
+    // What this box decides has other numbers than what that one went on to decide, even where they are the same.
+    epochs::end(beside)?;
     place.settle(beside)?;
     Ok(about)
 }

@@ -123,7 +123,7 @@ impl Site {
             let state = Pipeline::new(settings.clone(), at_ms).0.checkpoint().unwrap();
             let mut frame = Vec::new();
             journal::encode(&mut frame, at_ms, &Recorded::Checkpoint(state.into())).unwrap();
-            journal.begin_segment().unwrap();
+            journal.begin_segment(0).unwrap();
             journal.append_intake(&frame);
             journal.commit().unwrap();
         }

@@ -3,18 +3,26 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use ninewatch_core::alert::{ActionError, Alert, AlertId, Scene, Severity, StaffAction, Status, Verb, Verdict};
+use ninewatch_core::alert::{
+    ActionError, Alert, AlertId, Outcome, Scene, Severity, StaffAction, Status, Verb, Verdict,
+};
+
+use ninewatch_core::site::Place;
+use ninewatch_core::time::TimeMs;
 
 use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
 use super::rights::{self, OfPeople};
+use super::sheet;
 use crate::index::Progress;
-use crate::index::{AlertQuery, AlertRecord};
+use crate::index::{AlertQuery, AlertRecord, Says};
 use crate::private::{hex, random};
 
 /// Which alerts are wanted.
@@ -25,10 +33,70 @@ pub(super) struct Wanted {
     scene: Option<Scene>,
     severity: Option<Severity>,
     place: Option<String>,
+    verdict: Option<Verdict>,
+    raised_from_ms: Option<TimeMs>,
+    raised_to_ms: Option<TimeMs>,
+    says: Option<String>,
     #[serde(default)]
     open: bool,
     before: Option<String>,
     limit: Option<usize>,
+}
+
+impl Wanted {
+    fn query(self, shared: &Shared, who: &Who) -> Result<AlertQuery, Problem> {
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(Problem::bad(format!("limit is {limit}"), format!("give 1 to {LARGEST_PAGE}")));
+        }
+        let says = self.says.map(|says| line("says", &says, LONGEST_TO)).transpose()?;
+        let says = says.map(|says| {
+            let lower = says.to_lowercase();
+            let is_called =
+                |place: &&Place| [&place.name, &place.grid].iter().any(|of| of.to_lowercase().contains(&lower));
+            let places = shared.site().registry.places.iter().filter(is_called).map(|place| place.id.clone()).collect();
+            Says::new(&says, places)
+        });
+        Ok(AlertQuery {
+            status: self.status,
+            open_only: self.open,
+            scene: self.scene,
+            severity: self.severity,
+            place: self.place,
+            places: who.rights.places(&shared.site()),
+            verdict: self.verdict,
+            from_ms: self.raised_from_ms,
+            to_ms: self.raised_to_ms,
+            says,
+            before: self.before.as_deref().map(AlertId::from),
+            limit,
+        })
+    }
+}
+
+/// Answers `GET /alerts.csv`: all that is wanted, not a page of it.
+pub(super) async fn sheet(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(wanted) = wanted?;
+    let query = AlertQuery { before: None, ..wanted.query(&shared, &who)? };
+    let (index, site) = (shared.state.index.clone(), shared.site());
+    let (shows_people, sheet) = shared
+        .ask(move || {
+            let mut shows_people = false;
+            let look = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
+            let sheet = sheet::write(&site, index.records(&query).inspect(look));
+            sheet.map(|sheet| (shows_people, sheet))
+        })
+        .await?
+        .map_err(|error| Problem::bad(error.to_string(), "ask for a shorter time: raised_from_ms, raised_to_ms"))?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"ninewatch-alerts.csv\""),
+    ];
+    Ok((rights::of_people(shows_people), headers, sheet).into_response())
 }
 
 /// A page of alerts, newest first.
@@ -51,21 +119,9 @@ pub(super) async fn list(
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<(Option<Extension<OfPeople>>, Json<Alerts>), Problem> {
     let Query(wanted) = wanted?;
-    let limit = wanted.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::bad(format!("limit is {limit}"), format!("give 1 to {LARGEST_PAGE}")));
-    }
     let site = shared.site();
-    let query = AlertQuery {
-        status: wanted.status,
-        open_only: wanted.open,
-        scene: wanted.scene,
-        severity: wanted.severity,
-        place: wanted.place,
-        places: who.rights.places(&site),
-        before: wanted.before.as_deref().map(AlertId::from),
-        limit,
-    };
+    let query = wanted.query(&shared, &who)?;
+    let limit = query.limit;
     let index = shared.state.index.clone();
     let (last_seq, alerts) = shared
         .ask(move || {
@@ -107,13 +163,15 @@ pub(super) struct Action {
     to: Option<String>,
     verdict: Option<Verdict>,
     note: Option<String>,
+    upon: Option<u64>,
 }
 
 /// What became of an action.
 #[derive(Debug, Serialize)]
 pub(super) struct Acted {
-    /// `false`: the action with this id had been taken before.
-    taken: bool,
+    outcome: Outcome,
+    /// The action with this id had been taken before: the outcome is that of then.
+    again: bool,
     alert: Alert,
 }
 
@@ -133,10 +191,10 @@ pub(super) async fn act(
     if who.rights.is_limited() {
         find(&shared, &who, alert.clone()).await?;
     }
-    let taken = shared.state.engine.act(action).await?.map_err(refused)?;
-    tracing::info!(account = who.account(), verb, %alert, taken, "staff acted");
+    let acted = shared.state.engine.act(action).await?.map_err(|error| refused(&error))?;
+    tracing::info!(account = who.account(), verb, %alert, outcome = ?acted.outcome, acted.again, "staff acted");
     let record = find(&shared, &who, alert).await?;
-    Ok(Json(Acted { taken, alert: record.alert }))
+    Ok(Json(Acted { outcome: acted.outcome, again: acted.again, alert: record.alert }))
 }
 
 impl Action {
@@ -176,7 +234,8 @@ impl Action {
         if note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
             return Err(Problem::bad("`note` is too long", format!("use at most {LONGEST_NOTE} characters")));
         }
-        Ok(StaffAction { id, alert, by: by.to_owned(), verb, note })
+        let upon = self.upon;
+        Ok(StaffAction { id, alert, by: by.to_owned(), verb, note, via: None, made_at_ms: None, upon })
     }
 }
 
@@ -192,12 +251,12 @@ fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-fn refused(error: ActionError) -> Problem {
-    let detail = error.to_string();
+fn refused(error: &ActionError) -> Problem {
+    let (code, detail, mend) = (error.code(), error.to_string(), error.mend().en);
     match error {
-        ActionError::NotOpen(_) => {
-            Problem::not_found("not_open", detail, "GET /api/v1/alerts?open=true lists those that are")
+        ActionError::NotOpen(_) => Problem::not_found(code, detail, mend),
+        ActionError::WrongStatus { .. } | ActionError::Unseen { .. } | ActionError::TooMany(_) => {
+            Problem::conflict(code, detail, mend)
         }
-        ActionError::WrongStatus { mend, .. } => Problem::conflict("wrong_status", detail, mend),
     }
 }

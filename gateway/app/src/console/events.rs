@@ -59,7 +59,7 @@ pub(super) async fn listen(
 ) -> Result<(Extension<OfPeople>, Sse<impl Stream<Item = Result<Event, axum::Error>>>), Problem> {
     let Query(From { from }) = from?;
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
-    let slot = shared.listeners.clone().try_acquire_owned().map_err(|_| {
+    let slot = shared.state.status.free.clone().try_acquire_owned().map_err(|_| {
         Problem::unavailable(
             "too_many_listeners",
             format!("{LISTENERS} listen already"),

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::credential::Login;
@@ -210,7 +209,7 @@ pub(super) async fn log_in(
             }
         }
         None => {
-            shared.refused_log_ins.fetch_add(1, Relaxed);
+            shared.state.status.refused();
             // Not the name: people type passwords there.
             tracing::warn!(%address, "a log-in was refused");
             note_log_in(shared, name, address, "wrong_password", Importance::Action).await;

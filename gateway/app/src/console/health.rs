@@ -7,14 +7,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
+use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::Text;
 
+use super::Shared;
 use super::gate::{MaybeWho, Who};
-use super::{PartHealth, Shared, events};
+use crate::health;
 use crate::metrics::header as introduce;
 
 /// How well something is.
@@ -44,37 +45,52 @@ struct PartView {
 }
 
 impl PartView {
-    fn new(name: String, health: PartHealth) -> Self {
-        let (status, text) = match health {
-            PartHealth::Ok => (Wellness::Ok, None),
-            PartHealth::Degraded(text) => (Wellness::Degraded, Some(text)),
-            PartHealth::Down(text) => (Wellness::Down, Some(text)),
+    fn new(name: String, ails: &[(Ailment, Text)]) -> Self {
+        let status = ails.iter().map(|(ailment, _)| wellness(*ailment)).max().unwrap_or(Wellness::Ok);
+        let all = |pick: fn(&Text) -> &str, between: &str| {
+            let texts: Vec<&str> = ails.iter().map(|(_, text)| pick(text)).collect();
+            texts.join(between)
         };
-        Self { name, status, text }
+        let text = Text { zh: all(|text| &text.zh, "；"), en: all(|text| &text.en, "; ") };
+        Self { name, status, text: (!ails.is_empty()).then_some(text) }
+    }
+
+    fn engine(failed: Option<Text>) -> Self {
+        let status = if failed.is_some() { Wellness::Down } else { Wellness::Ok };
+        Self { name: "engine".into(), status, text: failed }
+    }
+}
+
+/// What does not work at all is down; what works, and not as it should, is degraded.
+fn wellness(ailment: Ailment) -> Wellness {
+    match ailment {
+        Ailment::UpstreamDown | Ailment::BrokerDown | Ailment::DiskFailed | Ailment::AuditFailed => Wellness::Down,
+        _ => Wellness::Degraded,
     }
 }
 
 /// Whether the engine decides. Asked at most once a second, however many want to know.
 #[derive(Default)]
-pub(super) struct EngineHealth(Mutex<Option<(Instant, PartHealth)>>);
+pub(super) struct EngineHealth(Mutex<Option<(Instant, Option<Text>)>>);
 
 const ASKED_LATELY: Duration = Duration::from_secs(1);
 /// It answers in milliseconds, or something is wrong.
 const ENGINE_ANSWERS: Duration = Duration::from_secs(5);
 
 impl EngineHealth {
-    async fn now(&self, shared: &Shared) -> PartHealth {
+    /// What is wrong, where something is.
+    async fn now(&self, shared: &Shared) -> Option<Text> {
         let mut last = self.0.lock().await;
         if let Some((_, health)) = last.as_ref().filter(|(at, _)| at.elapsed() < ASKED_LATELY) {
             return health.clone();
         }
         let health = match tokio::time::timeout(ENGINE_ANSWERS, shared.state.engine.devices()).await {
-            Ok(Ok(_)) => PartHealth::Ok,
-            Ok(Err(_)) => PartHealth::Down(Text {
+            Ok(Ok(_)) => None,
+            Ok(Err(_)) => Some(Text {
                 zh: "决策引擎已停止，网关正在退出".into(),
                 en: "the engine has stopped, the gateway is ending".into(),
             }),
-            Err(_) => PartHealth::Down(Text {
+            Err(_) => Some(Text {
                 zh: "决策引擎 5 秒内没有应答".into(),
                 en: "the engine has not answered for 5 s".into(),
             }),
@@ -86,8 +102,8 @@ impl EngineHealth {
 
 /// Every part, the engine first.
 async fn parts(shared: &Shared) -> Vec<PartView> {
-    let engine = PartView::new("engine".into(), shared.engine_health.now(shared).await);
-    let others = shared.state.parts.iter().map(|part| PartView::new(part.name(), part.health()));
+    let engine = PartView::engine(shared.engine_health.now(shared).await);
+    let others = shared.state.parts.iter().map(|part| PartView::new(part.name(), &part.ails()));
     std::iter::once(engine).chain(others).collect()
 }
 
@@ -120,17 +136,10 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>, _: Who) -> Respon
         let up = u8::from(part.status == Wellness::Ok);
         let _ = writeln!(out, "ninewatch_part_up{{part=\"{}\"}} {up}", part.name);
     }
-    let listeners = events::LISTENERS - shared.listeners.available_permits();
-    let refused = shared.refused_log_ins.load(Relaxed);
-    let sessions = shared.sessions.count(Instant::now());
-    for (name, kind, help, value) in [
-        ("ninewatch_console_listeners", "gauge", "Listeners of the live feed.", listeners as u64),
-        ("ninewatch_console_sessions", "gauge", "Open sessions of browsers.", sessions as u64),
-        ("ninewatch_console_refused_log_ins_total", "counter", "Log-ins with a wrong password.", refused),
-    ] {
-        introduce(&mut out, name, kind, help);
-        let _ = writeln!(out, "{name} {value}");
-    }
+    health::metrics(&shared.state.parts, &mut out);
+    let name = "ninewatch_console_sessions";
+    introduce(&mut out, name, "gauge", "Open sessions of browsers.");
+    let _ = writeln!(out, "{name} {}", shared.sessions.count(Instant::now()));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], by_family(&out)).into_response()
 }
 
@@ -180,10 +189,14 @@ mod tests {
     #[test]
     fn only_the_engine_can_take_the_gateway_down() {
         let text = || Text { zh: "坏".into(), en: "bad".into() };
-        let parts =
-            |engine, upstream| vec![PartView::new("engine".into(), engine), PartView::new("city".into(), upstream)];
-        assert_eq!(overall(&parts(PartHealth::Ok, PartHealth::Ok)), Wellness::Ok);
-        assert_eq!(overall(&parts(PartHealth::Ok, PartHealth::Down(text()))), Wellness::Degraded);
-        assert_eq!(overall(&parts(PartHealth::Down(text()), PartHealth::Ok)), Wellness::Down);
+        let parts = |engine, ails: &[(Ailment, Text)]| {
+            overall(&[PartView::engine(engine), PartView::new("upstream:city".into(), ails)])
+        };
+        let (down, behind) = ((Ailment::UpstreamDown, text()), (Ailment::UpstreamBehind, text()));
+        assert_eq!(parts(None, &[]), Wellness::Ok);
+        assert_eq!(parts(None, std::slice::from_ref(&down)), Wellness::Degraded);
+        assert_eq!(parts(Some(text()), &[]), Wellness::Down);
+        let both = PartView::new("upstream:city".into(), &[behind, down]);
+        assert_eq!((both.status, both.text.unwrap().en.as_str()), (Wellness::Down, "bad; bad"));
     }
 }

@@ -29,9 +29,13 @@ mod health;
 mod log_in;
 mod models;
 mod problem;
+mod report;
 mod rights;
+mod rules;
 mod session;
+mod sheet;
 mod site;
+mod status;
 mod throttle;
 mod tls;
 
@@ -49,12 +53,10 @@ use hyper_util::service::TowerToHyperService;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use ninewatch_core::alert::Text;
 use ninewatch_core::pipeline::Settings;
 
 use crate::audit::Recorder;
@@ -62,6 +64,7 @@ use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
 use crate::engine::Engine;
+use crate::health::Part;
 use crate::index::Index;
 use crate::metrics::Counters;
 use crate::scorer::Models;
@@ -71,28 +74,8 @@ pub(crate) use authority::{AUTHORITY, Authority};
 use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
 pub(crate) use rights::Role;
+pub(crate) use status::ConsoleStatus;
 use tls::Tls;
-
-/// A part of the gateway that can be well or not: a broker, an upstream, the sensor port, the models.
-pub(crate) trait Part: Send + Sync {
-    /// Unique, for people and metrics: `upstream:city`.
-    fn name(&self) -> String;
-    /// How it is now. Must not block.
-    fn health(&self) -> PartHealth;
-    /// Appends its metrics in Prometheus' text format. Parts of one kind may give the same family
-    /// with different labels. Must not block.
-    fn metrics(&self, out: &mut String);
-}
-
-/// How a part of the gateway is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PartHealth {
-    Ok,
-    /// It works, but not as it should.
-    Degraded(Text),
-    /// It does not work.
-    Down(Text),
-}
 
 /// What the console stands on.
 pub(crate) struct ConsoleState {
@@ -104,7 +87,9 @@ pub(crate) struct ConsoleState {
     pub(crate) counters: Arc<Counters>,
     pub(crate) accounts: Accounts,
     pub(crate) clock: Clock,
+    /// Every part that can be unwell, this console too.
     pub(crate) parts: Vec<Arc<dyn Part>>,
+    pub(crate) status: Arc<ConsoleStatus>,
     pub(crate) models: Models,
     pub(crate) downlinks: Downlinks,
     pub(crate) audit: Recorder,
@@ -185,8 +170,6 @@ struct Shared {
     engine_health: health::EngineHealth,
     /// Questions to the index and the journal block a thread each.
     questions: Arc<Semaphore>,
-    listeners: Arc<Semaphore>,
-    refused_log_ins: AtomicU64,
     tls: Option<Arc<Tls>>,
 }
 
@@ -201,8 +184,6 @@ impl Shared {
             sites: site::Sites::default(),
             engine_health: health::EngineHealth::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
-            listeners: Arc::new(Semaphore::new(events::LISTENERS)),
-            refused_log_ins: AtomicU64::new(0),
             tls,
             state,
         })
@@ -228,14 +209,17 @@ impl Shared {
 fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     let mut routes = Routes::default();
     routes.add(Method::GET, "/api/v1/alerts", alerts::list);
+    routes.add(Method::GET, "/api/v1/alerts.csv", alerts::sheet);
     routes.add(Method::GET, "/api/v1/alerts/{id}", alerts::one);
     routes.add(Method::POST, "/api/v1/alerts/{id}/{verb}", alerts::act);
+    routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);
     routes.add(Method::GET, "/api/v1/devices/{id}/commands", commands::list);
     routes.add(Method::POST, "/api/v1/devices/{id}/commands/{name}", commands::send);
     routes.add(Method::POST, "/api/v1/devices/{id}/downlink", downlink::send);
     routes.add(Method::GET, "/api/v1/places", site::places);
+    routes.add(Method::GET, "/api/v1/rules", rules::list);
     routes.add(Method::GET, "/api/v1/models", models::list);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);

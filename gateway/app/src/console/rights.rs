@@ -101,8 +101,9 @@ const ADMIN: For = For::Roles(&[Admin]);
 /// The first line that fits counts. A path is compared as it was sent, before any `%41` in it is decoded: what is written
 /// in a roundabout way falls to the line with the parameter, which is therefore never the laxer one.
 #[rustfmt::skip]
-static TABLE: [Rule; 22] = [
+static TABLE: [Rule; 25] = [
     rule(Method::GET,    "/api/v1/alerts",                       RESPONDERS,  "alerts.look",     Log::People),
+    rule(Method::GET,    "/api/v1/alerts.csv",                   RESPONDERS,  "alerts.export",   Log::People),
     rule(Method::GET,    "/api/v1/alerts/{id}",                  RESPONDERS,  "alert.look",      Log::People),
     rule(Method::POST,   "/api/v1/alerts/{id}/accept",           RESPONDERS,  "alert.accept",    Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/dispatch",         RESPONDERS,  "alert.dispatch",  Log::Always),
@@ -111,12 +112,14 @@ static TABLE: [Rule; 22] = [
     rule(Method::POST,   "/api/v1/alerts/{id}/close",            DESK,        "alert.close",     Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/{verb}",           DESK,        "alert.other",     Log::Always),
     rule(Method::GET,    "/api/v1/events",                       RESPONDERS,  "alerts.listen",   Log::People),
+    rule(Method::GET,    "/api/v1/report",                       RESPONDERS,  "report.look",     Log::People),
     rule(Method::GET,    "/api/v1/devices",                      EVERYBODY,   "devices.look",    Log::People),
     rule(Method::GET,    "/api/v1/devices/{id}/commands",        TELLERS,     "commands.look",   Log::Never),
     rule(Method::POST,   "/api/v1/devices/{id}/commands/{name}", TELLERS,     "device.command",  Log::Always),
     // Raw bytes, past what the sensor type allows.
     rule(Method::POST,   "/api/v1/devices/{id}/downlink",        FITTERS,     "device.downlink", Log::Always),
     rule(Method::GET,    "/api/v1/places",                       EVERYBODY,   "places.look",     Log::People),
+    rule(Method::GET,    "/api/v1/rules",                        EVERYBODY,   "rules.look",      Log::Never),
     rule(Method::GET,    "/api/v1/models",                       WATCHERS,    "models.look",     Log::Never),
     rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
     rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),

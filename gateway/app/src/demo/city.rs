@@ -46,6 +46,14 @@ struct Desk {
 struct Filed {
     sequences: BTreeSet<u64>,
     repeated: usize,
+    /// The gateway's, and its first number.
+    epoch: Epoch,
+}
+
+#[derive(Default, PartialEq, Deserialize)]
+struct Epoch {
+    epoch: String,
+    first: u64,
 }
 
 impl City {
@@ -165,14 +173,25 @@ impl Desk {
             id: String,
             r#type: String,
             sequence: Option<String>,
+            epoch: Option<String>,
+            data: serde_json::Value,
         }
         let event: Event = serde_json::from_slice(payload)?;
+        let mut filed = self.filed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sequence) = event.sequence {
-            let mut filed = self.filed.lock().unwrap_or_else(PoisonError::into_inner);
-            if !filed.sequences.insert(sequence.parse()?) {
+            let sequence: u64 = sequence.parse()?;
+            let is_of_another_box = sequence >= filed.epoch.first && event.epoch.as_ref() != Some(&filed.epoch.epoch);
+            if !is_of_another_box && !filed.sequences.insert(sequence) {
                 filed.repeated += 1;
             }
-        } else if event.r#type != "cn.ninewatch.online" {
+        } else if event.r#type == "cn.ninewatch.online" {
+            let epoch: Epoch = serde_json::from_value(event.data)?;
+            if epoch != filed.epoch {
+                // The gateway was restored: it gives these numbers to other changes.
+                filed.sequences.split_off(&epoch.first);
+                filed.epoch = epoch;
+            }
+        } else {
             return Ok(None);
         }
         Ok(Some(event.id))
@@ -185,7 +204,7 @@ impl Desk {
         let also: Vec<u64> = filed.sequences.range(up_to + 1..).copied().collect();
         json!({
             "specversion": "1.0", "id": format!("receipt-{event}"), "source": "/city", "type": "cn.ninewatch.receipt",
-            "data": {"up_to": up_to, "also": also, "answers": event},
+            "data": {"epoch": filed.epoch.epoch, "up_to": up_to, "also": also, "answers": event},
         })
         .to_string()
     }
@@ -202,14 +221,32 @@ mod tests {
     #[tokio::test]
     async fn it_tells_what_is_stored_and_counts_what_comes_again() {
         let city = City::start().await.unwrap();
-        let change = |n: u64| json!({"id": format!("a.{n}"), "type": "cn.ninewatch.alert.raised", "sequence": format!("{n:020}")});
+        let online = |id: &str, epoch: &str, first: u64| {
+            let data = json!({"epoch": epoch, "first": first});
+            let event = json!({"id": id, "type": "cn.ninewatch.online", "data": data});
+            assert_eq!(city.desk.file(event.to_string().as_bytes()).unwrap().as_deref(), Some(id));
+        };
+        let change = |n: u64, epoch: &str| {
+            let event = json!({
+                "id": format!("a.{n}"), "type": "cn.ninewatch.alert.raised", "sequence": format!("{n:020}"),
+                "epoch": epoch, "data": {},
+            });
+            assert_eq!(city.desk.file(event.to_string().as_bytes()).unwrap(), Some(format!("a.{n}")));
+        };
+        online("o1", "e1", 1);
         for n in [1, 2, 4, 2] {
-            assert_eq!(city.desk.file(change(n).to_string().as_bytes()).unwrap(), Some(format!("a.{n}")));
+            change(n, "e1");
         }
         assert_eq!(city.taken(), Taken { changes: 3, repeated: 1 });
         let receipt: serde_json::Value = serde_json::from_str(&city.desk.receipt("a.2")).unwrap();
-        assert_eq!(receipt["data"], json!({"up_to": 2, "also": [4], "answers": "a.2"}));
-        let offline = json!({"id": "o", "type": "cn.ninewatch.offline"}).to_string();
+        assert_eq!(receipt["data"], json!({"epoch": "e1", "up_to": 2, "also": [4], "answers": "a.2"}));
+        let offline = json!({"id": "o", "type": "cn.ninewatch.offline", "data": {}}).to_string();
         assert_eq!(city.desk.file(offline.as_bytes()).unwrap(), None, "it wants no receipt");
+        // Restored from a backup that has only the first change.
+        online("o2", "e2", 2);
+        change(3, "e1");
+        change(2, "e2");
+        let receipt: serde_json::Value = serde_json::from_str(&city.desk.receipt("a.2")).unwrap();
+        assert_eq!(receipt["data"], json!({"epoch": "e2", "up_to": 2, "also": [], "answers": "a.2"}));
     }
 }

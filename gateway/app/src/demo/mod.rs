@@ -180,6 +180,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
         sensor_port: Some(SensorPortConfig { listen: Some(anywhere), ..SensorPortConfig::default() }),
         brokers: Vec::new(),
         wired: Vec::new(),
+        local_sign: None,
         journal: JournalConfig::default(),
         alerts: ninewatch_core::alert::AlertSettings::default(),
         console: Some(ConsoleConfig::plain(if taken { anywhere } else { args.console })),
@@ -236,7 +237,10 @@ fn tell(bar: &ProgressBar, change: &AlertChange, places: &[PlayedPlace], lang: L
         _ => return Ok(()),
     };
     let alert = &change.alert;
-    let place = places.iter().find(|place| place.place.id == alert.place).map_or("", |place| place.place.name.as_str());
+    let place = places
+        .iter()
+        .find(|place| place.place.id == alert.place)
+        .map_or(alert.place.as_str(), |place| place.place.name.as_str());
     let time = time_of_day(change.at_ms);
     let reason = change.evidence.as_ref().map_or(&alert.reason, |evidence| &evidence.reason);
     let line = format!("  {time} {mark} #{} {place} · {} · {}", alert.number, lang.of(&alert.title), lang.of(reason));

@@ -6,26 +6,32 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction, Verdict};
+use ninewatch_core::ailment::Complaint;
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction, Verdict};
 use ninewatch_core::decode::without_bulk;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
 use ninewatch_core::replay::Recorded;
 use ninewatch_core::time::TimeMs;
 
+use super::deferred::Deferred;
+use super::lanes::{Inbox, LifeSafety};
+use super::load::{Became, Load};
 use super::quarantine::Samples;
-use super::{Ack, Acked, Command, InForce, Inbound, LastHeard};
+use super::{Ack, Acked, Command, Fate, InForce, Inbound, LastHeard};
 use crate::clock::Clock;
-use crate::journal;
+use crate::journal::{self, DiskRoom, Sizes};
 use crate::metrics::Counters;
 use crate::scorer::Serving;
+#[cfg(test)]
+use crate::sim::{Bug, planted};
 
 /// What must be durable together, and who is told then.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// Whether `intake` begins a new segment, with a checkpoint.
-    pub(super) begins_segment: bool,
+    /// When `intake` begins a new segment, with a checkpoint.
+    pub(super) begins_segment: Option<TimeMs>,
     /// Frames for the intake log.
     pub(super) intake: Vec<u8>,
     /// How many messages the frames hold.
@@ -39,10 +45,14 @@ pub(super) struct Decide {
     pipeline: Pipeline,
     serving: Serving,
     clock: Clock,
-    counters: Arc<Counters>,
-    segment_bytes: usize,
-    /// Written to the segment so far.
-    segment_used: usize,
+    tells: Tells,
+    sizes: Sizes,
+    room: Arc<DiskRoom>,
+    deferred: Deferred,
+    /// Written to the segment so far, and how much of that makes it full.
+    segment_used: u64,
+    segment_full: u64,
+    segment_begun_ms: TimeMs,
     samples: Samples,
     /// By id, the devices that can be told something.
     heard: HashMap<String, LastHeard>,
@@ -50,11 +60,23 @@ pub(super) struct Decide {
     batches: SyncSender<Batch>,
 }
 
+/// Whom it keeps informed.
+#[derive(Default)]
+pub(super) struct Tells {
+    pub(super) counters: Arc<Counters>,
+    pub(super) load: Arc<Load>,
+    pub(super) life_safety: Arc<LifeSafety>,
+}
+
 /// There is no going on: the writer is gone because its disk failed, or memory is short.
 pub(super) struct Halt;
 
 /// However little falls due, time is looked at this often, so that a clock set forward is noticed.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// A segment holds at least so many times its checkpoint's bytes in events.
+const LEAST_EVENTS: u64 = 4;
+/// A quiet gateway begins a segment all the same, so that old readings can go.
+const LONGEST_SEGMENT_MS: TimeMs = 86_400_000;
 /// Commands taken at once.
 pub(super) const TAKE: usize = 64;
 
@@ -63,18 +85,23 @@ impl Decide {
         pipeline: Pipeline,
         serving: Serving,
         clock: Clock,
-        counters: Arc<Counters>,
-        segment_bytes: usize,
+        tells: Tells,
+        (sizes, room): (Sizes, Arc<DiskRoom>),
         batches: SyncSender<Batch>,
     ) -> Self {
+        tells.life_safety.learn(pipeline.site());
         // Recovery has just begun a segment.
         Self {
+            segment_begun_ms: pipeline.now_ms(),
             pipeline,
             serving,
             clock,
-            counters,
-            segment_bytes,
+            tells,
+            sizes,
+            room,
+            deferred: Deferred::default(),
             segment_used: 0,
+            segment_full: sizes.segment_bytes,
             samples: Samples::default(),
             heard: HashMap::new(),
             batch: Batch::default(),
@@ -83,7 +110,7 @@ impl Decide {
     }
 
     /// Decides until everybody who could ask is gone, or the writer is.
-    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    pub(super) fn run(mut self, mut inbox: Inbox) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "the engine cannot start"),
@@ -91,9 +118,9 @@ impl Decide {
         let mut commands = Vec::with_capacity(TAKE);
         loop {
             let rest = self.rest();
-            let taken =
-                runtime.block_on(async { tokio::time::timeout(rest, inbox.recv_many(&mut commands, TAKE)).await });
-            let done = matches!(taken, Ok(0));
+            let taken = runtime.block_on(async { tokio::time::timeout(rest, inbox.take(&mut commands, TAKE)).await });
+            let done = taken.is_ok() && commands.is_empty();
+            self.tells.load.flood();
             if self.turn(&mut commands, taken.is_err()).is_err() || done {
                 return;
             }
@@ -105,7 +132,16 @@ impl Decide {
         if time {
             self.tick()?;
         }
+        // Before what came later.
+        while !self.room.is_short()
+            && let Some(message) = self.deferred.next(&self.tells.counters)
+        {
+            self.message(message)?;
+        }
         commands.drain(..).try_for_each(|command| self.take(command))?;
+        if self.pipeline.now_ms() - self.segment_begun_ms >= (self.sizes.oldest_ms / 8).min(LONGEST_SEGMENT_MS) {
+            self.begin_segment()?;
+        }
         self.hand_over()
     }
 
@@ -118,7 +154,7 @@ impl Decide {
 
     fn take(&mut self, command: Command) -> Result<(), Halt> {
         match command {
-            Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.message(message)),
+            Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.admit(message)),
             Command::Act(action, reply) => self.act(action, reply),
             Command::Configure(settings, serving, reply) => {
                 if let Some(serving) = serving {
@@ -137,6 +173,7 @@ impl Decide {
                 let _ = reply.send(self.pipeline.thresholds());
                 Ok(())
             }
+            Command::Complaints(complaints, reply) => self.complain(complaints, reply),
             Command::Heard(device, reply) => {
                 let _ = reply.send(self.heard.get(&device).cloned());
                 Ok(())
@@ -164,6 +201,22 @@ impl Decide {
         Ok(now)
     }
 
+    /// Takes a message, or puts it off: on a full disk there is room for what can be a matter of life. It is told by the
+    /// device, not by what it says now: acknowledgements go out in the order of the messages, so an alarm behind a
+    /// reading that waits would wait too.
+    fn admit(&mut self, inbound: Inbound) -> Result<(), Halt> {
+        #[cfg(test)]
+        if self.room.is_short() && planted(Bug::FullDiskDefersAlarms) {
+            self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
+            return Ok(());
+        }
+        if self.room.is_short() && !self.pipeline.is_life_safety(&as_message(&inbound), self.clock.now_ms()) {
+            self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
+            return Ok(());
+        }
+        self.message(inbound)
+    }
+
     fn message(&mut self, mut inbound: Inbound) -> Result<(), Halt> {
         let now = self.tick()?;
         // What must not be stored is gone before anybody decides by it: a replay gets no more.
@@ -171,8 +224,9 @@ impl Decide {
             inbound.payload = rest;
         }
         let message = as_message(&inbound);
+        let folded = self.pipeline.folded();
         let mut effects = self.pipeline.step(Event::Message(message), now, &mut *self.serving.scorer);
-        self.count(&effects);
+        self.count(&effects, folded);
         let intake = effects.intake.take();
         match &intake {
             Some(Ok(intake)) => note_doors(&mut self.heard, self.pipeline.site(), intake, &inbound),
@@ -186,7 +240,8 @@ impl Decide {
         }
         let device = inbound.device.as_deref();
         if let Some(ack) = inbound.ack {
-            let acked = Acked { token: ack.token, rejected: matches!(intake, Some(Err(_))) };
+            let fate = if matches!(intake, Some(Err(_))) { Fate::Rejected } else { Fate::Taken };
+            let acked = Acked { token: ack.token, fate };
             self.batch.acks.push((ack, acked));
         }
         self.batch.messages += 1;
@@ -209,12 +264,18 @@ impl Decide {
             rejected: rejected.map(Cow::Owned),
         })?;
         self.batch.changes.extend(effects.changes);
-        if self.segment_used >= self.segment_bytes { self.begin_segment() } else { Ok(()) }
+        if self.segment_used >= self.segment_full { self.begin_segment() } else { Ok(()) }
     }
 
     /// Counts what a message brought.
-    fn count(&self, effects: &Effects) {
-        let counters = &*self.counters;
+    fn count(&self, effects: &Effects, folded_before: u64) {
+        let counters = &*self.tells.counters;
+        self.tells.load.decided(match &effects.intake {
+            Some(Err(_)) => Became::Rejected,
+            _ if !effects.changes.is_empty() => Became::Raised,
+            _ if self.pipeline.folded() > folded_before => Became::Folded,
+            _ => Became::Quiet,
+        });
         counters.messages.fetch_add(1, Relaxed);
         self.count_scores(effects);
         match &effects.intake {
@@ -229,7 +290,7 @@ impl Decide {
 
     fn count_scores(&self, effects: &Effects) {
         for error in &effects.score_errors {
-            self.counters.score_errors.fetch_add(1, Relaxed);
+            self.tells.counters.score_errors.fetch_add(1, Relaxed);
             tracing::warn!(%error, "the rules stand alone here");
         }
         for change in &effects.changes {
@@ -243,24 +304,27 @@ impl Decide {
         let site = self.pipeline.site();
         for heard in intake.devices.iter().filter(|heard| heard.new_reading) {
             if let Some(known) = site.sensor_type_of(heard.device) {
-                self.counters.count_readings(known.class, 1);
+                self.tells.counters.count_readings(known.class, 1);
             }
         }
-        self.counters.duplicates.fetch_add(u64::from(intake.duplicates), Relaxed);
-        self.counters.late.fetch_add(u64::from(intake.late), Relaxed);
-        self.counters.folded.store(self.pipeline.folded(), Relaxed);
+        self.tells.counters.duplicates.fetch_add(u64::from(intake.duplicates), Relaxed);
+        self.tells.counters.late.fetch_add(u64::from(intake.late), Relaxed);
+        self.tells.counters.folded.store(self.pipeline.folded(), Relaxed);
         for refused in &intake.refused {
-            self.counters.count_rejected(refused.code);
+            self.tells.counters.count_rejected(refused.code);
         }
     }
 
-    fn act(&mut self, action: StaffAction, reply: oneshot::Sender<Result<bool, ActionError>>) -> Result<(), Halt> {
+    fn act(&mut self, action: StaffAction, reply: oneshot::Sender<Result<Acted, ActionError>>) -> Result<(), Halt> {
         let now = self.tick()?;
         let mut effects = self.pipeline.step(Event::Action(&action), now, &mut *self.serving.scorer);
         let Some(result) = effects.action.take() else { return Ok(()) };
-        if matches!(result, Ok(true)) {
+        if let Ok(acted) = &result
+            && !acted.again
+        {
             self.record(&Recorded::Action(action))?;
-            for change in effects.changes.iter().filter(|change| change.alert.verdict == Some(Verdict::TrueAlarm)) {
+            let is_confirmed = acted.judged == Some(Verdict::TrueAlarm);
+            for change in effects.changes.iter().filter(|_| is_confirmed) {
                 let models = change.alert.rules.iter().filter_map(|rule| self.pipeline.site().rules.model_of(rule));
                 models.for_each(|model| self.serving.watch.confirmed(model));
             }
@@ -278,8 +342,23 @@ impl Decide {
             let json = serde_json::to_string(&settings).map_err(|error| halt(&error))?;
             self.record(&Recorded::Configure(Cow::Owned(json)))?;
             self.batch.changes.extend(effects.changes);
+            self.tells.life_safety.learn(self.pipeline.site());
         }
         Ok(InForce { settings, faults })
+    }
+
+    fn complain(&mut self, complaints: Vec<Complaint>, reply: oneshot::Sender<()>) -> Result<(), Halt> {
+        // They are told each second; what is known already has no effect and is not recorded.
+        if self.pipeline.knows(&complaints) {
+            let _ = reply.send(());
+            return Ok(());
+        }
+        let now = self.tick()?;
+        let effects = self.pipeline.step(Event::Complaints(&complaints), now, &mut *self.serving.scorer);
+        self.record(&Recorded::Complaints(complaints))?;
+        self.batch.changes.extend(effects.changes);
+        self.reply(move || _ = reply.send(()));
+        Ok(())
     }
 
     fn record(&mut self, recorded: &Recorded<'_>) -> Result<(), Halt> {
@@ -288,12 +367,19 @@ impl Decide {
 
     /// Hands over what there is and begins a segment with all state up to here.
     fn begin_segment(&mut self) -> Result<(), Halt> {
+        if self.room.is_short() {
+            // Where the next one begins there may be no room for it; this one holds some.
+            return Ok(());
+        }
         self.hand_over()?;
-        self.batch.begins_segment = true;
+        self.batch.begins_segment = Some(self.pipeline.now_ms());
         let state = self.pipeline.checkpoint().map_err(|error| halt(&error))?;
+        // With very many open alerts, segments would else be little but checkpoints.
+        self.segment_full = self.sizes.segment_bytes.max(LEAST_EVENTS * state.len() as u64);
         self.record(&Recorded::Checkpoint(Cow::Owned(state)))?;
         self.hand_over()?;
         self.segment_used = 0;
+        self.segment_begun_ms = self.pipeline.now_ms();
         Ok(())
     }
 
@@ -302,7 +388,7 @@ impl Decide {
         if batch.intake.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
             return Ok(());
         }
-        self.segment_used += batch.intake.len();
+        self.segment_used += batch.intake.len() as u64;
         self.batches.send(batch).map_err(|_| Halt)
     }
 }

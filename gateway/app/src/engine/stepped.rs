@@ -4,13 +4,14 @@ use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 use ninewatch_core::pipeline::Settings;
 
-use super::decide::{Batch, Decide, TAKE};
+use super::decide::{Batch, Decide, TAKE, Tells};
+use super::lanes::{Inbox, Lane, Lanes, PREFERRED};
 use super::write::Write;
-use super::{CHANGES, COMMANDS, Command, Engine, Inbound, recover};
+use super::{CHANGES, Command, Engine, Inbound, recover};
 use crate::clock::Clock;
 use crate::config::JournalConfig;
 use crate::index::Progress;
@@ -20,7 +21,7 @@ use crate::sim::{Bug, planted};
 
 pub(crate) struct Stepped {
     pub(crate) engine: Engine,
-    inbox: mpsc::Receiver<Command>,
+    inbox: Inbox,
     decide: Decide,
     waiting: Receiver<Batch>,
     write: Write,
@@ -37,18 +38,26 @@ impl Stepped {
         progress: impl FnOnce(&Path) -> anyhow::Result<Arc<dyn Progress>>,
     ) -> anyhow::Result<Self> {
         let (mut journal, opened) = Journal::open_on(disk, journal_dir, sizes)?;
-        let (pipeline, faults) = recover::recover(journal_dir, &mut journal, &opened, settings, clock.now_ms())?;
+        let recover::Recovered { pipeline, faults, .. } =
+            recover::recover(journal_dir, &mut journal, &opened, settings, clock.now_ms(), |_| Ok(()))?;
         anyhow::ensure!(faults.is_empty(), "the settings have a fault: {faults:?}");
         let index = progress(journal_dir)?;
-        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (lanes, inbox) = Lanes::new(Arc::default());
         let changes = broadcast::channel(CHANGES).0;
         // Whoever fills it by a slow disk would hang here: there is no other thread.
-        let (batches, waiting) = std::sync::mpsc::sync_channel(COMMANDS);
-        let segment_bytes = usize::try_from(sizes.segment_bytes)?;
+        let (batches, waiting) = std::sync::mpsc::sync_channel(PREFERRED);
+        let room = journal.room();
         Ok(Self {
-            engine: Engine { commands, changes: changes.clone() },
+            engine: Engine { lanes: lanes.clone(), changes: changes.clone() },
             inbox,
-            decide: Decide::new(pipeline, serving, clock, Arc::default(), segment_bytes, batches),
+            decide: Decide::new(
+                pipeline,
+                serving,
+                clock,
+                Tells { load: lanes.load.clone(), life_safety: lanes.life_safety, ..Tells::default() },
+                (sizes, room),
+                batches,
+            ),
             waiting,
             write: Write {
                 journal,
@@ -63,21 +72,23 @@ impl Stepped {
     /// Hands in messages, as [`Engine::submit`] does.
     pub(crate) fn submit(&self, messages: Vec<Inbound>) {
         // Where too much waits they are lost, as on a connection that is cut.
-        let _ = self.engine.commands.try_send(Command::Messages(messages));
+        self.engine.lanes.load.come_in(Lane::Preferred, messages.len());
+        let _ = self.engine.lanes.preferred.try_send(Command::Messages(messages));
     }
 
     /// One turn of the thread that decides.
     pub(crate) fn decide(&mut self) -> anyhow::Result<()> {
         let mut commands = Vec::new();
-        while commands.len() < TAKE
-            && let Ok(mut command) = self.inbox.try_recv()
-        {
-            if let Command::Act(action, _) = &mut command
-                && planted(Bug::ActionTwice)
-            {
-                action.id = format!("{}-{}", action.id, self.decide.now_ms());
+        self.inbox.try_take(&mut commands, TAKE);
+        for command in &mut commands {
+            if let Command::Act(action, _) = command {
+                if planted(Bug::ActionTwice) {
+                    action.id = format!("{}-{}", action.id, self.decide.now_ms());
+                }
+                if planted(Bug::ClosedUnseen) {
+                    action.upon = None;
+                }
             }
-            commands.push(command);
         }
         let time = commands.is_empty();
         self.decide.turn(&mut commands, time).ok().context("the deciding thread has stopped")
@@ -87,7 +98,7 @@ impl Stepped {
     pub(crate) fn write(&mut self, most: usize) -> anyhow::Result<bool> {
         let mut group: Vec<Batch> = self.waiting.try_iter().take(most).collect();
         if group.is_empty() {
-            self.write.index.maintain();
+            self.write.rest()?;
             return Ok(false);
         }
         if planted(Bug::ChangeLost)

@@ -39,7 +39,7 @@ impl Write {
             match batches.recv_timeout(Duration::from_secs(1)) {
                 Ok(batch) => group.push(batch),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.index.maintain();
+                    self.rest()?;
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -50,6 +50,16 @@ impl Write {
             gather(batches, &mut group, (last_commit / 2).min(longest_wait));
             last_commit = self.write(&mut group)?;
         }
+    }
+
+    /// What there is to do while nothing comes in.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub(super) fn rest(&mut self) -> anyhow::Result<()> {
+        self.journal.make_room().context("no room can be made on the disk")?;
+        self.index.maintain();
+        Ok(())
     }
 
     /// Makes the group durable, and only then tells; gives how long the disk took.
@@ -69,10 +79,10 @@ impl Write {
     pub(super) fn commit(&mut self, group: &[Batch]) -> anyhow::Result<u64> {
         let before = self.journal.bytes_written();
         for batch in group {
-            if batch.begins_segment {
+            if let Some(now) = batch.begins_segment {
                 // What stands before it must be on disk in its own segment.
                 self.journal.commit().context("the journal cannot be written")?;
-                self.journal.begin_segment().context("the journal cannot begin a segment")?;
+                self.journal.begin_segment(now).context("the journal cannot begin a segment")?;
             }
             self.journal.append_intake(&batch.intake);
             for change in &batch.changes {

@@ -3,16 +3,28 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeSet;
 
-use ninewatch_core::alert::{ActionError, AlertChange, AlertId, ChangeKind, Evidence, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{
+    Acted, ActionError, AlertChange, AlertId, ChangeKind, Evidence, Outcome, StaffAction, TakenAction, Verb, Verdict,
+};
 use ninewatch_core::time::TimeMs;
+
+use crate::epochs::Epochs;
 
 /// MQTT 5's content type property of every event.
 pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// The largest staff action taken: what people write is short, and it is kept for good.
 const LARGEST_ACTION: usize = 16 << 10;
+
+/// Whose events these are.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) gateway: String,
+    pub(crate) epochs: Epochs,
+}
 
 #[derive(Serialize)]
 struct Event<'a, D> {
@@ -27,20 +39,24 @@ struct Event<'a, D> {
     /// Zero-padded, so that the order of the texts is that of the numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<String>,
+    /// Under which the sequence counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
     datacontenttype: &'static str,
     data: D,
 }
 
 impl<'a, D: Serialize> Event<'a, D> {
-    fn new(gateway: &str, r#type: &'a str, id: &'a str, data: D) -> Self {
+    fn new(source: &Source, r#type: &'a str, id: &'a str, data: D) -> Self {
         Self {
             specversion: "1.0",
             id,
-            source: format!("/ninewatch/{gateway}"),
+            source: format!("/ninewatch/{}", source.gateway),
             r#type,
             subject: None,
             time: None,
             sequence: None,
+            epoch: None,
             datacontenttype: "application/json",
             data,
         }
@@ -56,7 +72,7 @@ impl<'a, D: Serialize> Event<'a, D> {
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn alert(source: &Source, change: &AlertChange, max_bytes: usize) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Data<'a> {
         alert: &'a ninewatch_core::alert::Alert,
@@ -71,8 +87,10 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
         at_ms: TimeMs,
         by: Option<&'a str>,
         note: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<&'a TakenAction>,
     }
-    let id = format!("{}.{}", change.alert.id, change.seq);
+    let id = source.id(change.alert.id.as_str(), change.seq);
     let kind = serde_json::to_value(change.kind)?;
     let r#type = format!("cn.ninewatch.alert.{}", kind.as_str().unwrap_or_default());
     let data = Data {
@@ -82,14 +100,16 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
             at_ms: change.at_ms,
             by: change.by.as_deref(),
             note: change.note.as_deref(),
+            action: change.action.as_ref(),
         },
         evidence: change.evidence.as_ref(),
         evidence_omitted: false,
     };
-    let mut event = Event::new(gateway, &r#type, &id, data);
+    let mut event = Event::new(source, &r#type, &id, data);
     event.subject = Some(change.alert.id.as_str());
     event.time = jiff::Timestamp::from_millisecond(change.at_ms).ok().map(|time| format!("{time:.3}"));
     event.sequence = Some(sequence(change.seq));
+    event.epoch = source.epochs.of(change.seq);
     let json = event.json()?;
     if json.len() <= max_bytes || event.data.evidence.is_none() {
         return Ok(json);
@@ -104,11 +124,12 @@ pub(crate) fn alert(gateway: &str, change: &AlertChange, max_bytes: usize) -> se
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn lost(gateway: &str, seq: u64) -> serde_json::Result<Vec<u8>> {
-    let id = format!("lost.{seq}");
-    let data = serde_json::json!({"reason": "the record of this change is damaged on the gateway's disk"});
-    let mut event = Event::new(gateway, "cn.ninewatch.alert.lost", &id, data);
+pub(crate) fn lost(source: &Source, seq: u64) -> serde_json::Result<Vec<u8>> {
+    let id = source.id("lost", seq);
+    let data = json!({"reason": "the record of this change is damaged on the gateway's disk"});
+    let mut event = Event::new(source, "cn.ninewatch.alert.lost", &id, data);
     event.sequence = Some(sequence(seq));
+    event.epoch = source.epochs.of(seq);
     event.json()
 }
 
@@ -116,34 +137,68 @@ pub(crate) fn lost(gateway: &str, seq: u64) -> serde_json::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn online(gateway: &str, id: &str) -> serde_json::Result<Vec<u8>> {
-    Event::new(gateway, "cn.ninewatch.online", id, serde_json::json!({})).json()
+pub(crate) fn online(source: &Source, id: &str) -> serde_json::Result<Vec<u8>> {
+    let epoch = source.epochs.current();
+    Event::new(source, "cn.ninewatch.online", id, json!({"epoch": epoch.id, "first": epoch.first})).json()
 }
 
 /// The will of the connection that began with `online`'s `id`.
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn offline(gateway: &str, online: &str) -> serde_json::Result<Vec<u8>> {
-    Event::new(gateway, "cn.ninewatch.offline", &format!("{online}.end"), serde_json::json!({})).json()
+pub(crate) fn offline(source: &Source, online: &str) -> serde_json::Result<Vec<u8>> {
+    Event::new(source, "cn.ninewatch.offline", &format!("{online}.end"), json!({})).json()
 }
 
-/// A staff action was not taken, and why.
+/// What became of a staff action: the same each time that it comes, once it was taken.
 ///
 /// # Errors
 /// Where it cannot be serialised.
-pub(crate) fn refused(gateway: &str, action: &StaffAction, error: &ActionError) -> serde_json::Result<Vec<u8>> {
-    let code = match error {
-        ActionError::NotOpen(_) => "not_open",
-        ActionError::WrongStatus { .. } => "wrong_status",
+pub(crate) fn answer(
+    source: &Source,
+    action: &StaffAction,
+    result: &Result<Acted, ActionError>,
+) -> serde_json::Result<Vec<u8>> {
+    let (outcome, data) = match result {
+        Ok(acted) => {
+            let outcome = if acted.outcome == Outcome::Applied { "applied" } else { "already" };
+            (outcome, json!({"id": action.id, "alert": action.alert, "change": sequence(acted.seq)}))
+        }
+        Err(error) => {
+            let (reason, mend) = (error.reason(), error.mend());
+            let data = json!({
+                "id": action.id, "alert": action.alert, "code": error.code(), "reason": reason, "mend": mend,
+            });
+            ("refused", data)
+        }
     };
-    let data = serde_json::json!({
-        "id": action.id, "alert": action.alert, "code": code, "reason": error.to_string(),
-    });
-    let id = format!("{}.refused", action.id);
-    let mut event = Event::new(gateway, "cn.ninewatch.action.refused", &id, data);
+    let (r#type, id) = (format!("cn.ninewatch.action.{outcome}"), format!("{}.{outcome}", action.id));
+    let mut event = Event::new(source, &r#type, &id, data);
     event.subject = Some(action.alert.as_str());
     event.json()
+}
+
+/// A staff action cannot be read.
+///
+/// # Errors
+/// Where it cannot be serialised.
+pub(crate) fn unreadable(source: &Source, action: &str, what: &str) -> serde_json::Result<Vec<u8>> {
+    let data = json!({
+        "id": action, "alert": null, "code": "unreadable",
+        "reason": {"zh": format!("操作读不懂：{what}"), "en": format!("the action cannot be read: {what}")},
+        "mend": {"zh": "按接口文档改正后重发", "en": "mend it as docs/upstream.md says, and send it again"},
+    });
+    Event::new(source, "cn.ninewatch.action.refused", &format!("{action}.refused"), data).json()
+}
+
+impl Source {
+    /// The same change always has the same id, and no other one has it.
+    fn id(&self, of: &str, seq: u64) -> String {
+        match self.epochs.of(seq) {
+            Some(epoch) => format!("{of}.{seq}.{epoch}"),
+            None => format!("{of}.{seq}"),
+        }
+    }
 }
 
 fn sequence(seq: u64) -> String {
@@ -159,6 +214,8 @@ pub(crate) struct Receipt {
     /// And these beyond it.
     #[serde(default)]
     pub(crate) also: BTreeSet<u64>,
+    /// Under which these numbers count: that of the last `online`.
+    pub(crate) epoch: Option<String>,
     /// The `id` of the event that it answers, where the upstream tells.
     pub(crate) answers: Option<String>,
 }
@@ -167,7 +224,10 @@ pub(crate) struct Receipt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Incoming {
     Receipt(Receipt),
-    Action(StaffAction),
+    /// With the epoch of what it was made upon, where the upstream tells.
+    Action(StaffAction, Option<String>),
+    /// An action with this id that is not right, and why.
+    Unreadable(String, String),
     /// Of a type that says nothing to this version.
     Other,
 }
@@ -191,7 +251,14 @@ pub(crate) fn read(payload: &[u8]) -> Result<Incoming, String> {
         "cn.ninewatch.action" if payload.len() > LARGEST_ACTION => {
             Err(format!("a staff action of {} bytes; {LARGEST_ACTION} is the most", payload.len()))
         }
-        "cn.ninewatch.action" => action(data(payload)?).map(Incoming::Action),
+        "cn.ninewatch.action" => {
+            let read = data(payload).and_then(action);
+            Ok(match (read, action_id(payload)) {
+                (Ok((action, epoch)), _) => Incoming::Action(action, epoch),
+                (Err(what), Some(id)) => Incoming::Unreadable(id, what),
+                (Err(what), None) => return Err(what),
+            })
+        }
         _ => Ok(Incoming::Other),
     }
 }
@@ -205,6 +272,15 @@ fn data<D: DeserializeOwned>(payload: &[u8]) -> Result<D, String> {
     Ok(body.data)
 }
 
+/// The id by which whoever sent an action knows it.
+fn action_id(payload: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Id {
+        id: String,
+    }
+    data::<Id>(payload).ok().map(|data| data.id).filter(|id| !id.is_empty())
+}
+
 #[derive(Deserialize)]
 struct ActionData {
     id: String,
@@ -214,9 +290,12 @@ struct ActionData {
     to: Option<String>,
     verdict: Option<Verdict>,
     note: Option<String>,
+    made_at_ms: Option<TimeMs>,
+    upon: Option<u64>,
+    epoch: Option<String>,
 }
 
-fn action(data: ActionData) -> Result<StaffAction, String> {
+fn action(data: ActionData) -> Result<(StaffAction, Option<String>), String> {
     let verb = match (data.verb.as_str(), data.to, data.verdict) {
         ("accept", ..) => Verb::Accept,
         ("dispatch", Some(to), _) if !to.is_empty() => Verb::Dispatch { to },
@@ -231,5 +310,15 @@ fn action(data: ActionData) -> Result<StaffAction, String> {
             return Err(format!("`data.{key}` is empty"));
         }
     }
-    Ok(StaffAction { id: data.id, alert: AlertId::from(data.alert.as_str()), by: data.by, verb, note: data.note })
+    let action = StaffAction {
+        id: data.id,
+        alert: AlertId::from(data.alert.as_str()),
+        by: data.by,
+        verb,
+        note: data.note,
+        via: None,
+        made_at_ms: data.made_at_ms,
+        upon: data.upon,
+    };
+    Ok((action, data.epoch))
 }

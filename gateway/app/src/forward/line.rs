@@ -20,7 +20,7 @@ use crate::mqtt_client::{KEEP_ALIVE, polled};
 pub(super) const IN_FLIGHT: u16 = 32;
 /// Events from the upstream that may be with us unacknowledged (MQTT 5's Receive Maximum).
 pub(super) const RECEIVE_MAXIMUM: u16 = 32;
-/// What can wait to be written at one time: changes; a refusal and an acknowledgement for each
+/// What can wait to be written at one time: changes; an answer and an acknowledgement for each
 /// event from the upstream; SUBSCRIBE and `online`.
 const REQUESTS: usize = (IN_FLIGHT + 2 * RECEIVE_MAXIMUM + 2) as usize;
 
@@ -33,9 +33,21 @@ pub(super) enum Heard {
     Receipt(Receipt),
 }
 
+/// What comes to whoever listens to the upstream.
+pub(super) enum Came {
+    /// An event of its, to be acknowledged.
+    Event(Box<Publish>),
+    /// Its server has taken our answer with this number, or will not.
+    AnswerTaken(u64),
+}
+
+/// What can wait for whoever listens.
+pub(super) const COMING: usize = 2 * RECEIVE_MAXIMUM as usize;
+
 /// What a PUBLISH of ours is about.
 pub(super) enum Sent {
     Change(u64),
+    Answer(u64),
     Status,
 }
 
@@ -86,13 +98,13 @@ impl Publisher {
 }
 
 /// Moves packets until the connection is lost: that is the error. Events from the upstream go to
-/// `deliver`, all else that matters to `hear`.
+/// `deliver`, with the fate of our answers to them, all else that matters to `hear`.
 pub(super) async fn drive(
     mut events: EventLoop,
     publisher: &Publisher,
     status: &UpstreamStatus,
     hear: &mpsc::Sender<Heard>,
-    deliver: &mpsc::Sender<Publish>,
+    deliver: &mpsc::Sender<Came>,
 ) -> anyhow::Result<()> {
     let mut unacknowledged: HashMap<u16, Sent> = HashMap::new();
     loop {
@@ -106,14 +118,17 @@ pub(super) async fn drive(
             }
             Event::Incoming(Packet::PubAck(ack)) => match unacknowledged.remove(&ack.pkid) {
                 Some(Sent::Change(seq)) => hear.send(Heard::Acknowledged(seq, ack.reason)).await?,
-                Some(Sent::Status)
-                    if !matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers) =>
-                {
-                    status.link.complain(&format!("the server refused our status: {:?}", ack.reason));
+                Some(sent) => {
+                    if !matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers) {
+                        status.link.complain(&format!("the server refused our status: {:?}", ack.reason));
+                    }
+                    if let Sent::Answer(answer) = sent {
+                        deliver.send(Came::AnswerTaken(answer)).await?;
+                    }
                 }
-                Some(Sent::Status) | None => {}
+                None => {}
             },
-            Event::Incoming(Packet::Publish(publish)) => deliver.send(publish).await?,
+            Event::Incoming(Packet::Publish(publish)) => deliver.send(Came::Event(Box::new(publish))).await?,
             Event::Incoming(Packet::ConnAck(ack)) => {
                 // rumqttc takes a server's "no keep-alive" as "ping without a pause".
                 if events.options.keep_alive().is_zero() {

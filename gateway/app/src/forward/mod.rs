@@ -5,6 +5,7 @@
 
 mod cloudevent;
 mod line;
+mod listening;
 mod log;
 pub(crate) mod outbox;
 mod queue;
@@ -18,13 +19,14 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 
 use crate::config::MqttServer;
 use crate::engine::Engine;
 use crate::index::{Index, Progress};
 use crate::mqtt_client::{Access, Link, link_metrics, metric};
+pub(crate) use cloudevent::Source;
 use outbox::JournalOutbox;
 use session::Session;
 
@@ -43,6 +45,8 @@ pub(crate) struct UpstreamStatus {
     /// Events that could not be read.
     pub(crate) malformed: AtomicU64,
     index: Arc<dyn Progress>,
+    /// Since when the oldest alert waits that it lacks.
+    lacks_since: std::sync::Mutex<Option<Instant>>,
     /// Something was delivered.
     moved: watch::Sender<()>,
 }
@@ -57,8 +61,21 @@ impl UpstreamStatus {
             refused: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             index,
+            lacks_since: std::sync::Mutex::default(),
             moved: watch::Sender::default(),
         }
+    }
+
+    /// It is told here since when the oldest alert waits that it lacks.
+    pub(crate) fn lacks_since(&self, since: Option<Instant>) {
+        if let Ok(mut kept) = self.lacks_since.lock() {
+            *kept = since;
+        }
+    }
+
+    /// How long the oldest alert has waited that it lacks.
+    pub(crate) fn lacks_for(&self) -> Option<Duration> {
+        Some(self.lacks_since.lock().ok()?.as_ref()?.elapsed())
     }
 
     /// How many changes it does not have yet.
@@ -113,18 +130,18 @@ impl Default for Patience {
 /// Where the upstream's files cannot be used.
 pub(crate) fn start(
     server: MqttServer,
-    gateway: &str,
+    source: Source,
     journal_dir: PathBuf,
     engine: Engine,
     index: Index,
 ) -> anyhow::Result<(Arc<UpstreamStatus>, impl Future<Output = anyhow::Result<()>> + Send + use<>)> {
-    start_with(Patience::default(), server, gateway, journal_dir, engine, index)
+    start_with(Patience::default(), server, source, journal_dir, engine, index)
 }
 
 fn start_with(
     patience: Patience,
     server: MqttServer,
-    gateway: &str,
+    source: Source,
     journal_dir: PathBuf,
     engine: Engine,
     index: Index,
@@ -133,7 +150,7 @@ fn start_with(
     let index: Arc<dyn Progress> = Arc::new(index);
     let status = Arc::new(UpstreamStatus::new(&server.name, index.clone()));
     let outbox = JournalOutbox::new(&server.name, journal_dir, engine.clone(), index);
-    let session = Session::new(patience, server, gateway, engine, status.clone());
+    let session = Session::new(patience, server, source, engine, status.clone());
     let outbox = Mutex::new(outbox);
     let kept = status.clone();
     let forwarding = async move {

@@ -111,12 +111,12 @@ impl JournalOutbox {
         self.reading = None;
     }
 
-    /// Waits for the next change to send. Critical alerts come first; of each alert one change is
-    /// under way at a time, until [`Self::arrived`] or [`Self::put_back`]. Cancel safe.
+    /// Waits for the next change to send, or for the next of a critical alert. Critical alerts come first; of each
+    /// alert one change is under way at a time, until [`Self::arrived`] or [`Self::put_back`]. Cancel safe.
     ///
     /// # Errors
     /// Where the log cannot be read, or the gateway is stopping.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<Outgoing> {
+    pub(crate) async fn next(&mut self, only_critical: bool) -> anyhow::Result<Outgoing> {
         loop {
             self.hear()?;
             if let Some(reading) = &mut self.reading {
@@ -126,15 +126,19 @@ impl JournalOutbox {
             } else if self.known_to < self.durable_to {
                 let (dir, from, to) = (self.journal_dir.clone(), self.known_to + 1, self.durable_to);
                 self.reading = Some(tokio::task::spawn_blocking(move || log::scan(&dir, from, to)));
-            } else if let Some(outgoing) = self.give_out() {
+            } else if let Some(outgoing) = self.give_out(only_critical) {
                 return Ok(outgoing);
-            } else if let Some((first, critical)) = self.queue.first() {
+            } else if let Some((first, critical)) =
+                self.queue.first().filter(|(_, critical)| *critical || !only_critical)
+            {
                 let dir = self.journal_dir.clone();
                 let only = critical.then(|| self.queue.critical_alerts());
                 let reader = self.readers[usize::from(critical)].take();
                 self.reading = Some(tokio::task::spawn_blocking(move || log::page(&dir, reader, first, only.as_ref())));
             } else {
-                self.readers = [None, None];
+                if self.queue.first().is_none() {
+                    self.readers = [None, None];
+                }
                 let heard = self.live.recv().await;
                 self.learn(heard)?;
             }
@@ -231,12 +235,14 @@ impl JournalOutbox {
     fn learn(&mut self, heard: Result<Arc<AlertChange>, RecvError>) -> anyhow::Result<()> {
         match heard {
             Ok(change) => {
-                let seq = change.seq;
+                let (seq, critical) = (change.seq, log::is_critical(&change));
+                // A critical one shall not have to be looked for in the log because others fill the memory.
+                let bodies = if critical { 4 * PAGE } else { 2 * PAGE };
                 self.durable_to = self.durable_to.max(seq);
                 // Another number is known already, or what lies before it has to be read first.
                 if seq == self.known_to + 1
-                    && self.enqueue(seq, &change.alert.id, log::is_critical(&change))
-                    && self.bodies.len() < 2 * PAGE
+                    && self.enqueue(seq, &change.alert.id, critical)
+                    && self.bodies.len() < bodies
                 {
                     self.bodies.insert(seq, Some(change));
                 }
@@ -290,9 +296,9 @@ impl JournalOutbox {
         waits
     }
 
-    fn give_out(&mut self) -> Option<Outgoing> {
+    fn give_out(&mut self, only_critical: bool) -> Option<Outgoing> {
         loop {
-            let (seq, _) = self.queue.first()?;
+            let (seq, _) = self.queue.first().filter(|(_, critical)| *critical || !only_critical)?;
             let delivered = self.delivered.holds(seq);
             let body = self.bodies.remove(&seq);
             if body.is_none() && !delivered {

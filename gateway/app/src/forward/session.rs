@@ -1,25 +1,23 @@
 //! One connection to an upstream, from its CONNECT to its loss.
 //!
 //! Three loops side by side: [`line::drive`] moves packets, [`Session::listen`] takes what the
-//! upstream sends, [`Session::forward`] sends what it lacks.
+//! upstream sends (in [`super::listening`]), [`Session::forward`] sends what it lacks.
 
 use anyhow::{Context, anyhow, bail};
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    Filter, LastWill, LastWillProperties, PubAckReason, Publish, RetainForwardRule, SubscribeReasonCode,
+    Filter, LastWill, LastWillProperties, PubAckReason, RetainForwardRule, SubscribeReasonCode,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use ninewatch_core::alert::StaffAction;
-
-use super::cloudevent::{self, CONTENT_TYPE, Incoming, Receipt};
-use super::line::{self, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
+use super::cloudevent::{self, CONTENT_TYPE, Receipt};
+use super::line::{self, COMING, Came, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
 use super::outbox::{JournalOutbox, Outgoing};
-use super::{Patience, UpstreamStatus};
+use super::{Patience, Source, UpstreamStatus};
 use crate::config::MqttServer;
 use crate::engine::{Engine, Stopped};
 use crate::mqtt_client::{Access, CONNECT_TIMEOUT};
@@ -29,6 +27,8 @@ const MAX_PACKET_BYTES: u32 = 1 << 20;
 /// Changes that may be with the upstream's server without a receipt while all goes well. Half of what
 /// mosquitto queues for a client before it drops.
 const UNRECEIPTED: usize = 500;
+/// The same for critical alerts, which do not wait with the others: still less than mosquitto drops.
+const CRITICAL_UNRECEIPTED: usize = 900;
 /// How long the server keeps staff actions for a gateway that is away: a long holiday's outage.
 const SESSION_EXPIRY_SECS: u32 = 7 * 24 * 3600;
 /// More than a PUBLISH of ours needs besides topic and payload.
@@ -37,33 +37,34 @@ const PACKET_OVERHEAD: usize = 128;
 /// What a session needs to know, whichever connection it is.
 pub(super) struct Session {
     patience: Patience,
-    server: MqttServer,
+    pub(super) server: MqttServer,
     client_id: String,
-    gateway: String,
+    pub(super) source: Source,
     alerts: String,
-    status_topic: String,
-    actions: String,
-    engine: Engine,
-    status: Arc<UpstreamStatus>,
+    pub(super) status_topic: String,
+    pub(super) actions: String,
+    pub(super) engine: Engine,
+    pub(super) status: Arc<UpstreamStatus>,
 }
 
 impl Session {
     pub(super) fn new(
         patience: Patience,
         server: MqttServer,
-        gateway: &str,
+        source: Source,
         engine: Engine,
         status: Arc<UpstreamStatus>,
     ) -> Self {
+        let gateway = &source.gateway;
         let topic = |level| format!("ninewatch/v1/{gateway}/{level}");
         Self {
             patience,
             client_id: format!("ninewatch-{gateway}-{}", server.name),
             server,
-            gateway: gateway.to_owned(),
             alerts: topic("alerts"),
             status_topic: topic("status"),
             actions: topic("actions"),
+            source,
             engine,
             status,
         }
@@ -75,7 +76,7 @@ impl Session {
         let online = format!("online-{unique:016x}");
         let (publisher, events) = line::open(self.options(&online)?);
         let (hear, mut heard) = mpsc::channel(usize::from(IN_FLIGHT));
-        let (deliver, mut delivered) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
+        let (deliver, mut delivered) = mpsc::channel(COMING);
         let ended = tokio::select! {
             ended = line::drive(events, &publisher, &self.status, &hear, &deliver) => ended,
             ended = self.talk(outbox, &publisher, &hear, &mut heard, &mut delivered, &online) => ended,
@@ -93,7 +94,7 @@ impl Session {
         publisher: &Publisher,
         hear: &mpsc::Sender<Heard>,
         heard: &mut mpsc::Receiver<Heard>,
-        delivered: &mut mpsc::Receiver<Publish>,
+        delivered: &mut mpsc::Receiver<Came>,
         online: &str,
     ) -> anyhow::Result<()> {
         // The order of looking is fixed, here and below, so that the same events come to the same.
@@ -108,7 +109,7 @@ impl Session {
         let mut options = Access::read(&self.server)?.v5(&self.client_id);
         let will = LastWill::new(
             self.status_topic.as_str(),
-            cloudevent::offline(&self.gateway, online)?,
+            cloudevent::offline(&self.source, online)?,
             QoS::AtLeastOnce,
             true,
             Some(LastWillProperties {
@@ -134,39 +135,6 @@ impl Session {
         Ok(options)
     }
 
-    /// Takes receipts and staff actions, in order. Each is acknowledged when it is dealt with.
-    async fn listen(
-        &self,
-        delivered: &mut mpsc::Receiver<Publish>,
-        publisher: &Publisher,
-        hear: &mpsc::Sender<Heard>,
-    ) -> anyhow::Result<()> {
-        while let Some(publish) = delivered.recv().await {
-            match cloudevent::read(&publish.payload) {
-                Ok(Incoming::Receipt(receipt)) => hear.send(Heard::Receipt(receipt)).await?,
-                Ok(Incoming::Action(action)) => self.act(action, publisher).await?,
-                Ok(Incoming::Other) => {}
-                Err(what) => {
-                    self.status.malformed.fetch_add(1, Relaxed);
-                    tracing::warn!(upstream = self.server.name, "passed over an event on {}: {what}", self.actions);
-                }
-            }
-            publisher.acknowledge(&publish)?;
-        }
-        Ok(())
-    }
-
-    async fn act(&self, action: StaffAction, publisher: &Publisher) -> anyhow::Result<()> {
-        let Err(refusal) = self.engine.act(action.clone()).await? else {
-            self.status.actions.fetch_add(1, Relaxed);
-            return Ok(());
-        };
-        self.status.refused.fetch_add(1, Relaxed);
-        tracing::info!(upstream = self.server.name, action = action.id, "refused: {refusal}");
-        let event = cloudevent::refused(&self.gateway, &action, &refusal)?;
-        publisher.publish(&self.status_topic, event, false, Sent::Status)
-    }
-
     /// Introduces the gateway, then sends what the upstream lacks.
     async fn forward(
         &self,
@@ -187,8 +155,12 @@ impl Session {
 
         let mut in_flight = 0;
         let mut paused_until: Option<Instant> = None;
+        // Nothing goes out then; else critical alerts do not wait for receipts either.
+        let mut nobody_reads = false;
         loop {
             self.status.moved.send_replace(());
+            let paused = paused_until.is_some();
+            let critical_goes = !nobody_reads && outbox.unreceipted() < CRITICAL_UNRECEIPTED;
             tokio::select! {
                 biased;
                 news = heard.recv() => match news.context("there is no connection")? {
@@ -199,12 +171,14 @@ impl Session {
                                 outbox.arrived(seq);
                                 if outbox.unreceipted() >= UNRECEIPTED {
                                     paused_until = Some(Instant::now() + self.patience.receipt);
+                                    nobody_reads = false;
                                 }
                             }
                             PubAckReason::NoMatchingSubscribers => {
                                 self.status.link.complain(&format!("nobody there reads {}", self.alerts));
                                 outbox.put_back(seq);
                                 paused_until = Some(Instant::now() + self.patience.nobody_reads);
+                                nobody_reads = true;
                             }
                             refused => bail!("the server refused a change: {refused:?}"),
                         }
@@ -221,11 +195,11 @@ impl Session {
                     }
                     Heard::Connected(_) | Heard::Subscribed(_) => {}
                 },
-                outgoing = outbox.next(), if in_flight < window && paused_until.is_none() => {
+                outgoing = outbox.next(paused), if in_flight < window && (!paused || critical_goes) => {
                     let Outgoing { seq, change } = outgoing?;
                     let event = match &change {
-                        Some(change) => cloudevent::alert(&self.gateway, change, max_bytes)?,
-                        None => cloudevent::lost(&self.gateway, seq)?,
+                        Some(change) => cloudevent::alert(&self.source, change, max_bytes)?,
+                        None => cloudevent::lost(&self.source, seq)?,
                     };
                     publisher.publish(&self.alerts, event, false, Sent::Change(seq))?;
                     in_flight += 1;
@@ -262,7 +236,7 @@ impl Session {
                 Heard::Connected(_) | Heard::Acknowledged(..) => {}
             }
         }
-        publisher.publish(&self.status_topic, cloudevent::online(&self.gateway, online)?, true, Sent::Status)?;
+        publisher.publish(&self.status_topic, cloudevent::online(&self.source, online)?, true, Sent::Status)?;
         match self.answer(outbox, heard, online).await? {
             Some(receipt) => self.count(outbox.restate(receipt)),
             None => tracing::info!(upstream = self.server.name, "no receipt answers; what has none is sent again"),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::line::{self, Heard, IN_FLIGHT, Publisher, RECEIVE_MAXIMUM, Sent};
+use super::line::{self, COMING, Came, Heard, IN_FLIGHT, Publisher, Sent};
 use super::outbox::JournalOutbox;
 use super::session::Session;
-use super::{Patience, UpstreamStatus};
+use super::{Patience, Source, UpstreamStatus};
 use crate::config::MqttServer;
 use crate::engine::Engine;
 use crate::index::Progress;
@@ -27,6 +27,8 @@ pub(crate) enum Packet {
     Subscribe,
     Change(u64, Vec<u8>),
     Status(Vec<u8>),
+    /// What became of an action.
+    Answer(u64, Vec<u8>),
     /// It is done with the event of this packet id.
     Acknowledged(u16),
 }
@@ -34,7 +36,7 @@ pub(crate) enum Packet {
 impl Stepped {
     pub(crate) fn new(
         name: &str,
-        gateway: &str,
+        source: Source,
         journal_dir: PathBuf,
         engine: Engine,
         index: Arc<dyn Progress>,
@@ -52,7 +54,7 @@ impl Stepped {
         let status = Arc::new(UpstreamStatus::new(name, index.clone()));
         let outbox = JournalOutbox::new(name, journal_dir, engine.clone(), index);
         Self {
-            session: Arc::new(Session::new(Patience::default(), server, gateway, engine, status)),
+            session: Arc::new(Session::new(Patience::default(), server, source, engine, status)),
             outbox: Arc::new(Mutex::new(outbox)),
         }
     }
@@ -62,7 +64,7 @@ impl Stepped {
         let (publisher, requests) = line::loose();
         let publisher = Arc::new(publisher);
         let (hear, mut heard) = mpsc::channel(usize::from(IN_FLIGHT));
-        let (deliver, mut delivered) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
+        let (deliver, mut delivered) = mpsc::channel(COMING);
         let (session, outbox) = (self.session.clone(), self.outbox.clone());
         let (its_publisher, its_hear) = (publisher.clone(), hear.clone());
         let task = tokio::spawn(async move {
@@ -85,7 +87,7 @@ pub(crate) struct Connection {
     publisher: Arc<Publisher>,
     requests: flume::Receiver<Request>,
     hear: mpsc::Sender<Heard>,
-    deliver: mpsc::Sender<Publish>,
+    deliver: mpsc::Sender<Came>,
 }
 
 impl Connection {
@@ -94,6 +96,7 @@ impl Connection {
         Some(match self.requests.try_recv().ok()? {
             Request::Publish(publish) => match self.publisher.written()? {
                 Sent::Change(seq) => Packet::Change(seq, publish.payload.to_vec()),
+                Sent::Answer(answer) => Packet::Answer(answer, publish.payload.to_vec()),
                 Sent::Status => Packet::Status(publish.payload.to_vec()),
             },
             Request::PubAck(ack) => Packet::Acknowledged(ack.pkid),
@@ -116,7 +119,13 @@ impl Connection {
     pub(crate) fn deliver(&self, packet: u16, payload: Vec<u8>) -> bool {
         let mut publish = Publish::new("actions", QoS::AtLeastOnce, payload, None);
         publish.pkid = packet;
-        self.deliver.try_send(publish).is_ok()
+        self.deliver.try_send(Came::Event(Box::new(publish))).is_ok()
+    }
+
+    /// The server took an answer.
+    pub(crate) fn answer_taken(&self, answer: u64) {
+        // A task that has ended hears no more.
+        let _ = self.deliver.try_send(Came::AnswerTaken(answer));
     }
 
     /// Whether the gateway has ended it.

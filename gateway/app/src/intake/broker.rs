@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::config::MqttServer;
-use crate::engine::{Ack, Acked, Engine, Inbound};
+use crate::engine::{Ack, Acked, Engine, Fate, Inbound};
 use crate::mqtt_client::{Access, KEEP_ALIVE, Link, link_metrics, metric, network_options, polled};
 
 /// Messages that may wait for the journal before no more are read. Brokers have a limit of their
@@ -42,6 +42,8 @@ pub(crate) struct BrokerStatus {
     pub(crate) messages: AtomicU64,
     /// Messages too long to be a reading.
     pub(crate) oversize: AtomicU64,
+    /// Topic filters that the broker does not let us read.
+    not_let: std::sync::Mutex<Vec<String>>,
     downward: mpsc::Sender<Downward>,
 }
 
@@ -55,6 +57,12 @@ struct Downward {
 }
 
 impl BrokerStatus {
+    /// The topic filters that the broker does not let us read, if there are any.
+    pub(crate) fn not_let_read(&self) -> Option<String> {
+        let filters = self.not_let.lock().ok()?;
+        (!filters.is_empty()).then(|| filters.join(", "))
+    }
+
     /// Publishes to a device behind the broker, at QoS 1. Says whether there is a connection that
     /// took it; it is not kept for later.
     pub(crate) async fn publish(&self, topic: String, payload: Vec<u8>) -> bool {
@@ -83,6 +91,7 @@ pub(crate) fn start(
         link: Link::new("broker", &server.name),
         messages: AtomicU64::new(0),
         oversize: AtomicU64::new(0),
+        not_let: std::sync::Mutex::default(),
         downward,
     });
     let door = Door {
@@ -173,14 +182,18 @@ impl Door {
 
     /// What the engine gets of a message.
     fn inbound(&self, publish: Publish, ack_to: &mpsc::UnboundedSender<Acked>) -> Option<Inbound> {
-        let ack = (publish.qos != QoS::AtMostOnce).then(|| Ack { to: ack_to.clone(), token: publish.pkid.into() });
+        let ack = (publish.qos != QoS::AtMostOnce).then(|| Ack {
+            to: ack_to.clone(),
+            token: publish.pkid.into(),
+            can_refuse: false,
+        });
         if publish.payload.len() > LARGEST_PAYLOAD {
             if self.status.oversize.fetch_add(1, Relaxed) == 0 {
                 let (name, topic, bytes) = (&self.server.name, &publish.topic, publish.payload.len());
                 tracing::warn!("broker `{name}`: passed over {bytes} bytes on {topic}; subscribe to sensors only");
             }
             if let Some(ack) = ack {
-                let _ = ack.to.send(Acked { token: ack.token, rejected: true });
+                let _ = ack.to.send(Acked { token: ack.token, fate: Fate::Rejected });
             }
             return None;
         }
@@ -209,11 +222,15 @@ impl Door {
 
     fn subscribed(&self, ack: &SubAck) {
         self.subscribed.store(true, Relaxed);
+        let answers = self.server.subscribe.iter().zip(&ack.return_codes);
+        let refused = answers.filter(|(_, code)| **code == SubscribeReasonCode::Failure);
+        let not_let: Vec<String> = refused.map(|(filter, _)| filter.clone()).collect();
+        if let Ok(mut kept) = self.status.not_let.lock() {
+            kept.clone_from(&not_let);
+        }
         self.status.link.up();
-        for (filter, code) in self.server.subscribe.iter().zip(&ack.return_codes) {
-            if *code == SubscribeReasonCode::Failure {
-                self.status.link.complain(&format!("the broker does not let us read {filter}"));
-            }
+        for filter in not_let {
+            self.status.link.complain(&format!("the broker does not let us read {filter}"));
         }
     }
 }

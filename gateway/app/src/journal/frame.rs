@@ -82,6 +82,13 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
+/// When the first record of a segment was written; `None` where that cannot be told.
+pub(super) fn first_at_ms(segment: &Path) -> Option<TimeMs> {
+    let mut header = [0; HEADER];
+    File::open(segment).ok()?.read_exact(&mut header).ok()?;
+    (header[..4] == MAGIC).then(|| i64::from_le_bytes(array(&header[8..16])))
+}
+
 /// Reads a segment's frames one by one.
 #[derive(Debug)]
 pub(crate) struct Frames {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::SegmentInfo;
 use super::disk::{Appending, Disk};
 use super::frame::Frames;
+use super::room::is_full;
 
 const EXTENSION: &str = "log";
 
@@ -18,6 +19,8 @@ pub(super) struct Log {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     segment: Option<Segment>,
+    /// What is held on the disk behind the end of the segment.
+    reserve: u64,
     buffer: Vec<u8>,
 }
 
@@ -25,21 +28,47 @@ pub(super) struct Log {
 struct Segment {
     file: Box<dyn Appending>,
     bytes: u64,
+    held_to: u64,
 }
 
 impl Log {
     /// Opens or makes the log in `dir`; cuts off what a crash tore at the end of the newest segment.
-    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, reserve: u64) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let newest = segments(dir)?.pop();
         let segment = newest.map(|newest| Segment::reopen(&*disk, &newest)).transpose()?;
         disk.sync_names(dir)?;
-        Ok(Self { disk, dir: dir.to_owned(), segment, buffer: Vec::new() })
+        Ok(Self { disk, dir: dir.to_owned(), segment, reserve, buffer: Vec::new() })
     }
 
-    /// Removes a segment.
-    pub(super) fn remove(&self, segment: &SegmentInfo) -> io::Result<()> {
-        self.disk.remove(&segment.path)
+    /// Removes the oldest segment, if its number is below `keep_from`; whether it did. Its blocks are free then.
+    pub(super) fn let_go(&self, keep_from: u64) -> io::Result<bool> {
+        let segments = self.segments()?;
+        let Some(oldest) = segments.first().filter(|oldest| oldest.number < keep_from) else { return Ok(false) };
+        self.disk.remove(&oldest.path)?;
+        self.disk.sync_names(&self.dir)?;
+        Ok(true)
+    }
+
+    /// What can be written whatever others do with the disk.
+    pub(super) fn held(&self) -> u64 {
+        self.segment.as_ref().map_or(0, |segment| segment.held_to.saturating_sub(segment.bytes))
+    }
+
+    /// Makes the reserve whole where it has grown small, as far as the disk allows.
+    pub(super) fn hold(&mut self) -> io::Result<()> {
+        let (held, reserve) = (self.held(), self.reserve);
+        let Some(segment) = self.segment.as_mut().filter(|_| held < reserve / 2) else { return Ok(()) };
+        match segment.file.hold(segment.bytes, reserve) {
+            Ok(()) => segment.held_to = segment.bytes + reserve,
+            Err(error) if is_full(&error) => {}
+            // A file system that cannot: the disk counts as short, and says so.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::error!(dir = %self.dir.display(), %error, "this file system can hold nothing in reserve; use ext4");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     pub(super) fn segments(&self) -> io::Result<Vec<SegmentInfo>> {
@@ -51,7 +80,10 @@ impl Log {
         let path = self.dir.join(format!("{number:020}.{EXTENSION}"));
         let file = self.disk.create(&path)?;
         self.disk.sync_names(&self.dir)?;
-        self.segment = Some(Segment { file, bytes: 0 });
+        if let Some(mut full) = self.segment.replace(Segment { file, bytes: 0, held_to: 0 }) {
+            // What it still held is for others.
+            full.file.cut(full.bytes)?;
+        }
         Ok(())
     }
 
@@ -73,8 +105,13 @@ impl Log {
     pub(super) fn cut(&mut self, bytes: u64) -> io::Result<()> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         segment.file.cut(bytes)?;
-        segment.bytes = bytes;
+        (segment.bytes, segment.held_to) = (bytes, bytes);
         Ok(())
+    }
+
+    /// What the next commit writes.
+    pub(super) fn pending_bytes(&self) -> u64 {
+        self.buffer.len() as u64
     }
 
     /// Writes and syncs what was appended; gives its bytes.
@@ -102,9 +139,21 @@ impl Segment {
         if good < info.bytes {
             tracing::info!(segment = %path.display(), bytes = info.bytes - good, "cut off what the last stop left unfinished");
         }
-        // What the crash left in the page cache counts from here on: make it durable.
-        file.cut(good)?;
-        Ok(Self { file, bytes: good })
+        let held_to = file.held_to()?;
+        if good < info.bytes {
+            file.cut(good)?;
+            // That has let go of what was held, too.
+            if held_to > info.bytes
+                && let Err(error) = file.hold(good, held_to - good)
+            {
+                tracing::warn!(%error, "the reserve for alerts is not whole");
+                return Ok(Self { file, bytes: good, held_to: good });
+            }
+        } else {
+            // What the crash left in the page cache counts from here on: make it durable.
+            file.sync()?;
+        }
+        Ok(Self { file, bytes: good, held_to })
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Two logs of CRC-framed records in segment files under one folder:
 //!
-//! * `intake/`: the inputs of the pipeline, postcard. A ring: whole old segments go when it is full.
-//!   Each segment begins with a checkpoint, so that any of them can be decided again by itself.
+//! * `intake/`: the inputs of the pipeline, postcard. A ring: whole old segments go when it is full, when they are too
+//!   old, and when the disk is full. Each segment begins with a checkpoint, so that any of them can be decided again by itself.
 //! * `alerts/`: every alert change, JSON. Kept. Each segment is named by its first change.
+//!
+//! Behind the end of the segments that are written, blocks of the disk are held: alerts have them when all else is full.
 //!
 //! A frame damaged by the disk costs that frame: reading goes on at the next good one. A torn tail
 //! is what a crash leaves behind, and is cut off when the journal is opened.
@@ -13,6 +15,7 @@ mod cut;
 mod disk;
 mod frame;
 mod log;
+mod room;
 
 use anyhow::Context;
 use std::fs::{self, File};
@@ -32,6 +35,8 @@ pub(crate) use disk::Appending;
 pub(crate) use disk::Disk;
 pub(crate) use frame::{Damage, Frame, Frames};
 use log::Log;
+pub(crate) use room::DiskRoom;
+use room::Room;
 
 /// Appends one recorded event as a frame.
 ///
@@ -61,6 +66,11 @@ impl Frame<'_> {
 pub(crate) struct Journal {
     intake: Log,
     alerts: Log,
+    room: Room,
+    /// Recovery begins with this segment of the ring, so none from it on is let go.
+    keep_from: u64,
+    /// Begun, and not yet on disk with its checkpoint.
+    begun: Option<u64>,
     sizes: Sizes,
     bytes_written: u64,
     /// After a failed sync nobody knows what the disk holds: nothing more is promised.
@@ -75,6 +85,21 @@ pub(crate) struct Sizes {
     pub(crate) ring_bytes: u64,
     /// The size at which a segment is full.
     pub(crate) segment_bytes: u64,
+    /// What is older leaves the ring, by whole segments.
+    pub(crate) oldest_ms: i64,
+    /// What alerts get on a full disk. As much again is kept free.
+    pub(crate) reserve_bytes: u64,
+}
+
+impl From<&JournalConfig> for Sizes {
+    fn from(config: &JournalConfig) -> Self {
+        Self {
+            ring_bytes: config.readings_max_mib << 20,
+            segment_bytes: config.segment_bytes(),
+            oldest_ms: config.readings_max_age.ms(),
+            reserve_bytes: config.reserve_bytes(),
+        }
+    }
 }
 
 /// What opening found.
@@ -84,6 +109,8 @@ pub(crate) struct Opened {
     pub(crate) last_alert_seq: u64,
     /// Where the newest segment of the log lacks a change that stands before another.
     pub(crate) gap: Option<Gap>,
+    /// What of that segment could not be read.
+    pub(crate) damage: Vec<Damage>,
 }
 
 /// A place in the alert log behind which a change is missing.
@@ -101,8 +128,7 @@ impl Journal {
     /// # Errors
     /// Where the folder cannot be used, or another gateway uses it.
     pub(crate) fn open(dir: &Path, config: &JournalConfig) -> anyhow::Result<(Self, Opened)> {
-        let sizes = Sizes { ring_bytes: config.readings_max_mib << 20, segment_bytes: config.segment_mib << 20 };
-        Self::open_on(Arc::new(disk::RealDisk), dir, sizes)
+        Self::open_on(Arc::new(disk::RealDisk), dir, config.into())
     }
 
     /// The same on any disk.
@@ -119,8 +145,9 @@ impl Journal {
                 dir.display()
             );
         }
-        let intake = Log::open(disk.clone(), &dir.join("intake"))?;
-        let alerts = Log::open(disk, &dir.join("alerts"))?;
+        let intake = Log::open(disk.clone(), &dir.join("intake"), sizes.reserve_bytes / 2)?;
+        let alerts = Log::open(disk.clone(), &dir.join("alerts"), sizes.reserve_bytes / 2)?;
+        let room = Room::new(disk, dir, sizes.reserve_bytes);
         let mut opened = Opened::default();
         if let Some(last) = alerts.segments()?.last() {
             // The name bounds it from below, should the segment hold no readable change.
@@ -136,27 +163,41 @@ impl Journal {
                 }
                 at = frames.good_bytes();
             }
+            opened.damage = frames.damage().to_vec();
         }
-        Ok((Self { intake, alerts, sizes, bytes_written: 0, poisoned: false, _lock: lock }, opened))
+        Ok((
+            Self {
+                intake,
+                alerts,
+                room,
+                keep_from: 0,
+                begun: None,
+                sizes,
+                bytes_written: 0,
+                poisoned: false,
+                _lock: lock,
+            },
+            opened,
+        ))
     }
 
-    /// The next intake bytes go to a new segment; the oldest go where the ring is full.
+    /// The next intake bytes go to a new segment; the oldest go where the ring is full or they are too old at `now`.
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub(crate) fn begin_segment(&mut self) -> io::Result<()> {
+    pub(crate) fn begin_segment(&mut self, now: TimeMs) -> io::Result<()> {
         let next = self.intake.segments()?.last().map_or(1, |last| last.number + 1);
         self.intake.begin_segment(next)?;
-        let mut segments = self.intake.segments()?;
-        // The new one and the one before it stay, whatever the limit says.
-        segments.truncate(segments.len().saturating_sub(2));
-        let mut used: u64 = self.intake.segments()?.iter().map(|segment| segment.bytes).sum();
-        for segment in segments {
-            if used <= self.sizes.ring_bytes {
+        self.begun = Some(next);
+        let segments = self.intake.segments()?;
+        let mut used: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let begins: Vec<_> = segments.iter().map(|segment| frame::first_at_ms(&segment.path)).collect();
+        let expired = expired(&begins, now, self.sizes.oldest_ms);
+        for (index, segment) in segments.iter().enumerate() {
+            if !(used > self.sizes.ring_bytes || index < expired) || !self.intake.let_go(self.keep_from)? {
                 break;
             }
-            self.intake.remove(&segment)?;
-            used = used.saturating_sub(segment.bytes);
+            used -= segment.bytes;
         }
         Ok(())
     }
@@ -171,7 +212,9 @@ impl Journal {
     /// # Errors
     /// Where it cannot be serialised, or a segment cannot be begun.
     pub(crate) fn append_alert(&mut self, change: &AlertChange) -> anyhow::Result<()> {
-        if self.alerts.needs_segment(self.sizes.segment_bytes) {
+        // A new one holds nothing yet, which on a full disk is no place for an alert.
+        let stays = self.alerts.held() > 0 && self.room.told().is_short();
+        if self.alerts.needs_segment(self.sizes.segment_bytes) && !stays {
             self.commit().context("the journal cannot be written")?;
             self.alerts.begin_segment(change.seq).context("the alert log cannot begin a segment")?;
         }
@@ -200,17 +243,69 @@ impl Journal {
         if self.poisoned {
             return Err(io::Error::other("an earlier write failed; the gateway has to start anew"));
         }
+        self.make_room()?;
         self.poisoned = true;
         self.bytes_written += self.intake.commit()?;
+        if let Some(begun) = self.begun.take() {
+            self.keep_from = begun;
+        }
         self.bytes_written += self.alerts.commit()?;
         self.poisoned = false;
         Ok(())
+    }
+
+    /// Looks whether the disk has room, and makes some where it has not.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub(crate) fn make_room(&mut self) -> io::Result<()> {
+        let bytes = self.intake.pending_bytes() + self.alerts.pending_bytes();
+        let held = self.intake.held() + self.alerts.held();
+        let (intake, keep_from) = (&self.intake, self.keep_from);
+        if self.room.make(bytes, held, || intake.let_go(keep_from))? {
+            self.intake.hold()?;
+            self.alerts.hold()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a segment that is begun now would have to do without what the one before holds.
+    pub(crate) fn stays_in_segment(&self) -> bool {
+        self.room.told().is_short() && self.intake.held() > 0
+    }
+
+    /// Recovery began with this segment of the ring.
+    pub(crate) fn recovered_from(&mut self, number: u64) {
+        self.keep_from = number;
+    }
+
+    /// How the disk is.
+    pub(crate) fn room(&self) -> Arc<DiskRoom> {
+        self.room.told()
     }
 
     /// Bytes written since the journal was opened.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.bytes_written
     }
+}
+
+/// How many of the first segments are too old at `now`, by when each of them began: all that is in a segment is older
+/// than what the next one begins with.
+///
+/// A clock can jump by years. So what passed between two beginnings counts up to a quarter of `oldest_ms`: while the
+/// gateway works a segment begins at least each eighth.
+fn expired(begins: &[Option<TimeMs>], now: TimeMs, oldest_ms: i64) -> usize {
+    let (mut age_ms, mut later) = (0_i64, now);
+    for (index, begin) in begins.iter().enumerate().skip(1).rev() {
+        let begin = begin.unwrap_or(later);
+        age_ms = age_ms.saturating_add(later.saturating_sub(begin).clamp(0, oldest_ms / 4));
+        if age_ms > oldest_ms {
+            return index;
+        }
+        later = begin;
+    }
+    0
 }
 
 /// A segment file of the intake log.

@@ -3,8 +3,8 @@ use std::io::{Seek, SeekFrom, Write};
 
 use super::*;
 
-fn config(ring_mib: u64, segment_mib: u64) -> JournalConfig {
-    JournalConfig { readings_max_mib: ring_mib, segment_mib, ..JournalConfig::default() }
+fn config(ring_mib: u64, segment_mib: u32) -> JournalConfig {
+    JournalConfig { readings_max_mib: ring_mib, segment_mib: segment_mib.into(), ..JournalConfig::default() }
 }
 
 fn open(dir: &Path) -> (Journal, Opened) {
@@ -44,7 +44,7 @@ fn numbers(segment: &SegmentInfo) -> Vec<usize> {
 fn what_was_committed_is_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
-    journal.begin_segment().unwrap();
+    journal.begin_segment(0).unwrap();
     (0..100).for_each(|number| journal.append_intake(&message(number)));
     journal.commit().unwrap();
     let segments = intake_segments(dir.path()).unwrap();
@@ -55,7 +55,7 @@ fn what_was_committed_is_read_again() {
 fn a_torn_tail_is_cut_off_and_what_follows_is_whole() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
-    journal.begin_segment().unwrap();
+    journal.begin_segment(0).unwrap();
     (0..10).for_each(|number| journal.append_intake(&message(number)));
     journal.commit().unwrap();
     drop(journal);
@@ -75,13 +75,54 @@ fn the_ring_lets_go_of_its_oldest_segments() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
     for number in 0..8 {
-        journal.begin_segment().unwrap();
+        journal.begin_segment(0).unwrap();
         journal.append_intake(&vec![b'x'; 1 << 20]);
         journal.append_intake(&message(number));
         journal.commit().unwrap();
     }
     let segments: Vec<u64> = intake_segments(dir.path()).unwrap().iter().map(|segment| segment.number).collect();
     assert_eq!(segments, [5, 6, 7, 8]);
+}
+
+#[test]
+fn the_ring_lets_go_of_what_is_too_old() {
+    const DAY_MS: i64 = 86_400_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    for day in 0..40 {
+        let now = day * DAY_MS;
+        journal.begin_segment(now).unwrap();
+        journal.append_intake(&message(usize::try_from(now).unwrap()));
+        journal.commit().unwrap();
+    }
+    let begins: Vec<i64> =
+        intake_segments(dir.path()).unwrap().iter().map(|s| frame::first_at_ms(&s.path).unwrap()).collect();
+    // The oldest one ended within the last 30 days.
+    assert_eq!(begins, (8..40).map(|day| day * DAY_MS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_takes_no_readings_along() {
+    let days = |days: i64| Some(days * 86_400_000);
+    let in_years = [days(0), days(1), days(2), days(3_650), days(3_651)];
+    let oldest_ms = 30 * 86_400_000;
+    assert_eq!(expired(&in_years, 3_652 * 86_400_000, oldest_ms), 0);
+    let by_day: Vec<_> = (0..40).map(days).collect();
+    assert_eq!(expired(&by_day, 39 * 86_400_000, oldest_ms), 8);
+}
+
+#[test]
+fn the_reserve_is_really_on_the_disk() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    journal.begin_segment(0).unwrap();
+    journal.make_room().unwrap();
+    let segment = &intake_segments(dir.path()).unwrap()[0];
+    let file = std::fs::metadata(&segment.path).unwrap();
+    assert_eq!(file.len(), 0);
+    assert!(file.blocks() * 512 >= 16 << 20, "{} blocks", file.blocks());
+    assert!(!journal.room().is_short());
 }
 
 #[test]
@@ -96,7 +137,7 @@ fn one_gateway_at_a_time() {
 fn a_cut_is_without_a_gap_while_segments_begin() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
-    journal.begin_segment().unwrap();
+    journal.begin_segment(0).unwrap();
     journal.append_intake(&message(0));
     journal.commit().unwrap();
     let is_done = std::sync::atomic::AtomicBool::new(false);
@@ -104,7 +145,7 @@ fn a_cut_is_without_a_gap_while_segments_begin() {
         scope.spawn(|| {
             for number in 1..2000 {
                 if number % 5 == 0 {
-                    journal.begin_segment().unwrap();
+                    journal.begin_segment(0).unwrap();
                 }
                 journal.append_intake(&message(number));
                 journal.commit().unwrap();
@@ -137,7 +178,7 @@ proptest! {
     fn damage_costs_what_it_touches(count in 1_usize..60, at in any::<prop::sample::Index>(), bytes in proptest::collection::vec(any::<u8>(), 1..64)) {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, _) = open(dir.path());
-        journal.begin_segment().unwrap();
+        journal.begin_segment(0).unwrap();
         let mut ends = Vec::new();
         let mut end = 0;
         for number in 0..count {

@@ -26,6 +26,10 @@ pub(crate) enum Bug {
     SyncForgotten,
     /// A message is acknowledged although the disk was full.
     FullDiskAcknowledges,
+    /// What is held on the disk is not written to.
+    ReserveKept,
+    /// A full disk puts off an alarm like any reading.
+    FullDiskDefersAlarms,
     /// After a crash nobody writes the changes that it kept from the alert log.
     DecisionsNotRegained,
     /// What is decided again is decided by another clock.
@@ -34,6 +38,10 @@ pub(crate) enum Bug {
     ChangeLost,
     /// A staff action that comes again is taken again.
     ActionTwice,
+    /// An action of an upstream is acknowledged before the answer to it has arrived.
+    AnswerForgotten,
+    /// What whoever closes has seen is not looked at.
+    ClosedUnseen,
     /// What an upstream has is not remembered.
     CursorForgotten,
     /// What is sent next counts as delivered already.
@@ -43,14 +51,18 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::AckBeforeSync,
         Self::SyncForgotten,
         Self::FullDiskAcknowledges,
+        Self::ReserveKept,
+        Self::FullDiskDefersAlarms,
         Self::DecisionsNotRegained,
         Self::ReplayedLate,
         Self::ChangeLost,
         Self::ActionTwice,
+        Self::AnswerForgotten,
+        Self::ClosedUnseen,
         Self::CursorForgotten,
         Self::CursorAhead,
         Self::CriticalLast,

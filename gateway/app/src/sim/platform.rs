@@ -5,6 +5,8 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ninewatch_core::alert::{AlertId, StaffAction, Verb};
+
 use super::chance::Chance;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,9 @@ pub(super) enum Manners {
     NoReceipts,
 }
 
+/// Nothing is restored here.
+pub(super) const EPOCH: &str = "e";
+
 pub(super) struct Platform {
     pub(super) manners: Manners,
     /// By number, what it was sent.
@@ -27,6 +32,8 @@ pub(super) struct Platform {
     out: VecDeque<Event>,
     /// Receipts that are still under way somewhere.
     late: Vec<Event>,
+    /// Staff actions that it has sent.
+    acted: Vec<Event>,
     /// Sent to the gateway on this connection and not acknowledged, by packet id.
     under_way: BTreeMap<u16, Event>,
     last_packet: u16,
@@ -54,6 +61,7 @@ impl Platform {
             newest: BTreeMap::new(),
             out: VecDeque::new(),
             late: Vec::new(),
+            acted: Vec::new(),
             under_way: BTreeMap::new(),
             last_packet: 0,
         }
@@ -75,12 +83,15 @@ impl Platform {
         Ok(())
     }
 
-    /// Takes a status event: answers `online`; gives the id of an action that was refused.
-    pub(super) fn status(&mut self, payload: &[u8], chance: &mut Chance) -> anyhow::Result<Option<String>> {
+    /// The last change of an alert that it has seen.
+    pub(super) fn newest_of(&self, alert: &AlertId) -> Option<u64> {
+        self.newest.get(alert.as_str()).copied()
+    }
+
+    /// Takes a status event: answers `online`.
+    pub(super) fn status(&mut self, payload: &[u8], chance: &mut Chance) -> anyhow::Result<()> {
         let event: Value = serde_json::from_slice(payload)?;
-        if event["type"] != "cn.ninewatch.online" {
-            return Ok(event["data"]["id"].as_str().map(str::to_owned));
-        }
+        ensure!(event["type"] == "cn.ninewatch.online", "a status of {}", event["type"]);
         let answers = match self.manners {
             Manners::Answers => true,
             Manners::Forgets => chance.one_in(2),
@@ -89,7 +100,7 @@ impl Platform {
         if answers {
             self.say_receipt(event["id"].as_str().context("an id")?);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Says what it has stored; or keeps that back for later, when it is old.
@@ -116,22 +127,41 @@ impl Platform {
         let also: BTreeSet<u64> = self.stored.range(up_to + 1..).map(|(seq, _)| *seq).collect();
         let payload = json!({
             "specversion": "1.0", "id": "r", "source": "/city", "type": "cn.ninewatch.receipt",
-            "data": {"up_to": up_to, "also": also, "answers": answers},
+            "data": {"epoch": EPOCH, "up_to": up_to, "also": also, "answers": answers},
         });
         let what = What::Receipt(self.stored.keys().copied().collect());
         self.out.push_back(Event { what, payload: payload.to_string().into_bytes() });
     }
 
-    /// Sends a staff action, sooner or later.
-    pub(super) fn act(&mut self, id: &str, alert: &str, mut verb: Value) {
-        verb["id"] = id.into();
-        verb["alert"] = alert.into();
-        verb["by"] = "officer".into();
-        verb["note"] = id.into();
-        let payload = json!({
-            "specversion": "1.0", "id": id, "source": "/city", "type": "cn.ninewatch.action", "data": verb,
+    /// Sends a staff action, sooner or later. Those of different officers come in any order.
+    pub(super) fn act(&mut self, action: &StaffAction, chance: &mut Chance) {
+        let mut data = json!({
+            "id": action.id, "alert": action.alert, "by": action.by, "note": action.note, "made_at_ms": action.made_at_ms,
+            "upon": action.upon, "verb": action.verb.name(),
         });
-        self.out.push_back(Event { what: What::Action(id.to_owned()), payload: payload.to_string().into_bytes() });
+        match &action.verb {
+            Verb::Dispatch { to } => data["to"] = json!(to),
+            Verb::Close { verdict } => data["verdict"] = json!(verdict),
+            Verb::Accept | Verb::Handle => {}
+        }
+        let payload = json!({
+            "specversion": "1.0", "id": action.id, "source": "/city", "type": "cn.ninewatch.action", "data": data,
+        });
+        let what = What::Action(action.id.clone());
+        self.acted.push(Event { what, payload: payload.to_string().into_bytes() });
+        self.send_action(self.acted.len() - 1, chance);
+    }
+
+    /// Sends an action once more, as after a restart that forgot how far it was.
+    pub(super) fn act_again(&mut self, chance: &mut Chance) {
+        if !self.acted.is_empty() {
+            self.send_action(chance.index(self.acted.len()), chance);
+        }
+    }
+
+    fn send_action(&mut self, which: usize, chance: &mut Chance) {
+        let at = if chance.one_in(3) { chance.index(self.out.len() + 1) } else { self.out.len() };
+        self.out.insert(at, self.acted[which].clone());
     }
 
     /// The next packet to the gateway.

@@ -4,7 +4,9 @@ use anyhow::{Context, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ninewatch_core::alert::{AlertChange, AlertId, Severity, Status};
+use serde_json::{Value, json};
+
+use ninewatch_core::alert::{AlertChange, AlertId, ChangeKind, Severity, StaffAction, Status, Verb, VerbName, Verdict};
 
 use super::platform::Platform;
 use super::town::Sender;
@@ -16,8 +18,8 @@ use crate::journal;
 pub(super) struct Promises {
     /// The alert changes, the first being number 1.
     told: Vec<AlertChange>,
-    /// Staff actions: how often the gateway said that it took this one.
-    pub(super) actions: BTreeMap<String, Action>,
+    /// Staff actions, and what whoever asked for them knows.
+    actions: BTreeMap<String, (StaffAction, Action)>,
     /// The changes whose receipt the gateway took, and those that it will still know after a stop.
     receipted: BTreeSet<u64>,
     receipted_for_good: BTreeSet<u64>,
@@ -69,21 +71,56 @@ impl Promises {
         Ok(())
     }
 
-    /// An alert that can be acted on.
-    pub(super) fn open_alerts(&self) -> Vec<AlertId> {
-        let mut open = BTreeMap::new();
-        for change in &self.told {
-            open.insert(&change.alert.id, change.alert.status);
-        }
-        open.into_iter().filter(|(_, status)| *status != Status::Closed).map(|(id, _)| id.clone()).collect()
+    /// The alerts, or those that are open.
+    pub(super) fn alerts(&self, open_only: bool) -> Vec<AlertId> {
+        let last = self.last_changes().into_iter();
+        let wanted = last.filter(|(_, change)| !open_only || change.alert.status != Status::Closed);
+        wanted.map(|(id, _)| id.clone()).collect()
     }
 
-    pub(super) fn action(&mut self, id: &str, result: Action) {
-        let known = self.actions.entry(id.to_owned()).or_insert(Action::Asked);
+    /// Of each alert.
+    fn last_changes(&self) -> BTreeMap<&AlertId, &AlertChange> {
+        self.told.iter().map(|change| (&change.alert.id, change)).collect()
+    }
+
+    /// Somebody asks for an action, at the console or upstream.
+    pub(super) fn asked(&mut self, action: &StaffAction) {
+        self.actions.insert(action.id.clone(), (action.clone(), Action::Asked));
+    }
+
+    /// Whoever asked was answered.
+    pub(super) fn action(&mut self, id: &str, result: Action) -> anyhow::Result<()> {
+        let (_, known) = self.actions.get_mut(id).context("nobody asked for it")?;
         // One that was refused may be taken when it comes again, and stands then.
-        if *known != Action::Taken {
-            *known = result;
+        ensure!(*known != Action::Taken || result == Action::Taken, "the action {id} was taken and is now refused");
+        *known = result;
+        Ok(())
+    }
+
+    /// The upstream has the answer to an action: what it says is in the life, durable.
+    pub(super) fn answer(&mut self, payload: &[u8]) -> anyhow::Result<()> {
+        let answer: Value = serde_json::from_slice(payload)?;
+        let id = answer["data"]["id"].as_str().context("whose answer?")?;
+        let made = self.told.iter().find(|change| change.action.as_ref().is_some_and(|action| action.id == id));
+        let outcome = answer["type"].as_str().and_then(|kind| kind.strip_prefix("cn.ninewatch.action."));
+        match (outcome, made) {
+            (Some("refused"), _) => self.action(id, Action::Refused),
+            (Some(outcome @ ("applied" | "already")), Some(change)) => {
+                let is_noted = change.kind == ChangeKind::Noted;
+                ensure!(is_noted == (outcome == "already"), "{id} was {outcome}, and it is {change:?}");
+                let seq = format!("{:020}", change.seq);
+                ensure!(answer["data"]["change"] == seq.as_str(), "{id} is said to be another change than {seq}");
+                self.action(id, Action::Taken)
+            }
+            _ => anyhow::bail!("{answer} came, and there is {made:?}"),
         }
+    }
+
+    /// An action was acknowledged to the upstream, which will not send it again by itself.
+    pub(super) fn acknowledged(&self, id: &str) -> anyhow::Result<()> {
+        let known = self.actions.get(id).map(|(_, known)| *known);
+        ensure!(known != Some(Action::Asked), "the action {id} was acknowledged, and its answer is lost");
+        Ok(())
     }
 
     /// The gateway has sent a change upstream.
@@ -169,17 +206,55 @@ impl Promises {
 
     /// Everything has healed and come to rest.
     pub(super) fn keep(&self, platform: &Platform) -> anyhow::Result<()> {
-        for (id, result) in &self.actions {
-            let times = self.told.iter().filter(|change| change.note.as_deref() == Some(id)).count();
+        for (id, (action, result)) in &self.actions {
+            let made: Vec<_> = self.told.iter().filter(|change| change.note.as_deref() == Some(id)).collect();
+            let times = made.len();
             ensure!(times <= 1, "the action {id} was taken {times} times");
             ensure!(*result != Action::Taken || times == 1, "the action {id} was acknowledged and not taken");
+            if let (Some(change), Some(upon), Verb::Close { .. }) = (made.first(), action.upon, &action.verb) {
+                let mut found = self.told.iter().filter(|other| {
+                    other.alert.id == action.alert && (upon + 1..change.seq).contains(&other.seq) && is_finding(other)
+                });
+                ensure!(found.next().is_none(), "{id} closes an alert over what its officer had not seen");
+            }
+        }
+        for (id, last) in self.last_changes() {
+            self.keep_one_life(id, last)?;
+            let stored = platform.stored.get(&last.seq).context("the last change of an alert")?;
+            let upstream: Value = serde_json::from_slice(stored)?;
+            ensure!(upstream["data"]["alert"] == json!(last.alert), "alert {id} is not the same upstream");
         }
         let missing = (1..=self.told.len() as u64).find(|seq| !platform.stored.contains_key(seq));
         ensure!(missing.is_none(), "change {} never came to the upstream", missing.unwrap_or_default());
         Ok(())
     }
 
+    /// What an alert says of its staff follows from what they did, in whatever order it came.
+    fn keep_one_life(&self, id: &AlertId, last: &AlertChange) -> anyhow::Result<()> {
+        let life = self.told.iter().filter(|change| change.alert.id == *id);
+        let statuses: Vec<_> = life.clone().map(|change| change.alert.status).collect();
+        ensure!(statuses.is_sorted(), "alert {id} went back: {statuses:?}");
+        let mut done: Vec<_> =
+            life.filter_map(|change| Some((change.action.as_ref()?, change.by.as_deref()))).collect();
+        done.sort_by_key(|(action, _)| (action.made_at_ms, action.upon, action.via.clone(), action.id.clone()));
+        let of = |verb| done.iter().filter(move |(action, _)| action.verb == verb);
+        let accepted_by = of(VerbName::Accept).next().and_then(|(_, by)| *by);
+        let dispatched_to = of(VerbName::Dispatch).next_back().and_then(|(action, _)| action.to.as_deref());
+        let verdicts: Vec<_> = of(VerbName::Close).filter_map(|(action, _)| action.verdict).collect();
+        let is_true = verdicts.contains(&Verdict::TrueAlarm);
+        let verdict = if is_true { Some(Verdict::TrueAlarm) } else { verdicts.last().copied() };
+        let alert = &last.alert;
+        let said = (alert.accepted_by.as_deref(), alert.dispatched_to.as_deref(), alert.verdict);
+        let follows = (accepted_by, dispatched_to, verdict);
+        ensure!(said == follows, "alert {id} says {said:?}, and {follows:?} follows from {done:?}");
+        Ok(())
+    }
+
     pub(super) fn count(&self) -> usize {
         self.told.len()
     }
+}
+
+fn is_finding(change: &AlertChange) -> bool {
+    matches!(change.kind, ChangeKind::Raised | ChangeKind::Joined | ChangeKind::Repeated)
 }

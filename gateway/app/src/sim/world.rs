@@ -1,10 +1,10 @@
 //! One run: a gateway, its disk, its clock and everybody around it, step by step.
 
 mod power;
+mod staff;
 mod upstream;
 
 use anyhow::ensure;
-use serde_json::{Value, json};
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use ninewatch_core::alert::{ActionError, AlertChange, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange};
 use ninewatch_core::detect::model::{Asked, ScoreError, Scorer};
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
@@ -23,15 +23,16 @@ use super::chance::Chance;
 use super::disk::SimDisk;
 use super::platform::{Manners, Platform};
 use super::progress::SimProgress;
-use super::promises::{Action, Promises};
+use super::promises::Promises;
 use super::town::{self, NOON, Sender};
 use crate::engine::stepped::Stepped as Engine;
-use crate::engine::{Ack, Acked, Inbound, Stopped};
+use crate::engine::{Ack, Acked, Fate, Inbound, Stopped};
 use crate::forward::stepped::{Connection, Stepped as Forward};
 use crate::journal::Sizes;
 
 /// Small enough that a run fills several.
-const SIZES: Sizes = Sizes { ring_bytes: 64 << 10, segment_bytes: 4 << 10 };
+const SIZES: Sizes =
+    Sizes { ring_bytes: 64 << 10, segment_bytes: 4 << 10, oldest_ms: 10 * 60_000, reserve_bytes: 256 << 10 };
 
 thread_local! {
     /// The gateway's clock; runs of one thread come one after the other.
@@ -58,15 +59,17 @@ enum Step {
     UpstreamHasNoReader,
     PlatformReceipts,
     PlatformActs,
+    PlatformActsAgain,
     PlatformSends,
     PowerFails,
     PowerFailsSoon,
     Kill,
     DiskFills,
     DiskIsFreed,
+    AlarmOnFullDisk,
 }
 
-const STEPS: [(u64, Step); 22] = [
+const STEPS: [(u64, Step); 24] = [
     (10, Step::TimePasses),
     (2, Step::LongTimePasses),
     (1, Step::ClockIsSet),
@@ -83,12 +86,14 @@ const STEPS: [(u64, Step); 22] = [
     (1, Step::UpstreamHasNoReader),
     (4, Step::PlatformReceipts),
     (3, Step::PlatformActs),
+    (1, Step::PlatformActsAgain),
     (6, Step::PlatformSends),
     (1, Step::PowerFails),
     (3, Step::PowerFailsSoon),
     (1, Step::Kill),
     (1, Step::DiskFills),
-    (4, Step::DiskIsFreed),
+    (2, Step::DiskIsFreed),
+    (4, Step::AlarmOnFullDisk),
 ];
 
 struct World<'a> {
@@ -114,7 +119,7 @@ struct World<'a> {
     last_online: u64,
 }
 
-type Answer = Result<Result<bool, ActionError>, Stopped>;
+type Answer = Result<Result<Acted, ActionError>, Stopped>;
 
 /// The program while it runs.
 struct Gateway {
@@ -122,12 +127,18 @@ struct Gateway {
     forward: Forward,
     connection: Option<Connection>,
     /// Sent by the gateway, and still on the way to the upstream's server.
-    on_the_way: VecDeque<(u64, Vec<u8>)>,
+    on_the_way: VecDeque<OnTheWay>,
     changes: broadcast::Receiver<Arc<AlertChange>>,
     ack: mpsc::UnboundedSender<Acked>,
     acks: mpsc::UnboundedReceiver<Acked>,
     /// Actions from the console that wait for their answer.
     asked: Vec<(String, JoinHandle<Answer>)>,
+}
+
+/// What the gateway has sent.
+enum OnTheWay {
+    Change(u64, Vec<u8>),
+    Answer(u64, Vec<u8>),
 }
 
 pub(super) async fn run(seed: u64, trace: bool, steps: &mut Vec<String>) -> anyhow::Result<usize> {
@@ -181,7 +192,7 @@ impl World<'_> {
     }
 
     async fn step(&mut self, step: Step) -> anyhow::Result<()> {
-        if self.gateway.is_none() && !self.disk.is_short() {
+        if self.gateway.is_none() {
             self.start().await?;
         }
         self.note(format!("{step:?}"));
@@ -221,12 +232,14 @@ impl World<'_> {
             Step::UpstreamHasNoReader => self.upstream_takes(1, false)?,
             Step::PlatformReceipts => self.platform.receipt(&mut self.chance),
             Step::PlatformActs => self.platform_acts(),
+            Step::PlatformActsAgain => self.platform.act_again(&mut self.chance),
             Step::PlatformSends => self.platform_sends(),
             Step::PowerFails => self.power_fails_at_rest().await?,
             Step::PowerFailsSoon => self.disk.cut_power_after(self.chance.below(12)),
             Step::Kill => self.stop().await?,
             Step::DiskFills => self.disk.set_space(Some(self.chance.below(2_000))),
             Step::DiskIsFreed => self.disk.set_space(None),
+            Step::AlarmOnFullDisk => self.alarm_on_full_disk().await?,
         }
         self.settle().await
     }
@@ -242,6 +255,10 @@ impl World<'_> {
 
     fn read(&mut self) {
         let at = self.chance.index(self.senders.len());
+        self.read_of(at);
+    }
+
+    fn read_of(&mut self, at: usize) {
         let sender = &mut self.senders[at];
         if sender.waiting.len() < 3 {
             self.last_token += 1;
@@ -252,11 +269,32 @@ impl World<'_> {
         }
     }
 
+    /// As long as there is a reserve, whoever can raise a critical alert is acknowledged.
+    async fn alarm_on_full_disk(&mut self) -> anyhow::Result<()> {
+        let critical: Vec<usize> = (0..self.senders.len()).filter(|at| self.senders[*at].never_folded).collect();
+        let at = critical[self.chance.index(critical.len())];
+        if !self.disk.is_short() || self.senders[at].waiting.len() >= 3 {
+            return Ok(());
+        }
+        self.read_of(at);
+        self.senders[at].disconnect();
+        self.send(at, false);
+        self.decide().await?;
+        while self.write().await? {}
+        // It may have stopped, by a power cut or when nothing was left of the reserve: its stop is looked at there.
+        ensure!(
+            self.gateway.is_none() || self.senders[at].waiting.is_empty(),
+            "the alarm of {} is not acknowledged on a full disk",
+            self.senders[at].id
+        );
+        Ok(())
+    }
+
     /// A device sends what it has, or once more what it was acknowledged, as when the PUBACK was lost.
     fn send(&mut self, at: usize, again: bool) {
         let Some(gateway) = &self.gateway else { return };
         let sender = &mut self.senders[at];
-        let ack = |token| Some(Ack { to: gateway.ack.clone(), token });
+        let ack = |token| Some(Ack { to: gateway.ack.clone(), token, can_refuse: false });
         let inbound = |message: &town::Message, redelivered| Inbound {
             door: "sim".into(),
             device: Some(sender.id.into()),
@@ -320,7 +358,7 @@ impl World<'_> {
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
         let mut payloads = Vec::new();
         while let Ok(acked) = gateway.acks.try_recv() {
-            ensure!(!acked.rejected, "a message that brings a reading was rejected");
+            ensure!(acked.fate == Fate::Taken, "a message that brings a reading was rejected");
             // One that was sent again and is known is acknowledged again.
             let message = self.senders.iter_mut().find_map(|sender| sender.acknowledged(acked.token));
             payloads.extend(message.map(|message| message.payload.clone()));
@@ -333,43 +371,6 @@ impl World<'_> {
         let lost = kept.iter().position(|kept| !kept).map(|at| words[at]);
         ensure!(lost.is_none(), "a message was acknowledged before it was on disk: {}", lost.unwrap_or_default());
         Ok(())
-    }
-
-    fn new_action(&mut self) -> Option<(String, StaffAction)> {
-        let alerts = self.promises.open_alerts();
-        if alerts.is_empty() {
-            return None;
-        }
-        let alert = alerts[self.chance.index(alerts.len())].clone();
-        self.last_action += 1;
-        let id = format!("action-{}", self.last_action);
-        let verb = match self.chance.below(8) {
-            0..3 => Verb::Accept,
-            3..6 => Verb::Dispatch { to: "grid-3".into() },
-            6 => Verb::Handle,
-            _ => Verb::Close { verdict: Verdict::FalseAlarm },
-        };
-        let action = StaffAction { id: id.clone(), alert, by: "officer".into(), verb, note: Some(id.clone()) };
-        self.promises.action(&id, Action::Asked);
-        Some((id, action))
-    }
-
-    fn console_acts(&mut self) {
-        let Some((id, action)) = self.new_action() else { return };
-        let Some(gateway) = &mut self.gateway else { return };
-        let engine = gateway.engine.engine.clone();
-        gateway.asked.push((id, tokio::spawn(async move { engine.act(action).await })));
-    }
-
-    fn platform_acts(&mut self) {
-        let Some((id, action)) = self.new_action() else { return };
-        let verb: Value = match action.verb {
-            Verb::Accept => json!({"verb": "accept"}),
-            Verb::Dispatch { to } => json!({"verb": "dispatch", "to": to}),
-            Verb::Handle => json!({"verb": "handle"}),
-            Verb::Close { verdict } => json!({"verb": "close", "verdict": verdict}),
-        };
-        self.platform.act(&id, action.alert.as_str(), verb);
     }
 
     /// Everything gets well, and comes to rest.

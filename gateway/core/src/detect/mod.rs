@@ -447,6 +447,11 @@ impl Detector {
         }
     }
 
+    /// Whether a critical rule looks at what the device `site.registry.devices[device]` reads.
+    pub fn is_life_safety(&self, device: usize) -> bool {
+        self.devices.get(device).is_some_and(|memory| memory.bound.iter().any(Bound::is_critical))
+    }
+
     /// The devices of the same place that the same rule applies to, itself included.
     fn peers(&self, site: &Site, device: usize, bound: &Bound) -> Vec<(usize, Bound)> {
         let place = site.registry.devices.get(device).map(|device| device.place.as_str()).unwrap_or_default();

@@ -24,12 +24,15 @@ pub struct Rule {
     pub title: Text,
     /// Where its limits come from.
     pub source: String,
-    pub(super) scene: Option<Scene>,
+    /// The scene of what it finds, where that is not the device's.
+    pub scene: Option<Scene>,
     /// How grave what it finds is, where no step of it says otherwise.
     pub severity: Severity,
     /// What the finding is joined by; the scene's name where the file says nothing.
     pub(super) group: Option<Arc<str>>,
     pub(super) reason: Template,
+    /// What whoever answers does, step by step.
+    pub response: Vec<Text>,
     pub(super) classes: Vec<SensorClass>,
     pub(super) places: Vec<PlaceKind>,
     pub(super) persons: Vec<PersonCategory>,
@@ -121,6 +124,17 @@ pub(super) enum Is {
 pub(super) struct Bound {
     pub(super) rule: Arc<Rule>,
     pub(super) condition: Condition<usize>,
+}
+
+impl Bound {
+    /// Whether a reading can bring a critical finding.
+    pub(super) fn is_critical(&self) -> bool {
+        match &self.condition {
+            Condition::Lasting(steps) => steps.iter().any(|step| step.severity == Severity::Critical),
+            Condition::Silent | Condition::Inactive { .. } => false,
+            _ => self.rule.severity == Severity::Critical,
+        }
+    }
 }
 
 /// The rules of a site, compiled.

@@ -8,7 +8,7 @@ use super::example::ExampleTable;
 use super::example::{Bench, ExampleCount};
 use super::reason::Template;
 use super::rule::{Band, CheckedRule, Clause, Condition, Input, Is, Rule, Step, Test};
-use crate::alert::Severity;
+use crate::alert::{Scene, Severity, Text};
 use crate::decode::{Field, FieldKind, SensorTypes, convert_unit};
 use crate::detect::features::{self, Source, series};
 use crate::detect::model::ModelCard;
@@ -73,6 +73,14 @@ impl Compiler<'_> {
         if table.source.trim().is_empty() {
             self.fault("source", "is empty", "say where the limit comes from: a standard, a measurement, an order");
         }
+        self.response(&table.response);
+        if table.scene == Some(Scene::Operations) {
+            self.fault(
+                "scene",
+                "`operations` is what ails the gateway itself",
+                "give the scene of those whose matter it is",
+            );
+        }
         let (condition, facts) = self.condition(&table)?;
         let known = |name: &str| {
             name == "spot"
@@ -101,12 +109,25 @@ impl Compiler<'_> {
             severity: table.severity,
             group: table.group.map(Arc::from),
             reason,
+            response: table.response,
             classes: table.classes,
             places: table.places,
             persons: table.persons,
             hours: table.hours,
             condition,
         })
+    }
+
+    /// Somebody in a hurry reads it.
+    fn response(&mut self, steps: &[Text]) {
+        if steps.len() > MOST_STEPS {
+            let mend = format!("keep the first {MOST_STEPS} that matter");
+            self.fault("response", format!("{} steps are more than anybody reads", steps.len()), mend);
+        }
+        let is_empty = |step: &Text| step.zh.trim().is_empty() || step.en.trim().is_empty();
+        if let Some(number) = steps.iter().position(is_empty) {
+            self.fault(&format!("response.{number}"), "a language is empty", "say the step in zh and en");
+        }
     }
 
     /// Tries the examples: each that comes out otherwise is a fault.
@@ -378,6 +399,8 @@ impl Compiler<'_> {
     }
 }
 
+/// How many steps a response has at the most.
+const MOST_STEPS: usize = 6;
 /// The fact that every model's sentence has.
 const WHY: &str = "why";
 /// Stands among a condition's facts where every field of the reading may be named.

@@ -181,6 +181,22 @@ fn every_shipped_rule_has_an_example_that_raises_it_and_one_that_does_not() {
 }
 
 #[test]
+fn every_shipped_rule_says_what_to_do() {
+    let settings = settings();
+    let (types, _) = SensorTypes::compile(&settings.sensor_types);
+    for checked in Rules::check(&settings.rules, &types, &settings.models) {
+        let rule = checked.rule.unwrap();
+        assert!((2..=4).contains(&rule.response.len()), "{}: {:?}", checked.id, rule.response);
+    }
+    let without_words = settings.rules.iter().find(|file| file.text.contains("拨打 119")).unwrap();
+    let mut file = without_words.clone();
+    file.text = file.text.replacen("response = [\n", "response = [\n  { zh = \"\", en = \"Look\" },\n", 1);
+    let checked = Rules::check(&[file], &types, &settings.models);
+    let told: Vec<_> = checked[0].faults.iter().map(|fault| (fault.key.as_str(), fault.line.is_some())).collect();
+    assert_eq!(told, [("rule.0.response.0", true)]);
+}
+
+#[test]
 fn a_shipped_limit_that_moves_is_noticed() {
     let settings = settings();
     let (types, _) = SensorTypes::compile(&settings.sensor_types);

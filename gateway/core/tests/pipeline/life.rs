@@ -1,18 +1,27 @@
 //! An alert's life: raised → accepted → dispatched → handled → closed, with who and when.
 
-use ninewatch_core::alert::{ActionError, AlertChange, AlertId, ChangeKind, StaffAction, Status, Verb, Verdict};
-use ninewatch_core::pipeline::Event;
+use ninewatch_core::alert::{
+    Acted, ActionError, AlertChange, AlertId, ChangeKind, Outcome, StaffAction, Status, Verb, Verdict,
+};
 use ninewatch_core::time::TimeMs;
 use proptest::prelude::*;
 
-use crate::town::{MIDNIGHT, MINUTE, Says, Town};
+use crate::town::{MIDNIGHT, MINUTE, Town};
 
-fn act(town: &mut Town, id: &str, alert: &AlertId, verb: Verb, at: TimeMs) -> Result<bool, ActionError> {
-    let action =
-        StaffAction { id: id.into(), alert: alert.clone(), by: "li".into(), verb, note: Some("on the way".into()) };
-    let effects = town.pipeline.step(Event::Action(&action), at, &mut Says(0.0));
-    town.changes.extend(effects.changes);
-    effects.action.unwrap()
+/// What became of it; `None` where it had been taken before.
+fn act(town: &mut Town, id: &str, alert: &AlertId, verb: Verb, at: TimeMs) -> Result<Option<Outcome>, ActionError> {
+    let action = StaffAction {
+        id: id.into(),
+        alert: alert.clone(),
+        by: "li".into(),
+        verb,
+        note: Some("on the way".into()),
+        via: None,
+        made_at_ms: None,
+        upon: None,
+    };
+    let Acted { outcome, again, .. } = town.act(&action, at)?;
+    Ok((!again).then_some(outcome))
 }
 
 fn pressed() -> (Town, AlertId) {
@@ -22,22 +31,24 @@ fn pressed() -> (Town, AlertId) {
     (town, id)
 }
 
+const APPLIED: Result<Option<Outcome>, ActionError> = Ok(Some(Outcome::Applied));
 const CLOSE: Verb = Verb::Close { verdict: Verdict::TrueAlarm };
 
 #[test]
 fn the_closed_loop_is_gone_through_step_by_step() {
     let (mut town, id) = pressed();
     let to = || Verb::Dispatch { to: "grid-3".into() };
-    let wrong = |result: Result<bool, ActionError>| matches!(result, Err(ActionError::WrongStatus { .. }));
+    let wrong = |result: Result<_, ActionError>| matches!(result, Err(ActionError::WrongStatus { .. }));
     assert!(wrong(act(&mut town, "0", &id, to(), MIDNIGHT + 1)));
-    assert_eq!(act(&mut town, "1", &id, Verb::Accept, MIDNIGHT + 2), Ok(true));
-    assert!(wrong(act(&mut town, "2", &id, Verb::Accept, MIDNIGHT + 3)));
+    assert_eq!(act(&mut town, "1", &id, Verb::Accept, MIDNIGHT + 2), APPLIED);
+    assert!(wrong(act(&mut town, "2", &id, Verb::Handle, MIDNIGHT + 3)), "nobody went");
     assert!(wrong(act(&mut town, "3", &id, CLOSE, MIDNIGHT + 4)), "a true alarm is handled first");
-    assert_eq!(act(&mut town, "4", &id, to(), MIDNIGHT + 5), Ok(true));
-    assert_eq!(act(&mut town, "5", &id, Verb::Handle, MIDNIGHT + 6), Ok(true));
-    assert_eq!(act(&mut town, "6", &id, CLOSE, MIDNIGHT + 7), Ok(true));
-    assert_eq!(act(&mut town, "6", &id, CLOSE, MIDNIGHT + 8), Ok(false), "the same again does nothing");
-    assert_eq!(act(&mut town, "7", &id, CLOSE, MIDNIGHT + 9), Err(ActionError::NotOpen(id)));
+    assert_eq!(act(&mut town, "4", &id, to(), MIDNIGHT + 5), APPLIED);
+    assert_eq!(act(&mut town, "5", &id, Verb::Handle, MIDNIGHT + 6), APPLIED);
+    assert_eq!(act(&mut town, "6", &id, CLOSE, MIDNIGHT + 7), APPLIED);
+    assert_eq!(act(&mut town, "6", &id, CLOSE, MIDNIGHT + 8), Ok(None), "the same again does nothing");
+    let other = AlertId::from("01KA0000000000000000000000");
+    assert_eq!(act(&mut town, "7", &other, CLOSE, MIDNIGHT + 9), Err(ActionError::NotOpen(other)));
     use ChangeKind::{Accepted, Closed, Dispatched, Handled, Raised};
     assert_eq!(town.kinds(), [Raised, Accepted, Dispatched, Handled, Closed]);
     let last = town.changes.last().unwrap();
@@ -52,7 +63,7 @@ fn the_closed_loop_is_gone_through_step_by_step() {
 fn nobody_has_to_go_for_what_turned_out_to_be_nothing() {
     let (mut town, id) = pressed();
     act(&mut town, "1", &id, Verb::Accept, MIDNIGHT + 1).unwrap();
-    assert_eq!(act(&mut town, "2", &id, Verb::Close { verdict: Verdict::Test }, MIDNIGHT + 2), Ok(true));
+    assert_eq!(act(&mut town, "2", &id, Verb::Close { verdict: Verdict::Test }, MIDNIGHT + 2), APPLIED);
 }
 
 #[test]
@@ -127,7 +138,7 @@ fn is_step(before: Status, change: &AlertChange) -> bool {
     let after = change.alert.status;
     match change.kind {
         ChangeKind::Raised => false,
-        ChangeKind::Joined | ChangeKind::Repeated | ChangeKind::Recovered => after == before,
+        ChangeKind::Joined | ChangeKind::Repeated | ChangeKind::Recovered | ChangeKind::Noted => after == before,
         ChangeKind::Escalated => before == Status::Raised && after == Status::Raised,
         ChangeKind::Accepted => (before, after) == (Status::Raised, Status::Accepted),
         ChangeKind::Dispatched => {

@@ -1,6 +1,6 @@
 //! A little town with the shipped sensor types and rules, for tests that speak in readings and alerts.
 
-use ninewatch_core::alert::{AlertChange, AlertSettings, ChangeKind};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertSettings, ChangeKind, StaffAction};
 use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
 use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind, Registry};
@@ -183,6 +183,13 @@ impl Town {
     pub(crate) fn tick(&mut self, at: TimeMs) {
         let changes = self.pipeline.step(Event::Tick, at, &mut Says(0.0)).changes;
         self.changes.extend(changes);
+    }
+
+    /// A person acts, here or elsewhere; it comes at `at`.
+    pub(crate) fn act(&mut self, action: &StaffAction, at: TimeMs) -> Result<Acted, ActionError> {
+        let effects = self.pipeline.step(Event::Action(action), at, &mut Says(0.0));
+        self.changes.extend(effects.changes);
+        effects.action.unwrap()
     }
 
     /// What was found so far, as `rule device @minute-of-the-day`, for rules of this name.

@@ -14,13 +14,17 @@ use ninewatch_core::pipeline::{Called, Effects, Event, Message, Pipeline, Settin
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
+use ninewatch_tests::fuzz::{Campaign, resident_kib};
 use shipped::files;
 use std::collections::{BTreeMap, BTreeSet};
 
 const NOW: TimeMs = 1_795_467_300_000;
 const ARRIVAL: Arrival = Arrival { at_ms: NOW, utc_offset: UtcOffset::CHINA };
-/// Mutated payloads of each type.
-const MUTATIONS: usize = 10_000;
+/// Mutated payloads of each type in a round, and rounds: each begins with devices that said nothing yet.
+const MUTATIONS: usize = 2_500;
+const ROUNDS: u64 = 4;
+/// Far above what a round takes.
+const RESIDENT_LIMIT_KIB: u64 = 400 * 1024;
 
 /// The shipped rules, as the program has them.
 fn rules() -> Vec<SourceFile> {
@@ -232,36 +236,49 @@ readings = [{ device = "1", match = "known" }]
     assert!(faults.iter().any(|fault| fault.key == "message.0.discard"), "{faults:?}");
 }
 
+/// Takes mutated payloads of one type, and counts why they are refused.
+fn mutate_a_type(file: &SourceFile, seed: u64, counted: &mut BTreeMap<&'static str, usize>) {
+    let (types, _) = SensorTypes::compile(std::slice::from_ref(file));
+    let sensor_type = types.iter().next().unwrap();
+    let devices: Vec<_> = speakers(sensor_type).into_iter().map(|name| (sensor_type.id.clone(), name)).collect();
+    let mut pipeline = site(vec![file.clone()], &devices, rules());
+    let mut mutator = mutation::Mutator::new(&sensor_type.id, seed, &sensor_type.examples);
+    let (mut taken, mut rejected) = (0, 0);
+    for index in 0..MUTATIONS {
+        let sample = mutator.next();
+        let now = NOW + 1_000 * i64::try_from(index).unwrap();
+        match take(&mut pipeline, &sample.topic, &sample.payload, now).intake {
+            Some(Ok(intake)) => {
+                taken += 1;
+                intake.refused.iter().for_each(|error| *counted.entry(error.code).or_default() += 1);
+            }
+            Some(Err(reject)) => {
+                rejected += 1;
+                assert!(!reject.to_string().is_empty());
+                *counted.entry(reject.code()).or_default() += 1;
+            }
+            None => panic!("{}: a message came to nothing", sensor_type.id),
+        }
+    }
+    assert_eq!(taken + rejected, MUTATIONS, "{}", sensor_type.id);
+    assert!(taken > 0 && rejected > 0, "{}: {taken} taken, {rejected} rejected", sensor_type.id);
+}
+
 #[test]
 fn mutated_payloads_are_taken_or_refused_with_a_reason() {
     let documented = include_str!("../../../../docs/sensor-types.md");
+    let files = files("sensors");
     let mut counted: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for file in files("sensors") {
-        let (types, _) = SensorTypes::compile(std::slice::from_ref(&file));
-        let sensor_type = types.iter().next().unwrap();
-        let devices: Vec<_> = speakers(sensor_type).into_iter().map(|name| (sensor_type.id.clone(), name)).collect();
-        let mut pipeline = site(vec![file.clone()], &devices, rules());
-        let mut mutator = mutation::Mutator::new(&sensor_type.id, &sensor_type.examples);
-        let (mut taken, mut rejected) = (0, 0);
-        for index in 0..MUTATIONS {
-            let sample = mutator.next();
-            let now = NOW + 1_000 * i64::try_from(index).unwrap();
-            match take(&mut pipeline, &sample.topic, &sample.payload, now).intake {
-                Some(Ok(intake)) => {
-                    taken += 1;
-                    intake.refused.iter().for_each(|error| *counted.entry(error.code).or_default() += 1);
-                }
-                Some(Err(reject)) => {
-                    rejected += 1;
-                    assert!(!reject.to_string().is_empty());
-                    *counted.entry(reject.code()).or_default() += 1;
-                }
-                None => panic!("{}: a message came to nothing", sensor_type.id),
-            }
+    let mut campaign = Campaign::begin("decode", ROUNDS, RESIDENT_LIMIT_KIB).unwrap();
+    let mut payloads = 0;
+    while let Some(seed) = campaign.next_seed() {
+        for file in &files {
+            mutate_a_type(file, seed, &mut counted);
+            payloads += MUTATIONS;
+            campaign.watch(|| resident_kib(None)).unwrap();
         }
-        assert_eq!(taken + rejected, MUTATIONS, "{}", sensor_type.id);
-        assert!(taken > 0 && rejected > 0, "{}: {taken} taken, {rejected} rejected", sensor_type.id);
     }
+    campaign.end(&format!("rounds over all sensor types, {payloads} payloads")).unwrap();
     for code in counted.keys() {
         assert!(documented.contains(&format!("`{code}`")), "{code} is not in docs/sensor-types.md");
     }

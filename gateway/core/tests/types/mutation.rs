@@ -1,68 +1,53 @@
 //! Payloads that are nearly right.
 
 use ninewatch_core::decode::Sample;
+use ninewatch_tests::fuzz::Dice;
 use serde_json::{Value, json};
 
-/// Makes nearly right messages out of right ones; the same ones for the same name.
+/// Makes nearly right messages out of right ones; the same ones for the same type and seed.
 pub(crate) struct Mutator<'a> {
-    state: u64,
+    dice: Dice,
     samples: &'a [Sample],
 }
 
 impl<'a> Mutator<'a> {
-    pub(crate) fn new(name: &str, samples: &'a [Sample]) -> Self {
-        // FNV-1a
-        let seed = name
+    pub(crate) fn new(sensor_type: &str, seed: u64, samples: &'a [Sample]) -> Self {
+        // FNV-1a: each type meets other mutations.
+        let name = sensor_type
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3_u64));
-        Self { state: seed | 1, samples }
-    }
-
-    /// xorshift64*
-    fn random(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        usize::try_from(self.random() % u64::try_from(most.max(1)).unwrap()).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.random().to_le_bytes()[3]
+        Self { dice: Dice::new(name ^ seed), samples }
     }
 
     pub(crate) fn next(&mut self) -> Sample {
-        let mut sample = self.samples[self.below(self.samples.len())].clone();
-        if self.below(20) == 0 {
+        let mut sample = self.samples[self.dice.below(self.samples.len())].clone();
+        if self.dice.below(20) == 0 {
             // Of another kind on this topic.
-            sample.topic = self.samples[self.below(self.samples.len())].topic.clone();
+            sample.topic = self.samples[self.dice.below(self.samples.len())].topic.clone();
         }
-        if self.below(40) == 0 {
-            let at = self.below(sample.topic.len());
+        if self.dice.below(40) == 0 {
+            let at = self.dice.below(sample.topic.len());
             if sample.topic.is_char_boundary(at) {
-                sample.topic.insert(at, ['/', 'x', '{', '家'][self.below(4)]);
+                sample.topic.insert(at, ['/', 'x', '{', '家'][self.dice.below(4)]);
             }
         }
-        for _ in 0..=self.below(3) {
+        for _ in 0..=self.dice.below(3) {
             self.mutate(&mut sample.payload);
         }
         sample
     }
 
     fn mutate(&mut self, payload: &mut Vec<u8>) {
-        let (at, to) = (self.below(payload.len()), self.below(payload.len()));
+        let (at, to) = (self.dice.below(payload.len()), self.dice.below(payload.len()));
         let (from, to) = (at.min(to), at.max(to));
-        match self.below(8) {
+        match self.dice.below(8) {
             0 => {
-                let byte = self.byte();
+                let byte = self.dice.byte();
                 if let Some(slot) = payload.get_mut(at) {
                     *slot = byte;
                 }
             }
-            1 => payload.insert(at, self.byte()),
+            1 => payload.insert(at, self.dice.byte()),
             2 => _ = payload.drain(from..to),
             3 => payload.truncate(at),
             4 => {
@@ -82,13 +67,13 @@ impl<'a> Mutator<'a> {
     /// Changes one value somewhere in it.
     fn change(&mut self, json: &mut Value) {
         match json {
-            Value::Array(items) if !items.is_empty() && self.below(5) > 0 => {
-                let at = self.below(items.len());
+            Value::Array(items) if !items.is_empty() && self.dice.below(5) > 0 => {
+                let at = self.dice.below(items.len());
                 return self.change(&mut items[at]);
             }
-            Value::Object(members) if !members.is_empty() && self.below(5) > 0 => {
-                let at = self.below(members.len());
-                if self.below(6) == 0 {
+            Value::Object(members) if !members.is_empty() && self.dice.below(5) > 0 => {
+                let at = self.dice.below(members.len());
+                if self.dice.below(6) == 0 {
                     let name = members.keys().nth(at).unwrap().clone();
                     members.remove(&name);
                     return;
@@ -97,11 +82,11 @@ impl<'a> Mutator<'a> {
             }
             _ => {}
         }
-        *json = match self.below(16) {
+        *json = match self.dice.below(16) {
             0 => Value::Null,
             1 => json!(true),
             2 => json!(false),
-            3 => json!(self.random() as i64),
+            3 => json!(self.dice.any() as i64),
             4 => json!(u64::MAX),
             5 => json!(1e308),
             6 => json!(-1),
@@ -111,7 +96,7 @@ impl<'a> Mutator<'a> {
             10 => json!("nan"),
             11 => json!("21.5 furlongs"),
             12 => json!("AAAA"),
-            13 => json!("ff".repeat(self.below(64))),
+            13 => json!("ff".repeat(self.dice.below(64))),
             14 => json!([json, json]),
             _ => json!({ "value": json, "家": [] }),
         };

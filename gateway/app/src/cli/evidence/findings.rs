@@ -1,6 +1,6 @@
 //! What models found and staff judged, from the alert log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
@@ -73,21 +73,30 @@ pub(super) fn read(journal: &Path) -> io::Result<Judged> {
             Err(damage) => tracing::warn!(%damage, "the alert log is damaged"),
         }
     }
+    judged.settle();
     Ok(judged)
 }
 
 impl Judged {
+    /// All has been taken: verdicts stand as they are.
+    pub(super) fn settle(&mut self) {
+        let tests: HashSet<AlertId> =
+            self.matters.extract_if(.., |matter| matter.verdict == Verdict::Test).map(|matter| matter.alert).collect();
+        self.tests += tests.len();
+    }
+
     pub(super) fn take(&mut self, change: AlertChange, open: &mut HashMap<AlertId, Vec<Evidence>>) {
         let AlertChange { at_ms, alert, evidence, .. } = change;
         if let Some(evidence) = evidence.filter(|evidence| evidence.score.is_some()) {
             open.entry(alert.id.clone()).or_default().push(evidence);
         }
         let Some(verdict) = alert.verdict else { return };
-        let Some(found) = open.remove(&alert.id) else { return };
-        if verdict == Verdict::Test {
-            self.tests += 1;
+        let Some(found) = open.remove(&alert.id) else {
+            // Somebody elsewhere has judged it otherwise.
+            let matters = self.matters.iter_mut().filter(|matter| matter.alert == alert.id);
+            matters.for_each(|matter| matter.verdict = verdict);
             return;
-        }
+        };
         let first = self.matters.len();
         for Evidence { at_ms: found_at_ms, device, rule, score, .. } in found {
             let Some(score) = score else { continue };

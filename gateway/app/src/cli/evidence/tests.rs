@@ -87,12 +87,19 @@ fn only_what_a_model_said_and_staff_judged_is_evidence() {
     alert(&mut judged, 1, "supply", "test", &[("pump", MIDNIGHT)]);
     alert(&mut judged, 2, "", "false_alarm", &[("pump", MIDNIGHT)]);
     alert(&mut judged, 3, "supply", "nuisance", &[("pump", MIDNIGHT + 2), ("well", MIDNIGHT + 1), ("pump", MIDNIGHT)]);
+    // Judged to be real, elsewhere, after it was closed here.
+    alert(&mut judged, 4, "supply", "test", &[("pump", MIDNIGHT)]);
+    alert(&mut judged, 4, "", "true_alarm", &[("pump", MIDNIGHT)]);
+    judged.settle();
     let of = |matter: &Matter| {
         let times: Vec<i64> = matter.findings.iter().map(|finding| finding.at_ms - MIDNIGHT).collect();
         (matter.number, matter.device.clone(), times, matter.is_true())
     };
     let found: Vec<_> = judged.matters.iter().map(of).collect();
-    assert_eq!(found, [(3, "pump".into(), vec![0, 2], false), (3, "well".into(), vec![1], false)]);
+    assert_eq!(
+        found,
+        [(3, "pump".into(), vec![0, 2], false), (3, "well".into(), vec![1], false), (4, "pump".into(), vec![0], true)]
+    );
     assert_eq!(judged.tests, 1);
 }
 

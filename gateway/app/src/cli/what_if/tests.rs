@@ -32,7 +32,7 @@ fn journal(dir: &Path, segments: &[(TimeMs, Vec<u8>)]) {
         let mut frames = Vec::new();
         journal::encode(&mut frames, *at, &Recorded::Checkpoint(state.into())).unwrap();
         journal::encode(&mut frames, at + 10 * HOUR, &Recorded::Tick { scores: Vec::new() }).unwrap();
-        journal.begin_segment().unwrap();
+        journal.begin_segment(0).unwrap();
         journal.append_intake(&frames);
         journal.commit().unwrap();
     }

@@ -30,7 +30,7 @@ async fn a_whole_life_and_what_stands_in_it() {
     let act = async |verb: &str, body| browser.post(&format!("/api/v1/alerts/{id}/{verb}"), &body).await;
 
     let accepted = act("accept", json!({})).await.json();
-    assert_eq!(accepted["taken"], true);
+    assert_eq!((&accepted["outcome"], &accepted["again"]), (&json!("applied"), &json!(false)));
     assert_eq!((&accepted["alert"]["status"], &accepted["alert"]["accepted_by"]), (&json!("accepted"), &json!("duty")));
     act("dispatch", json!({"to": " 第 1 网格 · 李强 ", "note": "请带上氧气"})).await;
     act("handle", json!({"note": "老人平安"})).await;
@@ -87,8 +87,31 @@ async fn the_same_action_twice_counts_once() {
     let id = raise(&desk);
     let program = desk.program();
     let path = format!("/api/v1/alerts/{id}/accept");
-    assert_eq!(program.post(&path, &json!({"id": "tap-1"})).await.json()["taken"], true);
-    assert_eq!(program.post(&path, &json!({"id": "tap-1"})).await.json()["taken"], false);
-    let other = program.post(&path, &json!({"id": "tap-2"})).await;
-    assert_eq!(other.status, StatusCode::CONFLICT);
+    let tap = async |id: &str| {
+        let answer = program.post(&path, &json!({"id": id})).await.json();
+        (answer["outcome"].clone(), answer["again"].clone())
+    };
+    assert_eq!(tap("tap-1").await, (json!("applied"), json!(false)));
+    assert_eq!(tap("tap-1").await, (json!("applied"), json!(true)));
+    // Another who accepts it too is told so, and it stands in the life.
+    assert_eq!(tap("tap-2").await, (json!("already"), json!(false)));
+    let life = program.get(&format!("/api/v1/alerts/{id}")).await.json()["life"].clone();
+    let kinds: Vec<_> = life.as_array().unwrap().iter().map(|step| step["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["raised", "accepted", "noted"]);
+    assert_eq!(life[2]["action"]["verb"], "accept");
+}
+
+#[tokio::test]
+async fn nobody_closes_over_what_they_have_not_seen() {
+    let desk = Desk::open(sample::registry());
+    let id = raise(&desk);
+    let program = desk.program();
+    let path = |verb: &str| format!("/api/v1/alerts/{id}/{verb}");
+    program.post(&path("accept"), &json!({})).await;
+    assert_eq!(raise(&desk), id, "pressed once more");
+    let close = |upon: u64| json!({"verdict": "test", "upon": upon});
+    let blind = program.post(&path("close"), &close(2)).await;
+    assert_eq!((blind.status, blind.code().as_str()), (StatusCode::CONFLICT, "unseen"));
+    assert_eq!(blind.json()["mend"], "look at what was found, then close it again");
+    assert_eq!(program.post(&path("close"), &close(3)).await.json()["alert"]["status"], "closed");
 }

@@ -66,12 +66,19 @@ async fn who_looks_at_people_is_noted_and_who_looks_at_pumps_is_not() {
     let (home, works) = (raise(&desk, "home-wu-sos"), raise(&desk, "waterworks-hydrant"));
     let program = desk.program();
     program.get("/api/v1/alerts?place=waterworks").await;
+    program.get("/api/v1/alerts.csv?place=waterworks").await;
+    program.get("/api/v1/report?from_ms=0&to_ms=1").await;
+    program.get("/api/v1/rules").await;
+    let since = Clock::System.now_ms() - 60_000;
     program.get(&format!("/api/v1/alerts/{works}")).await;
     program.get("/api/v1/models").await;
     program.get("/api/v1/session").await;
     assert_eq!(noted(&desk).await, [[""; 4]; 0]);
     for _ in 0..2 {
         program.get("/api/v1/alerts").await;
+        program.get("/api/v1/alerts.csv").await;
+        program.get("/api/v1/report?from_ms=0&to_ms=1").await;
+        program.get(&format!("/api/v1/report?from_ms={since}&to_ms={}", since + 3_600_000)).await;
         program.get(&format!("/api/v1/alerts/{home}")).await;
         program.get("/api/v1/devices").await;
         program.get("/api/v1/places").await;
@@ -79,6 +86,8 @@ async fn who_looks_at_people_is_noted_and_who_looks_at_pumps_is_not() {
     }
     let expected = [
         row("duty", "alerts.look", "", "ok"),
+        row("duty", "alerts.export", "", "ok"),
+        row("duty", "report.look", "", "ok"),
         row("duty", "alert.look", &home, "ok"),
         row("duty", "devices.look", "", "ok"),
         row("duty", "places.look", "", "ok"),
@@ -89,7 +98,7 @@ async fn who_looks_at_people_is_noted_and_who_looks_at_pumps_is_not() {
     let installer = desk.program_of("wu", Role::Installer, &[]);
     installer.get("/api/v1/devices").await;
     installer.get("/api/v1/places").await;
-    assert_eq!(noted(&desk).await[5..], [row("wu", "places.look", "", "ok")]);
+    assert_eq!(noted(&desk).await[7..], [row("wu", "places.look", "", "ok")]);
 }
 
 #[tokio::test]
@@ -126,8 +135,8 @@ async fn an_admin_reads_the_log_page_by_page_and_that_is_noted_too() {
     let desk = Desk::open(sample::registry());
     let id = raise(&desk, "home-wu-sos");
     let program: Client = desk.program();
-    for number in 0..4 {
-        program.post(&format!("/api/v1/alerts/{id}/accept"), &json!({"id": format!("tap-{number}")})).await;
+    for verb in ["accept", "handle", "handle", "handle"] {
+        program.post(&format!("/api/v1/alerts/{id}/{verb}"), &json!({})).await;
     }
     let page = program.get("/api/v1/audit?what=alert&limit=3").await.json();
     let results = |page: &Value| {

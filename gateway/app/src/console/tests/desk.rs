@@ -7,8 +7,9 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{
-    Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
+    Acted, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
 };
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::fault::SourceFile;
@@ -20,8 +21,9 @@ use super::client::Client;
 use crate::audit::Recorder;
 use crate::clock::Clock;
 use crate::config::{ConsoleConfig, JournalConfig};
-use crate::console::{Accounts, Console, ConsoleState, Part, PartHealth, Role, edit_accounts};
+use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, Role, edit_accounts};
 use crate::engine::{Command, Engine};
+use crate::health::Part;
 use crate::index::{Index, Progress};
 use crate::journal::Journal;
 use crate::metrics::Counters;
@@ -85,9 +87,10 @@ impl Played {
         &mut self,
         action: &StaffAction,
         now: TimeMs,
-    ) -> Result<bool, ninewatch_core::alert::ActionError> {
-        let change = self.book.act(action, now)?;
-        Ok(!self.tell(change.into_iter().collect()).is_empty())
+    ) -> Result<Acted, ninewatch_core::alert::ActionError> {
+        let (acted, change) = self.book.act(action, now)?;
+        self.tell(change.into_iter().collect());
+        Ok(acted)
     }
 
     fn tell(&mut self, changes: Vec<AlertChange>) -> Vec<AlertChange> {
@@ -119,14 +122,14 @@ pub(super) struct Desk {
 }
 
 /// A part that is as the test says.
-pub(super) struct Broker(pub(super) Mutex<PartHealth>);
+pub(super) struct Broker(pub(super) Mutex<Vec<(Ailment, Text)>>);
 
 impl Part for Broker {
     fn name(&self) -> String {
         "broker:mosquitto".into()
     }
 
-    fn health(&self) -> PartHealth {
+    fn ails(&self) -> Vec<(Ailment, Text)> {
         self.0.lock().unwrap().clone()
     }
 
@@ -196,6 +199,7 @@ impl Desk {
         let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
         let console = Console::bind(config, dir.path()).unwrap();
         let client = Client::new(console.address());
+        let status = Arc::new(ConsoleStatus::default());
         let state = ConsoleState {
             engine: engine.clone(),
             index,
@@ -204,7 +208,8 @@ impl Desk {
             counters: Arc::new(Counters::default()),
             accounts: accounts.clone(),
             clock: Clock::System,
-            parts,
+            parts: parts.into_iter().chain([status.clone() as Arc<dyn Part>]).collect(),
+            status,
             models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
             audit: audit.clone(),
@@ -272,7 +277,9 @@ async fn play(mut inbox: mpsc::Receiver<Command>, played: Arc<Mutex<Played>>) {
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
             Command::Thresholds(reply) => _ = reply.send(Vec::new()),
             Command::Heard(_, reply) => _ = reply.send(None),
-            Command::Messages(_) | Command::Configure(..) => panic!("the console asks for no such thing"),
+            Command::Messages(_) | Command::Configure(..) | Command::Complaints(..) => {
+                panic!("the console asks for no such thing")
+            }
         }
     }
 }

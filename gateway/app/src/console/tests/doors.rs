@@ -26,6 +26,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         accounts: desk.accounts.clone(),
         clock: crate::clock::Clock::System,
         parts: Vec::new(),
+        status: Arc::default(),
         models: crate::scorer::Models::new(crate::scorer::Sources::to_check(None, None)),
         downlinks: crate::downlink::Downlinks::default(),
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),

@@ -4,11 +4,12 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
+use ninewatch_core::ailment::Ailment;
+
 use super::client::Client;
 use super::desk::{Broker, Desk, settings, text};
 use super::sample;
 use crate::clock::Clock;
-use crate::console::PartHealth;
 
 fn filled() -> Desk {
     let desk = Desk::open(sample::registry());
@@ -54,6 +55,61 @@ async fn alerts_come_newest_first_by_what_is_wanted_page_by_page() {
     assert_eq!(paged, all);
     for wrong in ["?status=asleep", "?limit=0", "?limit=501", "?open=perhaps", "?colour=red"] {
         assert_eq!(program.get(&format!("/api/v1/alerts{wrong}")).await.code(), "bad_request", "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_past_is_looked_for_by_words_time_and_verdict_and_comes_as_a_sheet() {
+    let desk = filled();
+    let program = desk.program();
+    let all = program.get("/api/v1/alerts").await.json()["alerts"].as_array().unwrap().clone();
+    let count = |fits: &dyn Fn(&Value) -> bool| all.iter().filter(|alert| fits(alert)).count();
+    let workshop = count(&|alert| alert["place"] == "workshop");
+    assert_eq!(numbers(&program, "?says=%E9%93%B6%E9%A5%B0").await.len(), workshop, "by the place's name, 银饰");
+    assert_eq!(numbers(&program, "?says=WORKSHOP-SMOKE").await.len(), 1, "by a device");
+    assert_eq!(numbers(&program, "?says=nowhere").await, [0_u64; 0]);
+    let nuisances = count(&|alert| alert["verdict"] == "nuisance");
+    assert!(nuisances > 0);
+    assert_eq!(numbers(&program, "?verdict=nuisance").await.len(), nuisances);
+    let middle = all[all.len() / 2]["raised_at_ms"].as_i64().unwrap();
+    let before = numbers(&program, &format!("?raised_to_ms={middle}")).await.len();
+    let after = numbers(&program, &format!("?raised_from_ms={middle}")).await.len();
+    assert_eq!((before, after), (count(&|alert| alert["raised_at_ms"].as_i64().unwrap() < middle), all.len() - before));
+
+    let sheet = program.get("/api/v1/alerts.csv?place=workshop").await;
+    let text = sheet.text();
+    let mut rows = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let column = rows.headers().unwrap().iter().position(|name| name == "place_name").unwrap();
+    let rows: Vec<_> = rows.records().map(|row| row.unwrap()[column].to_owned()).collect();
+    assert_eq!(rows, vec!["银饰作坊"; workshop]);
+}
+
+#[tokio::test]
+async fn a_report_counts_what_the_alerts_say() {
+    let desk = filled();
+    let program = desk.program();
+    let all = program.get("/api/v1/alerts").await.json()["alerts"].as_array().unwrap().clone();
+    let now = Clock::System.now_ms();
+    let report = program.get(&format!("/api/v1/report?from_ms=0&to_ms={}", 86_400_000)).await.json();
+    assert_eq!(report["severities"], json!({}), "nothing then");
+    let report = program.get(&format!("/api/v1/report?from_ms={}&to_ms={}", now - 86_400_000, now + 1)).await.json();
+    for (severity, seen) in report["severities"].as_object().unwrap() {
+        let of: Vec<_> = all.iter().filter(|alert| alert["severity"] == **severity).collect();
+        assert_eq!(seen["raised"], of.len(), "{severity}");
+        assert_eq!(seen["closed"], of.iter().filter(|alert| alert["status"] == "closed").count(), "{severity}");
+        assert!(seen["accept_median_ms"].as_i64() <= seen["accept_slowest_ms"].as_i64());
+    }
+    let judged: u64 = report["verdicts"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!(judged as usize, all.iter().filter(|alert| !alert["verdict"].is_null()).count());
+    let wolves: Vec<_> = report["devices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|device| device["false_alarms"].as_u64().unwrap() + device["nuisances"].as_u64().unwrap())
+        .collect();
+    assert!(wolves.is_sorted_by(|more, less| more >= less) && wolves[0] > 0);
+    for wrong in ["", "?from_ms=2&to_ms=1", "?from_ms=0&to_ms=99999999999999"] {
+        assert_eq!(program.get(&format!("/api/v1/report{wrong}")).await.code(), "bad_request", "{wrong}");
     }
 }
 
@@ -108,11 +164,24 @@ async fn places_are_told_at_a_glance_and_follow_the_site() {
 }
 
 #[tokio::test]
+async fn rules_say_what_to_do() {
+    let desk = filled();
+    let mut shipped = settings(sample::registry());
+    shipped.rules = crate::site_files::rules(None).unwrap();
+    desk.settings.send_replace(Arc::new(shipped));
+    let answer = desk.program().get("/api/v1/rules").await.json();
+    let rule = |id: &str| answer["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == id).unwrap().clone();
+    assert_eq!(rule("smoke-alarm")["severity"], "critical");
+    assert!(rule("smoke-alarm")["response"][0]["zh"].as_str().unwrap().contains("119"));
+    assert_eq!(rule("gateway-disk-full")["scene"], "operations");
+}
+
+#[tokio::test]
 async fn a_part_that_is_not_well_shows_in_health_and_metrics() {
-    let broker = Arc::new(Broker(Mutex::new(PartHealth::Ok)));
+    let broker = Arc::new(Broker(Mutex::default()));
     let desk = Desk::open_at("127.0.0.1:0", sample::registry(), vec![broker.clone()]);
     assert_eq!(desk.client.get("/api/v1/health").await.json(), json!({"status": "ok"}));
-    *broker.0.lock().unwrap() = PartHealth::Down(text("连不上", "cannot connect"));
+    *broker.0.lock().unwrap() = vec![(Ailment::BrokerDown, text("连不上", "cannot connect"))];
     assert_eq!(desk.client.get("/api/v1/health").await.json(), json!({"status": "degraded"}));
     let parts = desk.program().get("/api/v1/health").await.json();
     assert_eq!(parts["parts"][0], json!({"name": "engine", "status": "ok", "text": null}));
@@ -127,6 +196,8 @@ async fn a_part_that_is_not_well_shows_in_health_and_metrics() {
         "ninewatch_broker_messages_total{broker=\"mosquitto\"} 7",
         "ninewatch_readings_total{class=\"gas\"} 0",
         "ninewatch_console_refused_log_ins_total 0",
+        "ninewatch_ailment{ailment=\"broker_down\"} 1",
+        "ninewatch_ailment{ailment=\"upstream_down\"} 0",
     ] {
         assert!(metrics.text().lines().any(|one| one == line), "{line} is not in\n{}", metrics.text());
     }

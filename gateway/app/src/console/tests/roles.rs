@@ -103,7 +103,17 @@ async fn a_grid_member_finds_what_is_in_the_grid_and_the_rest_is_not_there() {
     assert_eq!(alerts(&duty, "").await.len(), 2);
     assert_eq!(alerts(&member, "").await, [mine.as_str()]);
     assert_eq!(alerts(&member, "?place=workshop").await, [""; 0]);
+    assert_eq!(alerts(&member, "?says=SOS").await, [mine.as_str()]);
     assert_eq!(alerts(&member, "?open=true&limit=1").await, [mine.as_str()], "a page is full of what may be seen");
+
+    let sheet = async |client: &Client| client.get("/api/v1/alerts.csv").await.text().to_owned();
+    assert!(sheet(&duty).await.contains(&mine) && sheet(&duty).await.contains(&other));
+    assert!(sheet(&member).await.contains(&mine) && !sheet(&member).await.contains("workshop"));
+    let since = Clock::System.now_ms() - 60_000;
+    let shift = format!("/api/v1/report?from_ms={since}&to_ms={}", since + 3_600_000);
+    let raised = async |client: &Client| client.get(&shift).await.json()["severities"]["critical"]["raised"].clone();
+    assert_eq!((raised(&duty).await, raised(&member).await), (json!(2), json!(1)));
+    assert!(!member.get(&shift).await.text().contains("workshop"));
 
     for list in ["places", "devices"] {
         let path = format!("/api/v1/{list}");

@@ -6,6 +6,7 @@
 use std::io::BufRead;
 use std::sync::{Arc, Mutex};
 
+use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{
     Evidence, Finding, MovedBy, Scene, Score, Series, Severity, Signal, StaffAction, Text, Verb, Verdict,
 };
@@ -15,7 +16,6 @@ use ninewatch_core::time::TimeMs;
 
 use super::desk::{Broker, Desk, Played, text};
 use crate::clock::Clock;
-use crate::console::PartHealth;
 
 const MINUTE: TimeMs = 60_000;
 
@@ -298,9 +298,17 @@ pub(super) fn fill(played: &mut Played, now: TimeMs) {
             }
             Act::Staff(device, rule, by, verb, note) => {
                 let alert = played.alert_of(device, rule);
-                let action =
-                    StaffAction { id: step.to_string(), alert, by: by.into(), verb, note: note.map(Into::into) };
-                assert!(played.act(&action, at).unwrap());
+                let action = StaffAction {
+                    id: step.to_string(),
+                    alert,
+                    by: by.into(),
+                    verb,
+                    note: note.map(Into::into),
+                    via: None,
+                    made_at_ms: None,
+                    upon: None,
+                };
+                assert!(!played.act(&action, at).unwrap().again);
             }
         }
     }
@@ -311,10 +319,10 @@ pub(super) fn fill(played: &mut Played, now: TimeMs) {
 #[ignore = "serves until it is stopped: for looking at the pages"]
 async fn serve_sample() {
     let listen = std::env::var("NINEWATCH_SAMPLE").unwrap_or_else(|_| "127.0.0.1:0".into());
-    let health = PartHealth::Degraded(text(
-        "模型 fall 未加载：缺少 ONNX Runtime",
-        "the model fall is not loaded: there is no ONNX Runtime",
-    ));
+    let health = vec![(
+        Ailment::ModelDegraded,
+        text("模型 fall 未加载：缺少 ONNX Runtime", "the model fall is not loaded: there is no ONNX Runtime"),
+    )];
     let desk = Desk::open_at(&listen, registry(), vec![Arc::new(Broker(Mutex::new(health)))]);
     let now = Clock::System.now_ms();
     {

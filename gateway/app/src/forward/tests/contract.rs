@@ -4,15 +4,13 @@ use mqtt_protocol_core::mqtt::result_code::PubackReasonCode;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 use ninewatch_core::alert::Severity::{Critical, Minor};
-use ninewatch_core::alert::{ActionError, AlertId, StaffAction, Verb};
 
 use super::ground::{Ground, LIMIT, Upstream, sequence, server, within};
 use crate::demo::city::{City, Taken};
-use crate::engine::Command;
-use crate::forward::{Patience, render};
+use crate::epochs::Epochs;
+use crate::forward::Patience;
 
 #[tokio::test]
 async fn the_city_gets_each_change_once_over_all_restarts() {
@@ -61,8 +59,9 @@ async fn an_alert_is_a_cloud_event_with_all_that_the_contract_says() {
     let event: Value = serde_json::from_slice(publish.payload().as_slice()).unwrap();
     let data = &event["data"];
     let attributes = json!({
-        "specversion": "1.0", "id": "01KA.1", "source": "/ninewatch/kaili-01", "type": "cn.ninewatch.alert.raised",
+        "specversion": "1.0", "id": "01KA.1.e1", "source": "/ninewatch/kaili-01", "type": "cn.ninewatch.alert.raised",
         "subject": "01KA", "time": "2026-11-23T20:55:00.001Z", "sequence": "00000000000000000001",
+        "epoch": "e1",
         "datacontenttype": "application/json", "data": data,
     });
     assert_eq!(event, attributes);
@@ -247,82 +246,27 @@ async fn what_the_server_gave_to_nobody_is_kept_and_sent_again_in_order() {
     assert_eq!(error, "nobody there reads ninewatch/v1/kaili-01/alerts");
 }
 
-fn action(id: &str, alert: &str, rest: Value) -> Value {
-    let mut data = json!({"id": id, "alert": alert, "by": "officer-7"});
-    data.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-    json!({"specversion": "1.0", "id": id, "source": "/city", "type": "cn.ninewatch.action", "data": data})
-}
-
-/// Plays the engine: alert `a` may be accepted, once.
-async fn play_engine(mut commands: mpsc::Receiver<Command>, taken: mpsc::UnboundedSender<StaffAction>) {
-    let mut known = Vec::new();
-    while let Some(command) = commands.recv().await {
-        let Command::Act(action, reply) = command else { panic!("only actions come") };
-        let result = if action.alert != AlertId::from("a") {
-            Err(ActionError::NotOpen(action.alert.clone()))
-        } else if known.contains(&action.id) {
-            Ok(false)
-        } else {
-            known.push(action.id.clone());
-            Ok(true)
-        };
-        taken.send(action).unwrap();
-        let _ = reply.send(result);
-    }
-}
-
 #[tokio::test]
-async fn staff_actions_are_taken_repeated_refused_and_passed_over() {
+async fn after_a_restore_numbers_count_under_their_epoch() {
     let mut ground = Ground::new();
-    let commands = std::mem::replace(&mut ground.commands, mpsc::channel(1).1);
-    let (to, mut taken) = mpsc::unbounded_channel();
-    tokio::spawn(play_engine(commands, to));
+    ground.write([("a", Minor), ("a", Minor), ("b", Minor), ("b", Minor)]);
+    ground.epochs = Epochs::two(&[("e1", 1)], ("e2", 3));
     let upstream = Upstream::open().await;
     let forwarding = ground.forward(upstream.port);
-    let (mut line, online) = upstream.connected().await;
-    line.receipt(0, &[], Some(&online)).await;
-
-    let dispatch = action("a-1", "a", json!({"verb": "dispatch", "to": "grid-3", "note": "on the way"}));
-    line.send(&dispatch).await;
-    let first = taken.try_recv().expect("acknowledged before it was taken");
-    assert_eq!(first.verb, Verb::Dispatch { to: "grid-3".into() });
-    assert_eq!((first.by.as_str(), first.note.as_deref()), ("officer-7", Some("on the way")));
-    line.send(&dispatch).await;
-    assert_eq!(taken.try_recv().unwrap(), first);
-
-    for (malformed, what) in [
-        ("{".to_owned(), "not JSON"),
-        (json!({"type": "cn.ninewatch.action"}).to_string(), "no CloudEvent"),
-        (action("a-2", "a", json!({"verb": "dispatch"})).to_string(), "to whom?"),
-        (action("a-3", "a", json!({"verb": "close", "verdict": "boring"})).to_string(), "no such verdict"),
-        (action("", "a", json!({"verb": "accept"})).to_string(), "no id"),
-        (action("a-4", "a", json!({"verb": "accept", "note": "x".repeat(20_000)})).to_string(), "too long"),
-        (json!({"specversion": "1.0", "type": "cn.ninewatch.receipt", "data": {"up_to": -1}}).to_string(), "below 0"),
-    ] {
-        let before = forwarding.status.malformed.load(Relaxed);
-        line.send(malformed).await;
-        assert_eq!(forwarding.status.malformed.load(Relaxed), before + 1, "{what}");
-    }
-    line.send(json!({"specversion": "1.0", "type": "cn.example.weather"})).await;
-
-    line.send(action("a-5", "b", json!({"verb": "accept"}))).await;
-    let publish = line.publish().await;
-    assert_eq!((publish.topic_name(), publish.retain()), ("ninewatch/v1/kaili-01/status", false));
-    let refusal: Value = serde_json::from_slice(publish.payload().as_slice()).unwrap();
-    assert_eq!((&refusal["type"], &refusal["id"]), (&json!("cn.ninewatch.action.refused"), &json!("a-5.refused")));
-    assert_eq!(
-        refusal["data"],
-        json!({"id": "a-5", "alert": "b", "code": "not_open", "reason": "no open alert has the id b"})
-    );
-    let mut text = String::new();
-    render(&forwarding.status, &mut text);
-    for line in [
-        "ninewatch_upstream_connected{upstream=\"city\"} 1",
-        "ninewatch_upstream_actions_total{upstream=\"city\"} 2",
-        "ninewatch_upstream_actions_refused_total{upstream=\"city\"} 1",
-        "ninewatch_upstream_malformed_total{upstream=\"city\"} 7",
-    ] {
-        assert!(text.lines().any(|there| there == line), "{line} in\n{text}");
-    }
-    assert_eq!(text.matches("# TYPE ninewatch_upstream_connected gauge").count(), 1);
+    let mut line = upstream.accepted(None).await;
+    let online = line.event().await;
+    assert_eq!(online["data"], json!({"epoch": "e2", "first": 3}));
+    let answer = |epoch: Value, up_to: u64| {
+        let data = json!({"epoch": epoch, "up_to": up_to, "answers": online["id"]});
+        json!({"specversion": "1.0", "id": "r", "source": "/city", "type": "cn.ninewatch.receipt", "data": data})
+    };
+    // The box that the backup is of gave the numbers 3 and 4 to other changes.
+    line.send(answer(json!("e1"), 4)).await;
+    line.send(answer(Value::Null, 4)).await;
+    assert_eq!(forwarding.status.backlog(), 4, "these count for nothing");
+    line.send(answer(json!("e2"), 1)).await;
+    let (second, third) = (line.event().await, line.event().await);
+    let named = |event: &Value| (event["id"].clone(), event["epoch"].clone());
+    assert_eq!(named(&second), (json!("a.2.e1"), json!("e1")), "the same change under the same id");
+    assert_eq!(named(&third), (json!("b.3.e2"), json!("e2")));
 }

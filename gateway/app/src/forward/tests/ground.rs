@@ -16,8 +16,9 @@ use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Evidence, S
 use crate::config::{JournalConfig, MqttServer};
 use crate::demo::city::endpoint::Endpoint;
 use crate::engine::{Command, Engine};
+use crate::epochs::Epochs;
 use crate::forward::outbox::JournalOutbox;
-use crate::forward::{Patience, UpstreamStatus, start_with};
+use crate::forward::{Patience, Source, UpstreamStatus, start_with};
 use crate::index::{Index, Progress};
 use crate::journal::Journal;
 
@@ -32,8 +33,11 @@ pub(super) struct Ground {
     pub(super) index: Index,
     pub(super) engine: Engine,
     pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) epochs: Epochs,
     seq: u64,
 }
+
+pub(super) const EPOCH: &str = "e1";
 
 impl Ground {
     pub(super) fn new() -> Self {
@@ -41,7 +45,7 @@ impl Ground {
         let (journal, _) = Journal::open(&dir.path().join("journal"), &JournalConfig::default()).unwrap();
         let (index, _) = Index::open(&dir.path().join("index"), &dir.path().join("journal")).unwrap();
         let (engine, commands) = Engine::for_tests();
-        Self { dir, journal, index, engine, commands, seq: 0 }
+        Self { dir, journal, index, engine, commands, epochs: Epochs::one(EPOCH), seq: 0 }
     }
 
     pub(super) fn journal_dir(&self) -> PathBuf {
@@ -99,8 +103,9 @@ impl Ground {
     }
 
     pub(super) fn forward_with(&self, patience: Patience, server: MqttServer) -> Forwarding {
+        let source = Source { gateway: GATEWAY.into(), epochs: self.epochs.clone() };
         let (status, forwarding) =
-            start_with(patience, server, GATEWAY, self.journal_dir(), self.engine.clone(), self.index.clone()).unwrap();
+            start_with(patience, server, source, self.journal_dir(), self.engine.clone(), self.index.clone()).unwrap();
         Forwarding { status, task: tokio::spawn(forwarding) }
     }
 }
@@ -158,6 +163,7 @@ fn change(seq: u64, alert: &str, severity: Severity) -> AlertChange {
         kind: ChangeKind::Raised,
         by: None,
         note: None,
+        action: None,
         alert: Alert {
             id: AlertId::from(alert),
             number: 1,
@@ -276,7 +282,7 @@ impl Line {
     }
 
     /// Sends an event to the gateway; gives the packet id.
-    async fn send_only(&mut self, event: impl ToString) -> u16 {
+    pub(super) async fn send_only(&mut self, event: impl ToString) -> u16 {
         let id = self.endpoint.packet_id().unwrap();
         let publish = v5_0::Publish::builder().topic_name("ninewatch/v1/kaili-01/actions").unwrap();
         let publish = publish.qos(Qos::AtLeastOnce).packet_id(id).payload(event.to_string());
@@ -284,9 +290,29 @@ impl Line {
         id
     }
 
+    /// Sends a staff action; gives the answer, which comes before it is acknowledged.
+    pub(super) async fn act(&mut self, event: impl ToString) -> Value {
+        let id = self.send_only(event).await;
+        let answer = self.answer().await;
+        self.until_acknowledged(id).await;
+        answer
+    }
+
+    /// The next answer to an action.
+    pub(super) async fn answer(&mut self) -> Value {
+        let publish = self.publish().await;
+        assert_eq!((publish.topic_name(), publish.retain()), ("ninewatch/v1/kaili-01/status", false));
+        self.acknowledge(&publish, PubackReasonCode::Success).await;
+        serde_json::from_slice(publish.payload().as_slice()).unwrap()
+    }
+
     /// Sends an event to the gateway and waits until it is acknowledged.
     pub(super) async fn send(&mut self, event: impl ToString) {
         let id = self.send_only(event).await;
+        self.until_acknowledged(id).await;
+    }
+
+    pub(super) async fn until_acknowledged(&mut self, id: u16) {
         loop {
             match self.packet().await {
                 Packet::V5_0Puback(puback) if puback.packet_id() == id => return,
@@ -307,7 +333,7 @@ impl Line {
 }
 
 fn receipt(up_to: u64, also: &[u64], answers: Option<&str>) -> Value {
-    let mut data = json!({"up_to": up_to, "also": also});
+    let mut data = json!({"epoch": EPOCH, "up_to": up_to, "also": also});
     if let Some(answers) = answers {
         data["answers"] = answers.into();
     }

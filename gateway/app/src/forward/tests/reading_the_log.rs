@@ -14,7 +14,7 @@ use crate::forward::outbox::JournalOutbox;
 async fn give(outbox: &mut JournalOutbox, count: usize) -> Vec<u64> {
     let mut given = Vec::new();
     while given.len() < count {
-        let outgoing = within(outbox.next()).await.unwrap();
+        let outgoing = within(outbox.next(false)).await.unwrap();
         assert_eq!(outgoing.change.expect("nothing is lost").seq, outgoing.seq);
         outbox.arrived(outgoing.seq);
         given.push(outgoing.seq);
@@ -42,6 +42,19 @@ async fn critical_alerts_overtake_a_backlog_of_many_pages() {
 }
 
 #[tokio::test]
+async fn while_others_wait_for_receipts_critical_alerts_are_given_out() {
+    let mut ground = Ground::new();
+    ground.write((0..1000).map(|n| (format!("door-{n}"), Minor)));
+    let mut outbox = ground.outbox();
+    give(&mut outbox, 10).await;
+    let nothing = tokio::time::timeout(Duration::from_millis(50), outbox.next(true)).await;
+    assert!(nothing.is_err(), "the others wait");
+    ground.announce((0..600).map(|n| (format!("water-{n}"), Minor)).chain([("sos".to_owned(), Critical)]));
+    assert_eq!(within(outbox.next(true)).await.unwrap().seq, 1601);
+    assert_eq!(give(&mut outbox, 3).await, [11, 12, 13], "and they go on after it");
+}
+
+#[tokio::test]
 async fn what_the_live_feed_missed_comes_from_the_log() {
     let mut ground = Ground::new();
     let mut outbox = ground.outbox();
@@ -60,11 +73,11 @@ async fn it_goes_on_where_it_was_left() {
     give(&mut ground.outbox(), 4).await;
     let mut outbox = ground.outbox();
     assert_eq!(ground.backlog(), 6);
-    outbox.restate(Receipt { up_to: 5, also: [8].into(), answers: None });
+    outbox.restate(Receipt { epoch: None, up_to: 5, also: [8].into(), answers: None });
     outbox.rewind();
     assert_eq!(give(&mut outbox, 4).await, [6, 7, 9, 10]);
     assert_eq!(ground.backlog(), 4, "with receipts, having sent is not having delivered");
-    assert_eq!(outbox.receipt(Receipt { up_to: 10, also: [].into(), answers: None }), 4);
+    assert_eq!(outbox.receipt(Receipt { epoch: None, up_to: 10, also: [].into(), answers: None }), 4);
     assert_eq!(ground.backlog(), 0);
 }
 
@@ -73,7 +86,7 @@ async fn a_receipt_beyond_the_journal_is_not_believed() {
     let mut ground = Ground::new();
     ground.write([("a", Minor)]);
     let mut outbox = ground.outbox();
-    assert_eq!(outbox.restate(Receipt { up_to: 500, also: [].into(), answers: None }), 0);
+    assert_eq!(outbox.restate(Receipt { epoch: None, up_to: 500, also: [].into(), answers: None }), 0);
     outbox.rewind();
     assert_eq!(give(&mut outbox, 1).await, [1]);
 }
@@ -90,7 +103,7 @@ async fn a_damaged_record_is_told_as_lost() {
     let mut outbox = ground.outbox();
     let mut given = Vec::new();
     for _ in 0..3 {
-        let outgoing = within(outbox.next()).await.unwrap();
+        let outgoing = within(outbox.next(false)).await.unwrap();
         given.push((outgoing.seq, outgoing.change.is_some()));
     }
     assert_eq!(given, [(1, true), (2, false), (3, true)]);
@@ -105,7 +118,7 @@ async fn a_log_that_cannot_be_read_now_is_not_told_as_lost() {
     let aside = segment.with_extension("aside");
     std::fs::rename(&segment, &aside).unwrap();
     std::fs::create_dir(&segment).unwrap();
-    let error = within(outbox.next()).await.unwrap_err();
+    let error = within(outbox.next(false)).await.unwrap_err();
     assert!(format!("{error:#}").starts_with("the alert log cannot be read"), "{error:#}");
     std::fs::remove_dir(&segment).unwrap();
     std::fs::rename(&aside, &segment).unwrap();
@@ -164,7 +177,9 @@ async fn whatever_happens_each_change_comes_whole_and_in_order() {
                             break;
                         }
                         // It may have to read first, or to wait until something of an alert arrives.
-                        let Ok(outgoing) = tokio::time::timeout(Duration::ZERO, outbox.next()).await else { break };
+                        let Ok(outgoing) = tokio::time::timeout(Duration::ZERO, outbox.next(false)).await else {
+                            break;
+                        };
                         let change = outgoing.unwrap().change.expect("nothing is lost");
                         under_way.push((change.seq, change.alert.id.clone()));
                     }

@@ -9,9 +9,12 @@ use std::sync::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use ninewatch_core::ailment::Ailment;
+
 use super::*;
 use crate::demo::city::endpoint::Endpoint;
 use crate::engine::Command;
+use crate::health::Part;
 
 /// Nothing in a test takes this long unless it hangs.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -75,11 +78,15 @@ impl Line {
     }
 
     async fn grant(&mut self) {
+        self.answer(SubackReturnCode::SuccessMaximumQos1).await;
+    }
+
+    async fn answer(&mut self, code: SubackReturnCode) {
         let Packet::V3_1_1Subscribe(subscribe) = self.packet().await else { panic!("no SUBSCRIBE") };
         assert_eq!(subscribe.entries()[0].topic_filter(), "sensors/#");
         assert_eq!(subscribe.entries()[0].sub_opts().qos(), Qos::AtLeastOnce);
         let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id());
-        let suback = suback.return_codes(vec![SubackReturnCode::SuccessMaximumQos1]);
+        let suback = suback.return_codes(vec![code]);
         self.0.send(suback.build().unwrap()).await.unwrap();
     }
 
@@ -112,7 +119,7 @@ async fn one(commands: &mut mpsc::Receiver<Command>) -> Inbound {
 /// Tells the door that the message is durable, as the engine does.
 fn durable(inbound: &Inbound) {
     let ack = inbound.ack.as_ref().unwrap();
-    let _ = ack.to.send(Acked { token: ack.token, rejected: false });
+    let _ = ack.to.send(Acked { token: ack.token, fate: Fate::Taken });
 }
 
 #[tokio::test]
@@ -138,6 +145,25 @@ async fn an_acknowledgement_of_a_former_connection_goes_nowhere() {
     assert_eq!(line.puback().await, 2, "the first acknowledgement that is sent");
     durable(&new);
     assert_eq!(line.puback().await, 1);
+}
+
+#[tokio::test]
+async fn a_broker_that_lets_us_in_and_not_read_is_none() {
+    let (engine, _commands) = Engine::for_tests();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = Open::new(listener.local_addr().unwrap().port(), &engine);
+    let ails = || door.status.ails().into_iter().map(|(ailment, text)| (ailment, text.en)).collect::<Vec<_>>();
+    assert_eq!(ails(), [(Ailment::BrokerDown, "not connected yet".to_owned())]);
+    let mut line = Line::accept(&listener, false).await;
+    line.answer(SubackReturnCode::Failure).await;
+    door.until_connections(1).await;
+    let why = "it is connected, and does not let us read sensors/#";
+    assert_eq!(ails(), [(Ailment::BrokerDown, why.to_owned())]);
+    drop(line);
+    let mut line = Line::accept(&listener, false).await;
+    line.grant().await;
+    door.until_connections(2).await;
+    assert_eq!(ails(), []);
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ pub(super) enum Answer {
     Rejected,
     /// Its topic is not the device's; it is not taken.
     Foreign,
+    /// More comes in than can be taken; it is not. Only where the version has a word for it.
+    Refused,
 }
 
 /// What an accepted connection is told of the port. MQTT 3.1.1 has no words for it.
@@ -99,6 +101,7 @@ impl Version {
                         Answer::Taken => puback.build(),
                         Answer::Rejected => puback.reason_code(PubackReasonCode::PayloadFormatInvalid).build(),
                         Answer::Foreign => puback.reason_code(PubackReasonCode::NotAuthorized).build(),
+                        Answer::Refused => puback.reason_code(PubackReasonCode::QuotaExceeded).build(),
                     },
                 );
             }
@@ -120,6 +123,7 @@ impl Version {
                         Answer::Taken => pubrec.build(),
                         Answer::Rejected => pubrec.reason_code(PubrecReasonCode::PayloadFormatInvalid).build(),
                         Answer::Foreign => pubrec.reason_code(PubrecReasonCode::NotAuthorized).build(),
+                        Answer::Refused => pubrec.reason_code(PubrecReasonCode::QuotaExceeded).build(),
                     },
                 );
                 answer == Answer::Taken

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::select;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::answers::Terms;
+use super::arrivals::Place;
 use super::connection::Connection;
 use super::ending::Refused;
 use super::packets::{Connect, Packet, Version};
 use super::roster::Seated;
+use super::throttle::Look;
 use super::wire::Wire;
 use super::{NOT_IN_TOPICS, Shared, own_topic, tls};
 use crate::engine::{Engine, Stopped};
@@ -35,16 +38,25 @@ pub(super) async fn attend(
     // Acks are small and must not wait for company.
     let _ = tcp.set_nodelay(true);
     let deadline = Instant::now() + shared.limits.connect_timeout;
-    let arrival = Arrival { shared, engine, peer, deadline };
+    let place = shared.arrivals.take(peer, shared.limits.arriving);
+    let look = if tls.is_some() { Look::Tls } else { Look::Plain };
+    let arrival = Arrival { shared, engine, peer, look, deadline, place };
     // Boxed, so that a connection takes the memory of what it is, not of all that it could be.
     let Some(acceptor) = tls else { return Box::pin(arrival.let_in(tcp, &[])).await };
-    match Box::pin(timeout_at(deadline, acceptor.accept(tcp))).await {
-        Ok(Ok(stream)) => {
+    let shaken = Box::pin(async {
+        select! {
+            shaken = timeout_at(deadline, acceptor.accept(tcp)) => Some(shaken),
+            () = arrival.place.pushed_out() => None,
+        }
+    });
+    match shaken.await {
+        None => arrival.turn_away(Refused::CrowdedOut),
+        Some(Ok(Ok(stream))) => {
             let names = tls::client_names(stream.get_ref().1);
             return Box::pin(arrival.let_in(stream, &names)).await;
         }
-        Ok(Err(_)) => arrival.turn_away(Refused::Tls),
-        Err(_) => arrival.turn_away(Refused::Timeout),
+        Some(Ok(Err(_))) => arrival.turn_away(Refused::Tls),
+        Some(Err(_)) => arrival.turn_away(Refused::Timeout),
     }
     Ok(())
 }
@@ -54,7 +66,9 @@ struct Arrival {
     shared: Arc<Shared>,
     engine: Engine,
     peer: IpAddr,
+    look: Look,
     deadline: Instant,
+    place: Place,
 }
 
 impl Arrival {
@@ -65,15 +79,28 @@ impl Arrival {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut wire = Wire::new(stream, self.shared.limits.packet_bytes);
-        let admitted = Box::pin(timeout_at(self.deadline, self.admit(&mut wire, certified))).await;
-        match admitted.unwrap_or(Err(Refused::Timeout)) {
+        let admitted = Box::pin(async {
+            select! {
+                admitted = timeout_at(self.deadline, self.admit(&mut wire, certified)) => {
+                    admitted.unwrap_or(Err(Refused::Timeout))
+                }
+                () = self.place.pushed_out() => Err(Refused::CrowdedOut),
+            }
+        });
+        match admitted.await {
             Ok(admitted) => {
-                self.shared.throttle.succeeded(self.peer);
+                drop(self.place);
                 Box::pin(Connection::new(self.shared, self.engine, wire, admitted).run()).await
             }
             Err(refused) => {
                 self.turn_away(refused);
-                wire.close().await;
+                // Whom nobody told anything is owed no good-bye.
+                if refused.codes().is_some() {
+                    select! {
+                        () = wire.close() => {}
+                        () = self.place.pushed_out() => {}
+                    }
+                }
                 Ok(())
             }
         }
@@ -82,7 +109,7 @@ impl Arrival {
     fn turn_away(&self, refused: Refused) {
         self.shared.counters.count_refused(refused);
         if refused.is_suspicious() {
-            self.shared.throttle.failed(self.peer, std::time::Instant::now());
+            self.shared.throttle.failed(self.peer, self.look, std::time::Instant::now());
         }
     }
 
@@ -121,6 +148,9 @@ impl Arrival {
                 self.shared.counters.foreign_topics.fetch_add(1, Relaxed);
                 return Err(Refused::WillTopic);
             }
+        }
+        if self.shared.counters.connections.load(Relaxed) >= self.shared.limits.connections as u64 {
+            return Err(Refused::Full);
         }
         let client_id = connect.client_id.as_str().into();
         let mut seated = self.shared.roster.seat(&device, client_id, proof.clone()).ok_or(Refused::DeviceFull)?;

@@ -19,7 +19,7 @@ use super::packets::Version;
 use super::roster::{Downward, Seated};
 use super::session::Session;
 use super::wire::Wire;
-use crate::engine::{Acked, Engine, Stopped};
+use crate::engine::{Acked, Engine, Entrance, Stopped};
 
 /// Acks taken at once.
 const ACKS: usize = 256;
@@ -27,14 +27,15 @@ const ACKS: usize = 256;
 /// A connection at work.
 pub(super) struct Connection<S> {
     shared: Arc<Shared>,
-    engine: Engine,
+    entrance: Entrance,
     wire: Wire<S>,
     session: Session,
     version: Version,
     acks: mpsc::UnboundedReceiver<Acked>,
     downlink: mpsc::Receiver<Downward>,
     cut: oneshot::Receiver<End>,
-    /// One and a half times the keep-alive, and since when nothing came.
+    /// One and a half times the keep-alive, and since when no packet came whole (MQTT 5, 3.1.2.10): a byte now and then
+    /// keeps nothing alive.
     patience: Duration,
     heard: Instant,
 }
@@ -46,7 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let version = connect.version;
         let session = Session::new(*connect, seat, &shared, to_session);
         let patience = Duration::from_millis(u64::from(keep_alive_s) * 1500);
-        Self { shared, engine, wire, session, version, acks, downlink, cut, patience, heard: Instant::now() }
+        let entrance = engine.entrance(session.device());
+        Self { shared, entrance, wire, session, version, acks, downlink, cut, patience, heard: Instant::now() }
     }
 
     /// Looks after it until it has ended.
@@ -60,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         self.shared.counters.count_ended(end);
         if let Some(will) = self.session.will(end) {
-            self.engine.submit(vec![will]).await?;
+            self.entrance.submit(vec![will]).await?;
         }
         self.session.leave();
         if let Some(reason) = end.reason() {
@@ -89,10 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             select! {
                 end = &mut self.cut => return Ok(end.unwrap_or(End::Stopping)),
                 read = self.wire.read(), if open => match read {
-                    Ok(count) => {
-                        self.shared.counters.bytes.fetch_add(count as u64, Relaxed);
-                        self.heard = Instant::now();
-                    }
+                    Ok(count) => _ = self.shared.counters.bytes.fetch_add(count as u64, Relaxed),
                     Err(_) => return Ok(End::Gone),
                 },
                 _ = self.acks.recv_many(&mut acked, ACKS) => {
@@ -127,8 +126,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.shared.counters.packets.fetch_add(packets, Relaxed);
+        if packets > 0 {
+            self.heard = Instant::now();
+        }
         if !inbound.is_empty() {
-            self.engine.submit(inbound).await?;
+            self.entrance.submit(inbound).await?;
             // If that took long, it was not the device that was silent.
             self.heard = Instant::now();
         }

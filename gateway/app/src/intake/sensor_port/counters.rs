@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use super::ending::{End, Refused};
+use crate::health::Refusals;
 use crate::metrics::header;
 
 /// Counters of the sensor port, written by its connections and read by anybody.
@@ -20,12 +22,17 @@ pub(crate) struct PortCounters {
     pub(super) repeated: AtomicU64,
     pub(super) wills: AtomicU64,
     pub(super) downlinks: AtomicU64,
+    /// Of late.
+    pub(crate) wrong_credentials: Refusals,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     ended: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl PortCounters {
     pub(super) fn count_refused(&self, refused: Refused) {
+        if refused == Refused::Credentials {
+            self.wrong_credentials.note(Instant::now());
+        }
         count(&self.refused, refused.label());
     }
 

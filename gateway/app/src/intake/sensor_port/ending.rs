@@ -5,8 +5,10 @@ use mqtt_protocol_core::mqtt::result_code::{ConnectReasonCode, ConnectReturnCode
 /// Why a connection is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// There are as many connections as the port takes.
+    /// There are as many devices connected as the port takes.
     Full,
+    /// All places for those who are not let in yet were taken, and it had been there for longest.
+    CrowdedOut,
     /// Its address failed again and again just now.
     Throttled,
     /// The TLS handshake failed.
@@ -37,6 +39,7 @@ impl Refused {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::CrowdedOut => "crowded_out",
             Self::Throttled => "throttled",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
@@ -62,7 +65,10 @@ impl Refused {
         use ConnectReasonCode as V5;
         use ConnectReturnCode as V3;
         Some(match self {
-            Self::Full | Self::Throttled | Self::Tls | Self::Timeout | Self::Gone | Self::Malformed => return None,
+            Self::CrowdedOut | Self::Throttled | Self::Tls | Self::Timeout | Self::Gone | Self::Malformed => {
+                return None;
+            }
+            Self::Full => (V3::ServerUnavailable, V5::ServerBusy),
             Self::Version => (V3::UnacceptableProtocolVersion, V5::UnsupportedProtocolVersion),
             Self::Authentication => (V3::NotAuthorized, V5::BadAuthenticationMethod),
             Self::Credentials => (V3::BadUserNameOrPassword, V5::BadUserNameOrPassword),

@@ -10,10 +10,12 @@
 
 mod answers;
 mod arrival;
+mod arrivals;
 mod connection;
 mod counters;
 mod credentials;
 mod ending;
+mod handles;
 mod packets;
 mod roster;
 mod session;
@@ -39,10 +41,11 @@ use ninewatch_core::site::Registry;
 
 use crate::config::SensorPortConfig;
 use crate::engine::{Engine, Stopped};
+use arrivals::Arrivals;
 use credentials::Devices;
 use ending::{End, Refused};
 use roster::Roster;
-use throttle::Throttle;
+use throttle::{Look, Throttle};
 
 pub(crate) use counters::PortCounters;
 pub(crate) use roster::Downlink;
@@ -50,6 +53,8 @@ pub(crate) use roster::Downlink;
 /// Connections that the system keeps until they are accepted: after a power cut all devices come
 /// at once. Linux caps it at net.core.somaxconn.
 const BACKLOG: u32 = 4096;
+/// Connections at once that are not let in yet. After a power cut all devices come together; each needs a few ms.
+const ARRIVING: usize = 1024;
 /// How long a device may leave unread what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the connections have to say good-bye when the gateway stops.
@@ -72,11 +77,13 @@ struct Shared {
     counters: Arc<PortCounters>,
     roster: Arc<Roster>,
     throttle: Throttle,
+    arrivals: Arc<Arrivals>,
     devices: RwLock<Arc<Devices>>,
 }
 
 struct Limits {
     connections: usize,
+    arriving: usize,
     connect_timeout: Duration,
     write_timeout: Duration,
     packet_bytes: u32,
@@ -94,9 +101,11 @@ impl SensorPort {
             None => None,
             Some(tls) => Some((listen(tls.listen, "sensor_port.tls.listen")?, tls::acceptor(tls)?)),
         };
+        let (connections, arriving) = handles::make_room(config.max_connections, ARRIVING);
         let shared = Shared {
             limits: Limits {
-                connections: config.max_connections,
+                connections,
+                arriving,
                 connect_timeout: Duration::from_millis(u64::try_from(config.connect_timeout.ms()).unwrap_or(0)),
                 write_timeout: WRITE_TIMEOUT,
                 packet_bytes: config.max_packet_bytes,
@@ -107,6 +116,7 @@ impl SensorPort {
             counters: Arc::default(),
             roster: Arc::new(Roster::new(config.max_connections_per_device)),
             throttle: Throttle::default(),
+            arrivals: Arc::default(),
             devices: RwLock::default(),
         };
         let plain = config.listen.map(|address| listen(address, "sensor_port.listen")).transpose()?;
@@ -173,10 +183,12 @@ impl SensorPort {
                 }
             };
             match accepted {
-                Ok((stream, peer)) if shared.has_room(connections.len(), peer) => {
+                Ok((_, peer)) if shared.turns_away(peer, acceptor.is_some()) => {
+                    shared.counters.count_refused(Refused::Throttled);
+                }
+                Ok((stream, peer)) => {
                     connections.spawn(arrival::attend(shared.clone(), engine.clone(), stream, peer.ip(), acceptor));
                 }
-                Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a device could not be accepted");
                     // Out of file handles, most likely: some must be given back first.
@@ -203,17 +215,10 @@ impl Shared {
         self.roster.cut_off(End::Revoked, |device, proof| devices.still_admit(device, proof));
     }
 
-    /// Whether a connection may stay that was just accepted, with so many there.
-    fn has_room(&self, connections: usize, peer: SocketAddr) -> bool {
-        let refused = if connections >= self.limits.connections {
-            Refused::Full
-        } else if self.throttle.turns_away(peer.ip(), Instant::now()) {
-            Refused::Throttled
-        } else {
-            return true;
-        };
-        self.counters.count_refused(refused);
-        false
+    /// Whether a connection that was just accepted is not even looked at.
+    fn turns_away(&self, peer: SocketAddr, tls: bool) -> bool {
+        let look = if tls { Look::Tls } else { Look::Plain };
+        self.throttle.turns_away(peer.ip(), look, Instant::now())
     }
 }
 

@@ -81,12 +81,18 @@ pub(super) struct Decoder {
     frames: PacketBuilder,
     begun: bool,
     version: Option<Version>,
+    max_packet_bytes: u32,
 }
 
+/// The largest CONNECT: ids, a secret and a will. Before it, anybody can be at the other end.
+const MAX_CONNECT_BYTES: u32 = 8 * 1024;
+
 impl Decoder {
-    /// A packet larger than `max_packet_bytes` is an error as soon as its length is known.
+    /// A packet larger than `max_packet_bytes` is an error as soon as its length is known; so is a CONNECT that is larger
+    /// than [`MAX_CONNECT_BYTES`].
     pub(super) fn new(max_packet_bytes: u32) -> Self {
-        Self { frames: PacketBuilder::with_maximum_packet_size(max_packet_bytes), begun: false, version: None }
+        let frames = PacketBuilder::with_maximum_packet_size(max_packet_bytes.min(MAX_CONNECT_BYTES));
+        Self { frames, begun: false, version: None, max_packet_bytes }
     }
 
     /// The next packet; `None` when all bytes are taken and it is not whole yet.
@@ -121,6 +127,7 @@ impl Decoder {
             (None, CONNECT) => {
                 let connect = connect(raw)?;
                 self.version = Some(connect.version);
+                self.frames = PacketBuilder::with_maximum_packet_size(self.max_packet_bytes);
                 Ok(Packet::Connect(Box::new(connect)))
             }
             (Some(Version::V3_1_1), kind) => parse_v3_1_1(kind, raw),

@@ -1,7 +1,8 @@
 //! What passes between a device that was let in and the engine: a state machine without I/O.
 //!
 //! Promises:
-//! - PUBACK and PUBREC leave only when the engine says that the message is durable; they leave in
+//! - PUBACK and PUBREC leave only when the engine says that the message is durable, or, with MQTT 5's reason, that
+//!   it was not taken; they leave in
 //!   the order of their PUBLISHes. PUBCOMP answers a PUBREL, which comes only after a PUBREC.
 //! - A QoS 2 message is handed in once from its PUBLISH to its PUBREL. When the client reconnects
 //!   (without a clean start) while the gateway runs, that still holds for what had its PUBREC; the
@@ -22,7 +23,7 @@ use super::ending::End;
 use super::packets::{Connect, Packet, Publish, Subscribe, Version, Will};
 use super::roster::{Downward, PacketIds, Seat, Subscriptions};
 use super::{NOT_IN_TOPICS, Shared, own_topic};
-use crate::engine::{Ack, Acked, Inbound};
+use crate::engine::{Ack, Acked, Fate, Inbound};
 
 /// QoS 1 messages to a device that may wait for its PUBACK.
 const DOWNLINK_WINDOW: u16 = 16;
@@ -81,6 +82,11 @@ impl Session {
             sent: HashSet::new(),
             last_sent: 0,
         }
+    }
+
+    /// Who it is.
+    pub(super) fn device(&self) -> &str {
+        self.seat.device()
     }
 
     /// Whether it may be fed another packet. When not, the device waits in TCP.
@@ -143,7 +149,7 @@ impl Session {
         let ack = (qos != Qos::AtMostOnce).then(|| {
             let token = self.first_token + self.pending.len() as u64;
             self.pending.push_back(Pending { packet_id, qos, answer: foreign.then_some(Answer::Foreign) });
-            Ack { to: self.acks.clone(), token }
+            Ack { to: self.acks.clone(), token, can_refuse: self.version == Version::V5 }
         });
         Ok((!foreign).then(|| self.inbound(topic, payload, dup, ack)))
     }
@@ -187,11 +193,15 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the engine's word that a message is durable.
+    /// Takes the engine's word on what became of a message.
     pub(super) fn acked(&mut self, acked: Acked, out: &mut Out) {
         let index = acked.token.checked_sub(self.first_token).and_then(|index| usize::try_from(index).ok());
         if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
-            pending.answer = Some(if acked.rejected { Answer::Rejected } else { Answer::Taken });
+            pending.answer = Some(match acked.fate {
+                Fate::Taken => Answer::Taken,
+                Fate::Rejected => Answer::Rejected,
+                Fate::Refused => Answer::Refused,
+            });
         }
         self.answer(out);
     }

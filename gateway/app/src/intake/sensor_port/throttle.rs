@@ -1,133 +1,149 @@
-//! Addresses that fail again and again are turned away early for a while: wrong credentials shall
-//! cost little, a TLS handshake costs a millisecond.
+//! What an address may cost that fails again and again: wrong credentials shall be cheap, and a TLS handshake is not.
 //!
-//! It goes by address, not by device: whoever knows a device's id could else keep that device out.
-//! Any success clears the address, so that a gateway's worth of good devices behind one router is
-//! not kept out long for a bad one among them.
+//! It goes by address, not by device: whoever knows a device's id could else keep that device out. And it bounds what
+//! failing costs in a second, instead of shutting the address out: behind one router stand a bad device and a good one.
+//! Secrets are random and long ([`crate::registry_file::Secret`]); nobody is kept from guessing here.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::network::network;
 
-/// Failures without a success between them before an address is turned away.
-const FAILURES: u32 = 20;
-/// For how long; and how long a failure is remembered.
-const TURNED_AWAY: Duration = Duration::from_secs(5);
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// Addresses remembered at once; past it the one that is quiet for longest is forgotten.
+/// What looking at a connection costs: a CONNECT and a SHA-256 some 20 µs, a TLS handshake a millisecond, of a
+/// processor from 2015 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    Plain,
+    Tls,
+}
+
+impl Look {
+    fn cost(self) -> f64 {
+        match self {
+            Self::Plain => 1.0,
+            Self::Tls => 25.0,
+        }
+    }
+}
+
+/// What an address may cost at once and per second before it is turned away unseen: 500 plain connections or 20
+/// handshakes, 1 to 2 % of a core.
+const LOOKS: f64 = 500.0;
+/// Addresses remembered at once; past it the one that failed least is forgotten.
 const ADDRESSES: usize = 1024;
 
 /// The addresses that failed lately.
-#[derive(Debug, Default)]
-pub(super) struct Throttle(Mutex<HashMap<IpAddr, Failures>>);
-
 #[derive(Debug)]
-struct Failures {
-    count: u32,
-    last: Instant,
+pub(super) struct Throttle {
+    at_once: f64,
+    per_s: f64,
+    addresses: Mutex<HashMap<IpAddr, Left>>,
+}
+
+/// What an address may still cost, as of a moment.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    looks: f64,
+    at: Instant,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new(LOOKS, LOOKS)
+    }
 }
 
 impl Throttle {
+    pub(super) fn new(at_once: f64, per_s: f64) -> Self {
+        Self { at_once, per_s, addresses: Mutex::default() }
+    }
+
     /// Whether a connection from this address is not even looked at.
-    pub(super) fn turns_away(&self, address: IpAddr, now: Instant) -> bool {
-        let mut addresses = self.lock();
-        let Some(failures) = addresses.get(&network(address)) else { return false };
-        if failures.count < FAILURES {
-            return false;
-        }
-        let away = now.duration_since(failures.last) < TURNED_AWAY;
-        if !away {
-            addresses.remove(&network(address));
-        }
-        away
+    pub(super) fn turns_away(&self, address: IpAddr, look: Look, now: Instant) -> bool {
+        let addresses = self.lock();
+        addresses.get(&network(address)).is_some_and(|left| self.left(left, now) < look.cost())
     }
 
     /// Notes that somebody there had no business here.
-    pub(super) fn failed(&self, address: IpAddr, now: Instant) {
+    pub(super) fn failed(&self, address: IpAddr, look: Look, now: Instant) {
         let mut addresses = self.lock();
         let address = network(address);
         if addresses.len() >= ADDRESSES && !addresses.contains_key(&address) {
-            let quietest = addresses.iter().min_by_key(|(_, failures)| failures.last).map(|(address, _)| *address);
-            quietest.map(|address| addresses.remove(&address));
+            addresses.retain(|_, left| self.left(left, now) < self.at_once);
+            if addresses.len() >= ADDRESSES {
+                let fullest = addresses.iter().max_by(|(_, one), (_, other)| one.looks.total_cmp(&other.looks));
+                fullest.map(|(address, _)| *address).map(|address| addresses.remove(&address));
+            }
         }
-        let failures = addresses.entry(address).or_insert(Failures { count: 0, last: now });
-        if now.duration_since(failures.last) > REMEMBERED {
-            failures.count = 0;
-        }
-        failures.count += 1;
-        failures.last = now;
+        let left = addresses.entry(address).or_insert(Left { looks: self.at_once, at: now });
+        *left = Left { looks: (self.left(left, now) - look.cost()).max(0.0), at: now };
     }
 
-    /// Notes that somebody there was let in.
-    pub(super) fn succeeded(&self, address: IpAddr) {
-        self.lock().remove(&network(address));
+    fn left(&self, left: &Left, now: Instant) -> f64 {
+        (left.looks + self.per_s * now.saturating_duration_since(left.at).as_secs_f64()).min(self.at_once)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Failures>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Left>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn address(last: u8) -> IpAddr {
         [192, 0, 2, last].into()
     }
 
-    #[test]
-    fn an_address_that_keeps_failing_is_turned_away_for_a_while() {
-        let (throttle, start) = (Throttle::default(), Instant::now());
-        for _ in 1..FAILURES {
-            throttle.failed(address(1), start);
-        }
-        assert!(!throttle.turns_away(address(1), start));
-        throttle.failed(address(1), start);
-        assert!(throttle.turns_away(address(1), start));
-        assert!(!throttle.turns_away(address(2), start), "others are not meant");
-        assert!(!throttle.turns_away(address(1), start + TURNED_AWAY));
-        assert!(!throttle.turns_away(address(1), start), "it begins anew");
+    fn fail(throttle: &Throttle, from: IpAddr, times: u32, look: Look, now: Instant) {
+        (0..times).for_each(|_| throttle.failed(from, look, now));
     }
 
     #[test]
-    fn a_success_or_time_clears_an_address() {
+    fn what_an_address_may_cost_is_bounded_and_comes_back() {
         let (throttle, start) = (Throttle::default(), Instant::now());
-        for _ in 0..FAILURES {
-            throttle.failed(address(1), start);
-        }
-        throttle.succeeded(address(1));
-        assert!(!throttle.turns_away(address(1), start));
-        for minutes in 0..2 * FAILURES {
-            throttle.failed(address(2), start + Duration::from_secs(61) * minutes);
-        }
-        assert!(!throttle.turns_away(address(2), start + Duration::from_secs(61) * 2 * FAILURES));
+        fail(&throttle, address(1), 499, Look::Plain, start);
+        assert!(!throttle.turns_away(address(1), Look::Plain, start));
+        assert!(throttle.turns_away(address(1), Look::Tls, start), "a handshake costs more than is left");
+        throttle.failed(address(1), Look::Plain, start);
+        assert!(throttle.turns_away(address(1), Look::Plain, start));
+        assert!(!throttle.turns_away(address(2), Look::Tls, start), "others are not meant");
+        let soon = start + Duration::from_millis(4);
+        assert!(!throttle.turns_away(address(1), Look::Plain, soon), "a good one among them is not shut out");
+        assert!(!throttle.turns_away(address(1), Look::Tls, start + Duration::from_millis(60)));
+    }
+
+    #[test]
+    fn handshakes_are_bounded_sooner() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        fail(&throttle, address(1), 20, Look::Tls, start);
+        assert!(throttle.turns_away(address(1), Look::Tls, start));
+        assert!(!throttle.turns_away(address(1), Look::Tls, start + Duration::from_millis(60)));
     }
 
     #[test]
     fn it_remembers_no_more_than_so_many() {
         let (throttle, start) = (Throttle::default(), Instant::now());
-        for _ in 0..FAILURES {
-            throttle.failed(address(1), start + Duration::from_secs(1));
-        }
+        fail(&throttle, address(1), 500, Look::Plain, start);
         for host in 0..2 * ADDRESSES {
             let bits = u32::try_from(host).unwrap() | 0x0a00_0000;
-            throttle.failed(IpAddr::V4(bits.into()), start);
+            throttle.failed(IpAddr::V4(bits.into()), Look::Plain, start);
         }
         assert_eq!(throttle.lock().len(), ADDRESSES);
-        assert!(throttle.turns_away(address(1), start + Duration::from_secs(2)), "the latest is kept");
+        assert!(throttle.turns_away(address(1), Look::Plain, start), "the worst is kept");
     }
 
     #[test]
     fn an_ipv6_host_is_its_network() {
         let (throttle, now) = (Throttle::default(), Instant::now());
-        for host in 0..FAILURES {
-            throttle.failed(format!("2001:db8::{host}").parse().unwrap(), now);
+        for host in 0..20 {
+            throttle.failed(format!("2001:db8::{host}").parse().unwrap(), Look::Tls, now);
         }
-        assert!(throttle.turns_away("2001:db8::ffff".parse().unwrap(), now));
-        assert!(!throttle.turns_away("2001:db8:0:1::1".parse().unwrap(), now));
+        assert!(throttle.turns_away("2001:db8::ffff".parse().unwrap(), Look::Tls, now));
+        assert!(!throttle.turns_away("2001:db8:0:1::1".parse().unwrap(), Look::Tls, now));
     }
 }

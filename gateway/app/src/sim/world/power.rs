@@ -9,9 +9,12 @@ use tokio::sync::mpsc;
 
 use ninewatch_core::pipeline::{Event, Pipeline};
 
+use super::super::platform::EPOCH;
 use super::super::town::{self, GATEWAY, Sender};
 use super::{Engine, Forward, Gateway, NoModel, SETTINGS, SIZES, World};
 use crate::clock::Clock;
+use crate::epochs::Epochs;
+use crate::forward::Source;
 use crate::scorer::Serving;
 
 impl World<'_> {
@@ -35,7 +38,8 @@ impl World<'_> {
         self.promises.read_log(&self.dir)?;
         let changes = engine.engine.changes();
         let index = Arc::new(self.progress.clone());
-        let forward = Forward::new("city", GATEWAY, self.dir.clone(), engine.engine.clone(), index);
+        let source = Source { gateway: GATEWAY.into(), epochs: Epochs::one(EPOCH) };
+        let forward = Forward::new("city", source, self.dir.clone(), engine.engine.clone(), index);
         let (ack, acks) = mpsc::unbounded_channel();
         self.gateway = Some(Gateway {
             engine,
@@ -52,8 +56,11 @@ impl World<'_> {
 
     /// The program has ended with an error, as it must where the disk fails, and only there.
     pub(super) async fn fall(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
-        ensure!(self.disk.is_off() || self.disk.is_short(), "the gateway stops, and its disk is well: {error:#}");
-        self.note(format!("the gateway stops: {error:#}"));
+        // Where the run lies is not of the run.
+        let error = format!("{error:#}").replace(&self.dir.display().to_string(), "the journal");
+        let is_full = self.disk.is_short() && !self.disk.has_reserve();
+        ensure!(self.disk.is_off() || is_full, "the gateway stops, and its disk is well or has a reserve: {error}");
+        self.note(format!("the gateway stops: {error}"));
         self.stop().await
     }
 

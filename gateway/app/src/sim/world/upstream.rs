@@ -2,7 +2,7 @@
 
 use super::super::platform::What;
 use super::super::promises::Action;
-use super::World;
+use super::{OnTheWay, World};
 use crate::engine::Stopped;
 use crate::forward::stepped::Packet;
 use crate::index::Progress;
@@ -23,9 +23,14 @@ impl World<'_> {
     pub(super) fn cut(&mut self) -> anyhow::Result<()> {
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
         let come = self.chance.index(gateway.on_the_way.len() + 1);
-        for (seq, payload) in gateway.on_the_way.drain(..).take(come) {
-            self.platform.take(seq, payload)?;
+        let on_the_way: Vec<_> = gateway.on_the_way.drain(..).take(come).collect();
+        for sent in on_the_way {
+            match sent {
+                OnTheWay::Change(seq, payload) => self.platform.take(seq, payload)?,
+                OnTheWay::Answer(_, payload) => self.promises.answer(&payload)?,
+            }
         }
+        let Some(gateway) = &mut self.gateway else { return Ok(()) };
         gateway.connection = None;
         self.platform.disconnect();
         self.promises.disconnect();
@@ -36,12 +41,20 @@ impl World<'_> {
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
         let Some(connection) = &gateway.connection else { return Ok(()) };
         for _ in 0..most {
-            let Some((seq, payload)) = gateway.on_the_way.pop_front() else { break };
-            if reads {
-                self.platform.take(seq, payload)?;
+            match gateway.on_the_way.pop_front() {
+                None => break,
+                Some(OnTheWay::Answer(answer, payload)) => {
+                    self.promises.answer(&payload)?;
+                    connection.answer_taken(answer);
+                }
+                Some(OnTheWay::Change(seq, payload)) => {
+                    if reads {
+                        self.platform.take(seq, payload)?;
+                    }
+                    connection.acknowledge(seq, reads);
+                    self.promises.arrived(seq, reads);
+                }
             }
-            connection.acknowledge(seq, reads);
-            self.promises.arrived(seq, reads);
         }
         Ok(())
     }
@@ -69,8 +82,8 @@ impl World<'_> {
                     continue;
                 }
                 match answer.await? {
-                    Ok(Ok(_)) => self.promises.action(&id, Action::Taken),
-                    Ok(Err(_)) => self.promises.action(&id, Action::Refused),
+                    Ok(Ok(_)) => self.promises.action(&id, Action::Taken)?,
+                    Ok(Err(_)) => self.promises.action(&id, Action::Refused)?,
                     Err(Stopped) => {}
                 }
             }
@@ -88,19 +101,16 @@ impl World<'_> {
                     Packet::Change(seq, payload) => {
                         sent.push(seq);
                         broken = broken.and_then(|()| self.promises.sent(seq));
-                        gateway.on_the_way.push_back((seq, payload));
+                        gateway.on_the_way.push_back(OnTheWay::Change(seq, payload));
                     }
-                    Packet::Status(payload) => {
-                        if let Some(refused) = self.platform.status(&payload, &mut self.chance)? {
-                            self.promises.action(&refused, Action::Refused);
-                        }
+                    Packet::Status(payload) => self.platform.status(&payload, &mut self.chance)?,
+                    Packet::Answer(answer, payload) => {
+                        gateway.on_the_way.push_back(OnTheWay::Answer(answer, payload));
                     }
                     Packet::Acknowledged(packet) => match self.platform.acknowledged(packet) {
                         Some(What::Receipt(seqs)) => self.promises.receipt(seqs),
-                        Some(What::Action(id)) if self.promises.actions.get(&id) != Some(&Action::Refused) => {
-                            self.promises.action(&id, Action::Taken);
-                        }
-                        _ => {}
+                        Some(What::Action(id)) => broken = broken.and_then(|()| self.promises.acknowledged(&id)),
+                        None => {}
                     },
                 }
             }

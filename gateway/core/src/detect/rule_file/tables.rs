@@ -30,6 +30,8 @@ pub(super) struct RuleTable {
     pub(super) source: String,
     pub(super) reason: Text,
     #[serde(default)]
+    pub(super) response: Vec<Text>,
+    #[serde(default)]
     pub(super) classes: Vec<SensorClass>,
     #[serde(default)]
     pub(super) places: Vec<PlaceKind>,

@@ -133,12 +133,37 @@ async fn what_is_not_mqtt_is_cut_off() {
 #[tokio::test]
 async fn there_are_so_many_connections_and_no_more() {
     let desk = Desk::with(SensorPortConfig { max_connections: 2, ..config() }, |_| {}).await;
+    let _unknown = (Raw::open(desk.at).await, Raw::open(desk.at).await);
     let one = Raw::let_in(&desk, V5, "c", GAS).await;
-    let _unknown = Raw::open(desk.at).await;
-    assert_eq!(Raw::open(desk.at).await.packet().await, None);
-    desk.refused("full", 1).await;
+    let _two = Raw::let_in(&desk, V5, "c", DOOR).await;
+    for (version, code) in [(V3_1_1, 3), (V5, 0x89)] {
+        let (mut raw, connack) = Raw::hello(desk.at, &Hello::of(&desk, version, "more", GAS)).await;
+        assert_eq!(connack[3], code);
+        assert_eq!(raw.packet().await, None);
+    }
+    assert_eq!(desk.counters.refused(), [("full", 2)].into());
     drop(one);
     desk.ended("gone", 1).await;
+    until(|| desk.counters.connections.load(Relaxed) == 1).await;
+    Raw::let_in(&desk, V5, "more", GAS).await;
+}
+
+#[tokio::test]
+async fn those_who_are_not_let_in_yet_are_so_many_and_the_oldest_goes_first() {
+    let desk = Desk::with(config(), |shared| shared.limits.arriving = 3).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(Raw::open(desk.at).await);
+    }
+    // Half a CONNECT is no CONNECT.
+    idle[0].send(&Hello::of(&desk, V5, "c", GAS).bytes()[..20]).await;
+    let mut device = Raw::let_in(&desk, V5, "c", DOOR).await;
+    assert_eq!(idle[0].packet().await, None, "it was there for longest");
+    assert_eq!(desk.counters.refused(), [("crowded_out", 1)].into());
+    // The device has given its place back.
+    let _next = Raw::open(desk.at).await;
+    device.expect_nothing().await;
+    assert_eq!(desk.counters.refused(), [("crowded_out", 1)].into());
 }
 
 #[tokio::test]
@@ -186,6 +211,18 @@ async fn silence_for_one_and_a_half_keep_alives_ends_it() {
 }
 
 #[tokio::test]
+async fn a_byte_now_and_then_keeps_nothing_alive() {
+    let desk = Desk::with(SensorPortConfig { max_keep_alive: Span::from_secs(1), ..config() }, |_| {}).await;
+    let mut slow = Raw::let_in(&desk, V5, "c", GAS).await;
+    // A PUBLISH of 16 KiB that comes byte by byte.
+    slow.send(&[0x30, 0x80, 0x80, 0x01]).await;
+    while slow.try_send(&[0]).await && desk.counters.ended().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    desk.ended("keep_alive", 1).await;
+}
+
+#[tokio::test]
 async fn a_device_that_is_removed_or_renewed_is_cut_off() {
     let mut desk = Desk::new().await;
     let will = Some(("ninewatch/gas-1/status".to_owned(), false));
@@ -209,13 +246,28 @@ async fn a_device_that_is_removed_or_renewed_is_cut_off() {
 
 #[tokio::test]
 async fn an_address_that_keeps_guessing_is_turned_away_early() {
-    let desk = Desk::new().await;
+    let desk = Desk::with(config(), |shared| shared.throttle = Throttle::new(20.0, 0.0)).await;
+    let mut inside = Raw::let_in(&desk, V5, "c", GAS).await;
     let guess = Hello { password: "guess".into(), ..Hello::of(&desk, V5, "c", GAS) };
     for _ in 0..20 {
         Raw::hello(desk.at, &guess).await;
     }
     assert_eq!(Raw::open(desk.at).await.packet().await, None);
     assert_eq!(desk.counters.refused(), [("credentials", 20), ("throttled", 1)].into());
+    inside.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_good_device_behind_the_same_router_as_a_bad_one_is_let_in() {
+    let desk = Desk::new().await;
+    let guess = Hello { password: "guess".into(), ..Hello::of(&desk, V5, "c", GAS) };
+    for round in 0..10 {
+        for _ in 0..20 {
+            Raw::hello(desk.at, &guess).await;
+        }
+        Raw::let_in(&desk, V5, &format!("{round}"), DOOR).await;
+    }
+    assert_eq!(desk.counters.refused(), [("credentials", 200)].into());
 }
 
 #[tokio::test]
@@ -233,11 +285,22 @@ async fn an_oversize_packet_is_refused_before_it_comes() {
     assert_eq!(stranger.packet().await, None);
     assert_eq!(desk.counters.ended()["oversize"], 2);
     assert_eq!(desk.counters.refused()["malformed"], 1);
+
+    // A stranger may make the port set aside 8 KiB, whatever devices may send.
+    let desk = Desk::new().await;
+    let mut stranger = Raw::open(desk.at).await;
+    stranger.send(&[0x10, 0xfe, 0x3f]).await;
+    assert_eq!(stranger.packet().await, None);
+    assert_eq!(desk.counters.refused()["malformed"], 1);
+    let mut device = Raw::let_in(&desk, V5, "c", GAS).await;
+    device.publish(GAS, &"x".repeat(60_000), QOS1, 1).await;
+    device.send(&raw::PINGREQ).await;
+    device.expect(&raw::PINGRESP).await;
 }
 
 #[tokio::test]
 async fn who_does_not_read_is_cut_off() {
-    let desk = Desk::with(config(), |limits| limits.write_timeout = Duration::from_millis(20)).await;
+    let desk = Desk::with(config(), |shared| shared.limits.write_timeout = Duration::from_millis(20)).await;
     let mut raw = Raw::let_in(&desk, V3_1_1, "c", GAS).await;
     let pings = raw::PINGREQ.repeat(8192);
     // Until what it is sent fills all buffers on the way.

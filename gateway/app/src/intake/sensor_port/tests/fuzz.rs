@@ -105,7 +105,8 @@ impl Desk {
             assert!(own_topic(device, &inbound.topic).is_some(), "{device}: {}", inbound.topic);
             if let Some(ack) = inbound.ack {
                 // The connection may be gone.
-                let _ = ack.to.send(Acked { token: ack.token, rejected: inbound.payload.len() % 2 == 1 });
+                let fate = if inbound.payload.len() % 2 == 1 { Fate::Rejected } else { Fate::Taken };
+                let _ = ack.to.send(Acked { token: ack.token, fate });
             }
         }
     }

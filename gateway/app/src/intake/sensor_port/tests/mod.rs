@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use ninewatch_core::site::Device;
 
 use super::*;
-use crate::engine::{Acked, Command, Inbound};
+use crate::engine::{Acked, Command, Fate, Inbound};
 use crate::registry_file::Secret;
 use raw::Raw;
 
@@ -46,9 +46,9 @@ impl Desk {
         Self::with(config(), |_| {}).await
     }
 
-    async fn with(config: SensorPortConfig, change: impl FnOnce(&mut Limits)) -> Self {
+    async fn with(config: SensorPortConfig, change: impl FnOnce(&mut Shared)) -> Self {
         let mut port = SensorPort::bind(&config).unwrap();
-        change(&mut Arc::get_mut(&mut port.shared).unwrap().limits);
+        change(Arc::get_mut(&mut port.shared).unwrap());
         let secrets: HashMap<_, _> = [GAS, DOOR].map(|id| (id, Secret::generate().unwrap())).into();
         let devices = secrets.iter().map(|(id, secret)| device(id, secret.stored().unwrap())).collect();
         let (registry, seen) = watch::channel(Arc::new(Registry { places: Vec::new(), devices }));
@@ -119,7 +119,8 @@ async fn until(is_so: impl Fn() -> bool) {
 /// Says that a message is durable.
 fn acknowledge(inbound: &Inbound, rejected: bool) {
     let ack = inbound.ack.as_ref().expect("it wants to be told");
-    ack.to.send(Acked { token: ack.token, rejected }).unwrap();
+    let fate = if rejected { Fate::Rejected } else { Fate::Taken };
+    ack.to.send(Acked { token: ack.token, fate }).unwrap();
 }
 
 fn device(id: &str, secret: String) -> Device {
