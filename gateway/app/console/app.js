@@ -2,6 +2,7 @@
 
 import { alertPage } from "./pages/alert.js";
 import { boardPage } from "./pages/board.js";
+import { channelsPage } from "./pages/channels.js";
 import { devicesPage } from "./pages/devices.js";
 import { logInPage } from "./pages/log-in.js";
 import { ask } from "./ui/api.js";
@@ -17,7 +18,7 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices". */
+/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/notify". */
 function route() {
   if (!main) return;
   leave();
@@ -25,6 +26,7 @@ function route() {
   if (page === "") leave = boardPage(main);
   else if (page === "alerts" && id) leave = alertPage(main, decodeURIComponent(id));
   else if (page === "devices") leave = devicesPage(main);
+  else if (page === "notify") leave = channelsPage(main);
   else {
     leave = () => {};
     replace(main, h("p", { class: "loading" }, t("app.not_found")));

@@ -13,6 +13,7 @@ import {
   shown,
   soundOf,
   sounding,
+  timeline,
   waiting,
 } from "../model/alerts.js";
 
@@ -130,4 +131,24 @@ test("only something critical that nobody has sounds on and on", () => {
   assert.equal(sounding(raised), true);
   const accepted = changed(raised, change(3, "accepted", alert("c", { severity: "critical", status: "accepted" })));
   assert.equal(sounding(accepted), false);
+});
+
+test("who was told stands among the steps of the life, newest first", () => {
+  const life = [
+    { kind: "raised", at_ms: 10 },
+    { kind: "accepted", at_ms: 30 },
+  ];
+  const told = [
+    { channel: "duty", at_ms: 10 },
+    { channel: "duty", at_ms: 20 },
+  ];
+  assert.deepEqual(
+    timeline(life, told).map((one) => [one.at_ms, one.kind ?? one.channel]),
+    [
+      [30, "accepted"],
+      [20, "duty"],
+      [10, "duty"],
+      [10, "raised"],
+    ],
+  );
 });

@@ -25,6 +25,8 @@ const FAMILIES = {
   tool: ["theme_system", "theme_dark", "theme_light"],
   act: ["handle", "dispatch", "dispatch_again"],
   devices: ["all", "trouble", "silent", "battery", "clock"],
+  told: ["sent", "digest", "given_up", "waiting"],
+  channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "ok", "failing", "refused"],
   health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
 };
 /** Families of which the pages ask first whether the dictionary knows the key: names that others choose. */
@@ -36,6 +38,7 @@ const OPEN = [
   "health.broker",
   "health.upstream",
   "health.models",
+  "health.notify",
   "health.site_files",
 ];
 

@@ -133,6 +133,7 @@ export function navigated() {
     nav,
     link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/alerts/")),
     link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices")),
+    link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")),
   );
 }
 
