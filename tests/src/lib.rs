@@ -4,6 +4,7 @@
 pub mod device;
 pub mod gateway;
 pub mod mosquitto;
+pub mod services;
 pub mod torture;
 pub mod upstream;
 

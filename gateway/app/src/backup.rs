@@ -21,11 +21,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
-use crate::{engine, registry_file};
+use crate::{engine, notify, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
-const FILES: [&str; 5] = [DELIVERY, "registry.toml", "accounts.toml", "site.key", "models/refused.json"];
+const FILES: [&str; 7] =
+    [DELIVERY, notify::LOG, notify::FORMER_LOG, "registry.toml", "accounts.toml", "site.key", "models/refused.json"];
 /// Models to go back to.
 const FOLDERS: [&str; 2] = ["models/in_use", "models/former"];
 const JOURNAL: &str = "journal";

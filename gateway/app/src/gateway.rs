@@ -18,6 +18,7 @@ use crate::intake::broker;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
+use crate::notify::{self, Notify};
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
 use crate::site_files::{SetAside, SiteFiles};
@@ -108,7 +109,7 @@ impl Gateway {
             parts.push(port.counters());
             tokio::spawn(port.serve(engine.clone(), registry))
         });
-        for server in config.brokers {
+        for server in config.brokers.clone() {
             let (status, reading) = broker::start(server, &config.gateway.id, engine.clone())?;
             parts.push(status.clone());
             downlinks.brokers.push(status);
@@ -127,6 +128,19 @@ impl Gateway {
             upstreams.push(status);
             tasks.spawn(forwarding);
         }
+        let ground = notify::Ground {
+            gateway: config.gateway.id.clone(),
+            channels: config.notify,
+            brokers: config.brokers,
+            data_dir: data_dir.clone(),
+            engine: engine.clone(),
+            index: running.index.clone(),
+            settings: settings.clone(),
+            clock,
+        };
+        let (notify, work) = Notify::start(ground)?;
+        parts.extend(notify.channels.iter().map(|channel| channel.clone() as Arc<dyn Part>));
+        work.into_iter().for_each(|work| _ = tasks.spawn(work));
         let console = console.map(|console| {
             let address = console.address();
             let state = ConsoleState {
@@ -140,6 +154,7 @@ impl Gateway {
                 parts,
                 models,
                 downlinks,
+                notify,
             };
             tasks.spawn(console.serve(state));
             address

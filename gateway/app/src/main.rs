@@ -17,6 +17,7 @@ mod lang;
 mod metrics;
 mod mqtt_client;
 mod network;
+mod notify;
 mod parts;
 mod pem;
 mod private;
@@ -63,6 +64,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Place(args) => cli::registry::place(args, lang),
         Command::Device(args) => cli::registry::device(args, lang),
         Command::Account(args) => cli::account::run(&args, lang),
+        Command::Notify(args) => block_on(cli::notify::run(args, lang)),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
     }

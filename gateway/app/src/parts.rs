@@ -1,6 +1,7 @@
 //! How each part of the gateway tells whether it is well, and what it counts.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ninewatch_core::alert::Text;
 
@@ -10,6 +11,7 @@ use crate::intake::broker::{self, BrokerStatus};
 use crate::intake::sensor_port::PortCounters;
 use crate::metrics::header as introduce;
 use crate::mqtt_client::Link;
+use crate::notify::{Channel, Trouble};
 use crate::scorer::{ModelReport, Models};
 use crate::site_files::SetAside;
 
@@ -53,6 +55,45 @@ impl Part for UpstreamStatus {
 
     fn metrics(&self, out: &mut String) {
         forward::render(self, out);
+    }
+}
+
+impl Part for Channel {
+    fn name(&self) -> String {
+        format!("notify:{}", Channel::name(self))
+    }
+
+    fn health(&self) -> PartHealth {
+        let Some(Trouble { refused, said }) = self.trouble() else { return PartHealth::Ok };
+        let waiting = self.waiting();
+        if refused {
+            return PartHealth::Down(Text {
+                zh: format!("被拒绝，{waiting} 条预警未送达，请检查地址和密钥：{said}"),
+                en: format!("refused, {waiting} alerts not told; look at its address and secret: {said}"),
+            });
+        }
+        PartHealth::Degraded(Text {
+            zh: format!("暂时送不出去，{waiting} 条预警在等：{said}"),
+            en: format!("not heard for now, {waiting} alerts wait: {said}"),
+        })
+    }
+
+    fn metrics(&self, out: &mut String) {
+        let counts = self.counts();
+        for (name, help, counter) in [
+            ("sent", "Messages that the channel's service took.", &counts.sent),
+            ("digests", "Those among them that told of many alerts.", &counts.digests),
+            ("failed", "Attempts that failed in passing.", &counts.failed),
+            ("throttled", "Attempts that were too many for the service.", &counts.throttled),
+            ("refused", "Attempts that were refused: a person has to mend something.", &counts.refused),
+        ] {
+            let name = format!("ninewatch_notify_{name}_total");
+            introduce(out, &name, "counter", help);
+            let _ = writeln!(out, "{name}{{channel=\"{}\"}} {}", Channel::name(self), counter.load(Relaxed));
+        }
+        let name = "ninewatch_notify_waiting";
+        introduce(out, name, "gauge", "Alerts that wait to be told.");
+        let _ = writeln!(out, "{name}{{channel=\"{}\"}} {}", Channel::name(self), self.waiting());
     }
 }
 

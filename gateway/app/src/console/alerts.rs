@@ -14,6 +14,7 @@ use super::gate::Who;
 use super::problem::Problem;
 use crate::index::Progress;
 use crate::index::{AlertQuery, AlertRecord};
+use crate::notify::Notification;
 use crate::private::{hex, random};
 
 /// Which alerts are wanted.
@@ -74,12 +75,20 @@ pub(super) async fn list(
     Ok(Json(Alerts { alerts, last_seq, next_before }))
 }
 
+/// An alert, its life and evidence, and who was told of it.
+#[derive(Debug, Serialize)]
+pub(super) struct AlertView {
+    #[serde(flatten)]
+    record: AlertRecord,
+    /// Oldest first.
+    notifications: Vec<Notification>,
+}
+
 /// `GET /alerts/{id}`
-pub(super) async fn one(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-) -> Result<Json<AlertRecord>, Problem> {
-    find(&shared, AlertId::from(id.as_str())).await.map(Json)
+pub(super) async fn one(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<Json<AlertView>, Problem> {
+    let record = find(&shared, AlertId::from(id.as_str())).await?;
+    let notifications = shared.state.notify.notifications(&record.alert.id);
+    Ok(Json(AlertView { record, notifications }))
 }
 
 async fn find(shared: &Shared, id: AlertId) -> Result<AlertRecord, Problem> {

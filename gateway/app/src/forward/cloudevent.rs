@@ -112,6 +112,14 @@ pub(crate) fn lost(gateway: &str, seq: u64) -> serde_json::Result<Vec<u8>> {
     event.json()
 }
 
+/// Shows that a webhook works.
+///
+/// # Errors
+/// Where it cannot be serialised.
+pub(crate) fn channel_test(gateway: &str, id: &str, channel: &str) -> serde_json::Result<Vec<u8>> {
+    Event::new(gateway, "cn.ninewatch.channel.test", id, serde_json::json!({"channel": channel})).json()
+}
+
 /// The gateway is connected, and asks for a receipt that answers `id`.
 ///
 /// # Errors

@@ -195,6 +195,7 @@ impl Desk {
             parts,
             models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
+            notify: crate::notify::Notify::default(),
         };
         Self {
             client,

@@ -28,6 +28,7 @@ fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         parts: Vec::new(),
         models: crate::scorer::Models::new(crate::scorer::Sources::to_check(None, None)),
         downlinks: crate::downlink::Downlinks::default(),
+        notify: crate::notify::Notify::default(),
     };
     let (_, list) = routes(Shared::new(state, 0));
     let fill = |path: &str| {
