@@ -5,6 +5,7 @@ pub mod device;
 pub mod fuzz;
 pub mod gateway;
 pub mod mosquitto;
+pub mod services;
 pub mod storm;
 pub mod torture;
 pub mod upstream;

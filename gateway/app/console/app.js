@@ -2,6 +2,7 @@
 
 import { alertPage } from "./pages/alert.js";
 import { boardPage } from "./pages/board.js";
+import { channelsPage } from "./pages/channels.js";
 import { devicesPage } from "./pages/devices.js";
 import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
@@ -19,7 +20,7 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report". */
+/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/notify". */
 function route() {
   if (!main) return;
   leave();
@@ -30,6 +31,7 @@ function route() {
   else if (page === "devices") leave = devicesPage(main);
   else if (page === "history") leave = historyPage(main);
   else if (page === "report") leave = reportPage(main);
+  else if (page === "notify") leave = channelsPage(main);
   else {
     leave = () => {};
     replace(main, h("p", { class: "loading" }, t("app.not_found")));

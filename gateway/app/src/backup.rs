@@ -24,13 +24,15 @@ use crate::console::AUTHORITY;
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
-use crate::{engine, registry_file};
+use crate::{engine, notify, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     DELIVERY,
     EPOCHS,
+    notify::LOG,
+    notify::FORMER_LOG,
     audit::HEAD,
     audit::LOG,
     AUTHORITY,

@@ -12,6 +12,8 @@ use ninewatch_core::site::is_id;
 use ninewatch_core::time::{Span, UtcOffset};
 use ninewatch_drivers::contact::Active;
 
+use crate::notify::NotifyConfig;
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) upstreams: Vec<MqttServer>,
     #[serde(default)]
     pub(crate) local_sign: Option<LocalSignConfig>,
+    #[serde(default)]
+    pub(crate) notify: Vec<NotifyConfig>,
     #[serde(default)]
     pub(crate) files: FilesConfig,
 }
@@ -446,6 +450,17 @@ impl Config {
                 }
             }
         }
+        for (index, channel) in self.notify.iter().enumerate() {
+            let mut fault = |key: &str, problem: String, mend: &str| {
+                faults.push(Fault::at_key(file, source, &format!("notify.{index}.{key}"), problem, mend));
+            };
+            if self.notify.iter().take(index).any(|other| other.name == channel.name) {
+                fault("name", format!("`{}` is there twice", channel.name), "give one another name");
+            }
+            for (key, problem, mend) in channel.problems(&self.brokers) {
+                fault(key, problem, mend);
+            }
+        }
         faults
     }
 
@@ -464,6 +479,9 @@ impl Config {
             for path in [&mut server.password_file, &mut server.ca, &mut server.cert, &mut server.key] {
                 path.iter_mut().for_each(join);
             }
+        }
+        for channel in &mut self.notify {
+            channel.paths().for_each(join);
         }
         let files = &mut self.files;
         for path in [&mut files.sensors, &mut files.rules, &mut files.models, &mut files.onnxruntime] {

@@ -22,6 +22,7 @@ use crate::intake::broker;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
+use crate::notify::{self, Notify};
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
 use crate::site_files::{SetAside, SiteFiles};
@@ -164,7 +165,7 @@ impl Gateway {
             parts.push(port.counters());
             tokio::spawn(port.serve(engine.clone(), registry))
         });
-        for server in config.brokers {
+        for server in config.brokers.clone() {
             let (status, reading) = broker::start(server, &config.gateway.id, engine.clone())?;
             parts.push(status.clone());
             downlinks.brokers.push(status);
@@ -184,6 +185,19 @@ impl Gateway {
             upstreams.push(status);
             tasks.spawn(forwarding);
         }
+        let ground = notify::Ground {
+            source: Source { gateway: config.gateway.id.clone(), epochs: running.epochs.clone() },
+            channels: config.notify,
+            brokers: config.brokers,
+            data_dir: data_dir.clone(),
+            engine: engine.clone(),
+            index: running.index.clone(),
+            settings: settings.clone(),
+            clock,
+        };
+        let (notify, work) = Notify::start(ground)?;
+        parts.extend(notify.channels.iter().map(|channel| channel.clone() as Arc<dyn Part>));
+        work.into_iter().for_each(|work| _ = tasks.spawn(work));
         let undelivered = Undelivered {
             engine: engine.clone(),
             index: running.index.clone(),
@@ -212,6 +226,7 @@ impl Gateway {
                 status,
                 models,
                 downlinks,
+                notify,
                 audit,
             };
             tasks.spawn(console.serve(state));

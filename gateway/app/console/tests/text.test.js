@@ -28,6 +28,8 @@ const FAMILIES = {
   act: ["handle", "dispatch", "dispatch_again"],
   report: ["shift_day", "shift_night", "shift_whole"],
   devices: ["all", "trouble", "silent", "battery", "clock"],
+  told: ["sent", "digest", "given_up", "waiting"],
+  channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "ok", "failing", "refused"],
   health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
 };
 /** Families of which the pages ask first whether the dictionary knows the key: names that others choose. */
@@ -40,6 +42,7 @@ const OPEN = [
   "health.broker",
   "health.upstream",
   "health.models",
+  "health.notify",
   "health.site_files",
   "health.decisions",
   "health.journal",

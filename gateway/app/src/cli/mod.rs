@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod evidence;
 pub(crate) mod journal;
 pub(crate) mod model;
+pub(crate) mod notify;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod rule;
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     Cert(cert::CertArgs),
     /// 审计日志：校验、查询 · The audit log: check it, look into it
     Audit(audit::AuditArgs),
+    /// 试一试通知通道 · Try out a notification channel
+    Notify(notify::NotifyArgs),
     /// 备份网关到一个文件，或检查备份 · Write the gateway to one file, or check such a file
     ///
     /// 网关无需停止。文件包含登记表、账号、设备密钥、审计日志、预警记录、最近的状态、保留的模型、site.toml 及其引用的证书、私钥和口令文件，

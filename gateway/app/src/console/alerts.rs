@@ -23,6 +23,7 @@ use super::rights::{self, OfPeople};
 use super::sheet;
 use crate::index::Progress;
 use crate::index::{AlertQuery, AlertRecord, Says};
+use crate::notify::Notification;
 use crate::private::{hex, random};
 
 /// Which alerts are wanted.
@@ -135,14 +136,25 @@ pub(super) async fn list(
     Ok((shown, Json(Alerts { alerts, last_seq, next_before })))
 }
 
+/// An alert, its life and evidence, and who was told of it.
+#[derive(Debug, Serialize)]
+pub(super) struct AlertView {
+    #[serde(flatten)]
+    record: AlertRecord,
+    /// Oldest first.
+    notifications: Vec<Notification>,
+}
+
 /// `GET /alerts/{id}`
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     who: Who,
-) -> Result<(Option<Extension<OfPeople>>, Json<AlertRecord>), Problem> {
+) -> Result<(Option<Extension<OfPeople>>, Json<AlertView>), Problem> {
     let record = find(&shared, &who, AlertId::from(id.as_str())).await?;
-    Ok((rights::of_people(rights::alert_is_of_people(&shared.site(), &record.alert)), Json(record)))
+    let shown = rights::of_people(rights::alert_is_of_people(&shared.site(), &record.alert));
+    let notifications = shared.state.notify.notifications(&record.alert.id);
+    Ok((shown, Json(AlertView { record, notifications })))
 }
 
 /// The alert; one that may not be seen is not there.

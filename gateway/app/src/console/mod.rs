@@ -6,6 +6,7 @@
 //!                                                        site     places and devices
 //!                                                        models   what scores, and how well
 //!                                                        commands, downlink messages down to a device
+//!                                                        notify   the channels that tell people, and trying them
 //!                                                        health   is the gateway well? metrics
 //!                                                        log_in   sessions
 //!                                                        audit    who did what
@@ -28,6 +29,7 @@ mod gate;
 mod health;
 mod log_in;
 mod models;
+mod notify;
 mod problem;
 mod report;
 mod rights;
@@ -67,6 +69,7 @@ use crate::engine::Engine;
 use crate::health::Part;
 use crate::index::Index;
 use crate::metrics::Counters;
+use crate::notify::Notify;
 use crate::scorer::Models;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
@@ -92,6 +95,7 @@ pub(crate) struct ConsoleState {
     pub(crate) status: Arc<ConsoleStatus>,
     pub(crate) models: Models,
     pub(crate) downlinks: Downlinks,
+    pub(crate) notify: Notify,
     pub(crate) audit: Recorder,
 }
 
@@ -221,6 +225,8 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/places", site::places);
     routes.add(Method::GET, "/api/v1/rules", rules::list);
     routes.add(Method::GET, "/api/v1/models", models::list);
+    routes.add(Method::GET, "/api/v1/notify", notify::list);
+    routes.add(Method::POST, "/api/v1/notify/{name}/test", notify::test);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);
     routes.add(Method::POST, "/api/v1/session", log_in::begin);

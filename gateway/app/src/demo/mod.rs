@@ -194,6 +194,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
             key: None,
             subscribe: Vec::new(),
         }],
+        notify: Vec::new(),
         files: FilesConfig::default(),
     })
 }

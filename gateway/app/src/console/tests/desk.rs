@@ -212,6 +212,7 @@ impl Desk {
             status,
             models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
+            notify: crate::notify::Notify::default(),
             audit: audit.clone(),
         };
         Self {

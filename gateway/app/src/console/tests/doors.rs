@@ -29,6 +29,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         status: Arc::default(),
         models: crate::scorer::Models::new(crate::scorer::Sources::to_check(None, None)),
         downlinks: crate::downlink::Downlinks::default(),
+        notify: crate::notify::Notify::default(),
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
     };
     let (_, list) = routes(Shared::new(state, 0, None));
