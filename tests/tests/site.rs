@@ -46,7 +46,7 @@ fn check_names_file_line_key_and_mend() -> anyhow::Result<()> {
     for part in [
         "ninewatch-gas.toml:15: `field.0.unit`",
         "the unit `ppn` is not known",
-        "gas.toml:10: `for`",
+        "gas.toml:15: `for`",
         "`soon` is not a length of time",
         "no sensor type `ninewatch-gas` is in use",
     ] {

@@ -154,6 +154,18 @@ impl Campaign {
         Ok(())
     }
 
+    /// The same for a target in this process: it is looked at only in a run by the clock, where the process has nothing
+    /// else to do.
+    ///
+    /// # Errors
+    /// As [`Self::watch`].
+    pub fn watch_this_process(&mut self) -> anyhow::Result<()> {
+        match self.last {
+            Last::Until(_) => self.watch(|| resident_kib(None)),
+            Last::Cases(_) => Ok(()),
+        }
+    }
+
     /// Where it is, and how to get there again.
     pub fn at(&self) -> String {
         let last = self.first_seed.wrapping_add(self.cases.saturating_sub(1));

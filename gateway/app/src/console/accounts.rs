@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use argon2::password_hash::SaltString;
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, PasswordHasher};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ninewatch_core::site::is_id;
 
+use super::proof;
 use super::rights::Role;
 use crate::private::{lock, random, replace, typable};
 
@@ -105,8 +106,7 @@ impl Password {
 impl Account {
     /// Whether this is its password. Takes tens of milliseconds on purpose.
     pub(super) fn verify(&self, password: &str) -> bool {
-        PasswordHash::new(&self.password)
-            .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+        proof::is_right(password, &self.password)
     }
 }
 

@@ -31,6 +31,7 @@ mod log_in;
 mod models;
 mod notify;
 mod problem;
+mod proof;
 mod report;
 mod rights;
 mod rules;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ninewatch_core::pipeline::{Event, Message, Settings};
 use ninewatch_core::replay::Recorded;
-use ninewatch_tests::fuzz::{Campaign, Dice, resident_kib};
+use ninewatch_tests::fuzz::{Campaign, Dice};
 
 use super::recover::recover;
 use super::tests::{NoModel, settings};
@@ -224,7 +224,7 @@ fn a_gateway_starts_from_whatever_is_left_of_its_journal() {
         // And again: what the first start made of it is a journal as any other.
         start(dir.path(), settings(), NOW + 1_000);
         cases += 1;
-        campaign.watch(|| resident_kib(None)).unwrap();
+        campaign.watch_this_process().unwrap();
     }
     assert!(unharmed <= cases / 10, "the damage hits: {unharmed} of {cases} not");
     campaign.end("damaged journals, each started from twice").unwrap();

@@ -99,10 +99,10 @@ impl SimDisk {
         words.iter().map(|word| texts.iter().chain([&state.let_go]).any(|text| text.contains(word))).collect()
     }
 
-    /// Comes back after a power cut: what was not synced is there, or torn, or gone.
-    pub(super) fn come_back(&self, chance: &mut Chance) -> io::Result<String> {
+    /// Comes back after a power cut: what was not synced is there, or torn, or gone. Says so, and whether anything has holes.
+    pub(super) fn come_back(&self, chance: &mut Chance) -> io::Result<(String, bool)> {
         let mut state = self.state();
-        let mut told = String::new();
+        let (mut told, mut has_holes) = (String::new(), false);
         state.off = false;
         state.power_for = None;
         let mut gone = Vec::new();
@@ -121,6 +121,7 @@ impl SimDisk {
                 if chance.one_in(2) {
                     holes = lose_sectors(&file, extent.synced, extent.synced + kept, chance)?;
                 }
+                has_holes |= holes > 0;
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 told += &format!(" {name}: {kept} of {unsynced} unsynced bytes, {holes} sectors lost;");
                 extent.written = extent.synced + kept;
@@ -131,7 +132,7 @@ impl SimDisk {
             told += &format!(" {} is gone;", path.file_name().unwrap_or_default().display());
             state.files.remove(&path);
         }
-        Ok(told)
+        Ok((told, has_holes))
     }
 }
 

@@ -107,6 +107,9 @@ pub(super) struct Sender {
     pub(super) waiting: Vec<Message>,
     /// The last one that was acknowledged: its PUBACK may be lost.
     pub(super) last: Option<Message>,
+    /// A hole can have come into the record of several messages of its: an all-clear that comes again behind the alarm
+    /// that followed it makes no two alarms of one.
+    pub(super) torn: bool,
     /// How many alarms were acknowledged.
     pub(super) acknowledged_alarms: u64,
 }
@@ -125,6 +128,7 @@ pub(super) fn senders(odd_clocks: bool, chance: &mut Chance) -> Vec<Sender> {
         },
         waiting: Vec::new(),
         last: None,
+        torn: false,
         acknowledged_alarms: 0,
     };
     DEVICES.iter().map(sender).collect()
@@ -149,6 +153,11 @@ impl Sender {
     /// Its connection is gone: what has no PUBACK is sent again on the next one.
     pub(super) fn disconnect(&mut self) {
         self.waiting.iter_mut().for_each(|message| message.under_way = false);
+    }
+
+    /// What was not synced came back with holes.
+    pub(super) fn tear(&mut self) {
+        self.torn |= self.waiting.iter().filter(|message| message.under_way).count() > 1;
     }
 
     /// Takes a PUBACK.

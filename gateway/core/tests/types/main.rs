@@ -14,7 +14,7 @@ use ninewatch_core::pipeline::{Called, Effects, Event, Message, Pipeline, Settin
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Place, PlaceKind, Registry};
 use ninewatch_core::time::{TimeMs, UtcOffset};
-use ninewatch_tests::fuzz::{Campaign, resident_kib};
+use ninewatch_tests::fuzz::Campaign;
 use shipped::files;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -275,7 +275,7 @@ fn mutated_payloads_are_taken_or_refused_with_a_reason() {
         for file in &files {
             mutate_a_type(file, seed, &mut counted);
             payloads += MUTATIONS;
-            campaign.watch(|| resident_kib(None)).unwrap();
+            campaign.watch_this_process().unwrap();
         }
     }
     campaign.end(&format!("rounds over all sensor types, {payloads} payloads")).unwrap();

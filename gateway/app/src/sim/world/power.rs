@@ -71,8 +71,11 @@ impl World<'_> {
         // Tasks that were cut off go when they are looked at next.
         tokio::time::sleep(Duration::from_millis(1)).await;
         if self.disk.is_off() {
-            let left = self.disk.come_back(&mut self.chance)?;
+            let (left, has_holes) = self.disk.come_back(&mut self.chance)?;
             self.note(format!("the power comes back:{left}"));
+            if has_holes {
+                self.senders.iter_mut().for_each(Sender::tear);
+            }
         }
         self.progress.stop(&mut self.chance);
         self.platform.disconnect();
