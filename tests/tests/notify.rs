@@ -240,7 +240,8 @@ async fn a_wrong_secret_is_said_and_goes_well_once_it_is_mended() -> anyhow::Res
     until_told(&gateway, &alert, |told| told.iter().any(|one| !one["error"].is_null())).await?;
     let health = gateway.get("/api/v1/health")?;
     let part = health["parts"].as_array().and_then(|parts| parts.iter().find(|part| part["name"] == "notify:duty"));
-    assert_eq!(part.map(|part| &part["status"]), Some(&json!("down")), "{health}");
+    assert_eq!(part.map(|part| &part["text"]["en"]), Some(&json!("what it tells is refused")), "{health}");
+    assert_eq!(gateway.get("/api/v1/notify")?["channels"][0]["status"], "refused");
     assert!(gateway.metric("ninewatch_notify_refused_total{channel=\"duty\"}")? >= 1.0);
     assert!(gateway.post("/api/v1/notify/duty/test", &json!({})).is_err());
     assert!(gateway.post("/api/v1/notify/nobody/test", &json!({})).is_err());

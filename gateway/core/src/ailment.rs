@@ -180,7 +180,7 @@ impl Ailment {
             Self::AuditFailed => ("audit_failed", "gateway-audit-failed", Major, [60, 60],
                 ["审计日志失效", "Audit log failed"],
                 ["请检查存储卡或磁盘；恢复后日志会注明缺漏", "Check the card or disk; the log says itself how many entries it lacks, once it can be written"]),
-            Self::ChannelFailed => ("channel_failed", "gateway-channel-failed", Major, [60, 60],
+            Self::ChannelFailed => ("channel_failed", "gateway-channel-failed", Major, [180, 60],
                 ["通知通道失效", "Notification channel failed"],
                 ["请在“通知”页查看原因并发测试消息；未送达的预警请用其他方式告知", "The page of the channels says why, and tries it out; tell people some other way until it is well"]),
         };

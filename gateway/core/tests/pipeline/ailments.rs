@@ -31,7 +31,7 @@ const TABLE: [(Ailment, &str, Severity, i64, i64); 17] = [
     (Ailment::Overloaded, "overloaded", Severity::Major, 0, 60),
     (Ailment::SignFailed, "sign_failed", Severity::Minor, 0, 60),
     (Ailment::AuditFailed, "audit_failed", Severity::Major, 60, 60),
-    (Ailment::ChannelFailed, "channel_failed", Severity::Major, 60, 60),
+    (Ailment::ChannelFailed, "channel_failed", Severity::Major, 180, 60),
 ];
 
 struct Gateway {
