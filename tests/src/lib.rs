@@ -6,6 +6,7 @@ pub mod flood;
 pub mod fuzz;
 pub mod gateway;
 pub mod mosquitto;
+pub mod services;
 pub mod storm;
 pub mod torture;
 pub mod upstream;

@@ -2,6 +2,7 @@
 
 import { alertPage } from "./pages/alert.js";
 import { boardPage } from "./pages/board.js";
+import { channelsPage } from "./pages/channels.js";
 import { devicesPage } from "./pages/devices.js";
 import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
@@ -9,7 +10,7 @@ import { reportPage } from "./pages/report.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
 import { end, start } from "./ui/live.js";
-import { problem, setClock, t } from "./ui/say.js";
+import { mayDo, problem, setClock, setRights, t } from "./ui/say.js";
 import { navigated, shell, shellSession, startShell } from "./ui/shell.js";
 import { placeName, refreshSite } from "./ui/site.js";
 import { unlock } from "./ui/sound.js";
@@ -19,16 +20,18 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report". */
+/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/notify". */
 function route() {
   if (!main) return;
   leave();
   const [, page = "", id = ""] = (location.hash || "#/").split("/");
-  if (page === "") leave = boardPage(main);
+  if (page === "" && !mayDo("GET", "/alerts")) leave = devicesPage(main);
+  else if (page === "") leave = boardPage(main);
   else if (page === "alerts" && id) leave = alertPage(main, decodeURIComponent(id));
   else if (page === "devices") leave = devicesPage(main);
   else if (page === "history") leave = historyPage(main);
   else if (page === "report") leave = reportPage(main);
+  else if (page === "notify") leave = channelsPage(main);
   else {
     leave = () => {};
     replace(main, h("p", { class: "loading" }, t("app.not_found")));
@@ -46,10 +49,11 @@ function draw() {
 function entered(who) {
   session = who;
   setClock(who);
+  setRights(who.may);
   shellSession(who);
   draw();
   refreshSite().catch(() => {});
-  start(() => signedOut(true));
+  if (mayDo("GET", "/events")) start(() => signedOut(true));
 }
 
 function signedOut(expired = false) {

@@ -17,16 +17,30 @@ use std::path::{Path, PathBuf};
 
 use ninewatch_core::time::TimeMs;
 
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console::AUTHORITY;
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
-use crate::{engine, registry_file};
+use crate::{engine, notify, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
-const FILES: [&str; 6] = [DELIVERY, EPOCHS, "registry.toml", "accounts.toml", "site.key", "models/refused.json"];
+const FILES: [&str; 11] = [
+    DELIVERY,
+    EPOCHS,
+    notify::LOG,
+    notify::FORMER_LOG,
+    audit::HEAD,
+    audit::LOG,
+    AUTHORITY,
+    "registry.toml",
+    "accounts.toml",
+    "site.key",
+    "models/refused.json",
+];
 /// Models to go back to.
 const FOLDERS: [&str; 2] = ["models/in_use", "models/former"];
 const JOURNAL: &str = "journal";

@@ -12,6 +12,8 @@ use ninewatch_core::site::is_id;
 use ninewatch_core::time::{Span, UtcOffset};
 use ninewatch_drivers::contact::Active;
 
+use crate::notify::NotifyConfig;
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) upstreams: Vec<MqttServer>,
     #[serde(default)]
     pub(crate) local_sign: Option<LocalSignConfig>,
+    #[serde(default)]
+    pub(crate) notify: Vec<NotifyConfig>,
     #[serde(default)]
     pub(crate) files: FilesConfig,
 }
@@ -239,6 +243,35 @@ fn bytes(mib: f64) -> u64 {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsoleConfig {
     pub(crate) listen: SocketAddr,
+    /// Speaks plain HTTP to other machines too: a proxy in front does HTTPS.
+    #[serde(default)]
+    pub(crate) plain_http: bool,
+    #[serde(default)]
+    tls: Option<ConsoleTls>,
+}
+
+/// HTTPS for the console.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConsoleTls {
+    /// Names and addresses by which people reach it, besides the box's own.
+    pub(crate) names: Vec<String>,
+    /// PEM, a chain and its key in the place of the gateway's own CA.
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl ConsoleConfig {
+    /// A console that speaks plain HTTP.
+    pub(crate) fn plain(listen: SocketAddr) -> Self {
+        Self { listen, plain_http: true, tls: None }
+    }
+
+    /// How it speaks HTTPS; `None` where it does not. What other machines can reach does, unless somebody says otherwise.
+    pub(crate) fn https(&self) -> Option<ConsoleTls> {
+        let is_local = self.listen.ip().is_loopback();
+        self.tls.clone().or_else(|| (!is_local && !self.plain_http).then(ConsoleTls::default))
+    }
 }
 
 /// Light and sound on the spot while critical alerts reach nobody: a command, a pin, or both.
@@ -341,6 +374,23 @@ impl Config {
                 fault("sensor_port.max_connections", "lets nobody in".into(), "give at least 1");
             }
         }
+        if let Some(tls) = self.console.as_ref().and_then(|console| console.tls.as_ref()) {
+            if self.console.as_ref().is_some_and(|console| console.plain_http) {
+                fault("console.plain_http", "does not go with `[console.tls]`".into(), "remove one of them");
+            }
+            if tls.cert.is_some() != tls.key.is_some() {
+                fault("console.tls", "has one of `cert` and `key`".into(), "give both or none");
+            }
+            for name in &tls.names {
+                let is_label = |label: &str| {
+                    !label.is_empty() && label.chars().all(|sign| sign.is_ascii_alphanumeric() || sign == '-')
+                };
+                if name.parse::<std::net::IpAddr>().is_err() && !name.split('.').all(is_label) {
+                    let mend = "write a host name or an address, without https:// and port";
+                    fault("console.tls.names", format!("`{name}` is no name of a host"), mend);
+                }
+            }
+        }
         let JournalConfig { readings_max_mib, readings_max_age, segment_mib, alert_reserve_mib, .. } = &self.journal;
         for (key, mib, range) in [
             ("journal.segment_mib", *segment_mib, 0.01..=512.0),
@@ -400,6 +450,17 @@ impl Config {
                 }
             }
         }
+        for (index, channel) in self.notify.iter().enumerate() {
+            let mut fault = |key: &str, problem: String, mend: &str| {
+                faults.push(Fault::at_key(file, source, &format!("notify.{index}.{key}"), problem, mend));
+            };
+            if self.notify.iter().take(index).any(|other| other.name == channel.name) {
+                fault("name", format!("`{}` is there twice", channel.name), "give one another name");
+            }
+            for (key, problem, mend) in channel.problems(&self.brokers) {
+                fault(key, problem, mend);
+            }
+        }
         faults
     }
 
@@ -411,10 +472,16 @@ impl Config {
             join(&mut tls.key);
             tls.client_ca.iter_mut().for_each(join);
         }
+        if let Some(tls) = self.console.as_mut().and_then(|console| console.tls.as_mut()) {
+            tls.cert.iter_mut().chain(&mut tls.key).for_each(join);
+        }
         for server in self.brokers.iter_mut().chain(&mut self.upstreams) {
             for path in [&mut server.password_file, &mut server.ca, &mut server.cert, &mut server.key] {
                 path.iter_mut().for_each(join);
             }
+        }
+        for channel in &mut self.notify {
+            channel.paths().for_each(join);
         }
         let files = &mut self.files;
         for path in [&mut files.sensors, &mut files.rules, &mut files.models, &mut files.onnxruntime] {

@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use ninewatch_core::alert::Text;
 
+use crate::audit::{Deed, Importance, Recorder};
 use crate::backup;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -21,6 +22,7 @@ use crate::intake::broker;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
+use crate::notify::{self, Notify};
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
 use crate::site_files::{SetAside, SiteFiles};
@@ -33,7 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) sensor_port: Option<SocketAddr>,
     /// Where it listens in TLS.
     pub(crate) sensor_port_tls: Option<SocketAddr>,
-    pub(crate) console: Option<SocketAddr>,
+    pub(crate) console: Option<ConsoleAt>,
     /// Only at the very first start.
     pub(crate) first_password: Option<FirstPassword>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
@@ -44,6 +46,22 @@ pub(crate) struct Gateway {
     port: Option<JoinHandle<anyhow::Result<()>>>,
     tasks: JoinSet<anyhow::Result<()>>,
     engine_stopped: watch::Receiver<bool>,
+}
+
+/// Where the console is, and what a browser has to trust.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsoleAt {
+    pub(crate) address: SocketAddr,
+    pub(crate) is_https: bool,
+    /// SHA-256 of the gateway's own CA, where it speaks HTTPS by that.
+    pub(crate) fingerprint: Option<String>,
+}
+
+impl ConsoleAt {
+    /// As a browser takes it.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}/", if self.is_https { "https" } else { "http" }, self.address)
+    }
 }
 
 /// How long the sensor port has to say good-bye to its devices.
@@ -61,7 +79,7 @@ impl Gateway {
 
         // What can be refused is refused before anything is begun.
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;
-        let console = config.console.as_ref().map(Console::bind).transpose()?;
+        let console = config.console.as_ref().map(|console| Console::bind(console, &data_dir)).transpose()?;
         let wired = Wired::open(&config.wired)?;
         let sign = config.local_sign.as_ref().map(Sign::open).transpose()?.map(Arc::new);
         let models = Models::new(Sources {
@@ -78,6 +96,11 @@ impl Gateway {
         files.models = loaded.cards;
         let (settings, registry) = files.read()?;
         let (accounts, first_password) = Accounts::open(&data_dir)?;
+        let audit = Recorder::open(&data_dir, clock)?;
+        audit.note(Deed::of_the_gateway("gateway.start", env!("CARGO_PKG_VERSION").into()), Importance::Action).await;
+        if let Some(first) = &first_password {
+            audit.note(Deed::of_the_gateway("account.add", first.account.clone()), Importance::Action).await;
+        }
 
         let counters = Arc::new(Counters::default());
         let (stopped, engine_stopped) = watch::channel(false);
@@ -125,6 +148,7 @@ impl Gateway {
             Arc::new(DiskHealth::new(data_dir.clone())),
             running.room.clone(),
             status.clone(),
+            Arc::new(audit.clone()),
         ];
         if let Clock::System = clock {
             parts.push(Arc::new(ClockHealth::new(running.recorded_ms, config.gateway.utc_offset)));
@@ -141,7 +165,7 @@ impl Gateway {
             parts.push(port.counters());
             tokio::spawn(port.serve(engine.clone(), registry))
         });
-        for server in config.brokers {
+        for server in config.brokers.clone() {
             let (status, reading) = broker::start(server, &config.gateway.id, engine.clone())?;
             parts.push(status.clone());
             downlinks.brokers.push(status);
@@ -161,6 +185,19 @@ impl Gateway {
             upstreams.push(status);
             tasks.spawn(forwarding);
         }
+        let ground = notify::Ground {
+            source: Source { gateway: config.gateway.id.clone(), epochs: running.epochs.clone() },
+            channels: config.notify,
+            brokers: config.brokers,
+            data_dir: data_dir.clone(),
+            engine: engine.clone(),
+            index: running.index.clone(),
+            settings: settings.clone(),
+            clock,
+        };
+        let (notify, work) = Notify::start(ground)?;
+        parts.extend(notify.channels.iter().map(|channel| channel.clone() as Arc<dyn Part>));
+        work.into_iter().for_each(|work| _ = tasks.spawn(work));
         let undelivered = Undelivered {
             engine: engine.clone(),
             index: running.index.clone(),
@@ -172,7 +209,11 @@ impl Gateway {
         tasks.spawn(undelivered.follow());
         tasks.spawn(health::watch(parts.clone(), engine.clone(), (clock, config.alerts), pace));
         let console = console.map(|console| {
-            let address = console.address();
+            let at = ConsoleAt {
+                address: console.address(),
+                is_https: console.is_https(),
+                fingerprint: console.fingerprint(),
+            };
             let state = ConsoleState {
                 engine: engine.clone(),
                 index: running.index.clone(),
@@ -185,9 +226,11 @@ impl Gateway {
                 status,
                 models,
                 downlinks,
+                notify,
+                audit,
             };
             tasks.spawn(console.serve(state));
-            address
+            at
         });
         let follow = tokio::spawn(files.follow(
             seen,

@@ -8,7 +8,7 @@
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,6 +83,8 @@ pub(crate) struct AlertQuery {
     pub(crate) scene: Option<Scene>,
     pub(crate) severity: Option<Severity>,
     pub(crate) place: Option<String>,
+    /// Only at these, where not all may be seen.
+    pub(crate) places: Option<HashSet<String>>,
     pub(crate) verdict: Option<Verdict>,
     /// Raised at or after.
     pub(crate) from_ms: Option<TimeMs>,
@@ -127,6 +129,7 @@ impl AlertQuery {
             && self.scene.is_none_or(|scene| alert.scene == scene)
             && self.severity.is_none_or(|severity| alert.severity == severity)
             && self.place.as_ref().is_none_or(|place| alert.place == *place)
+            && self.places.as_ref().is_none_or(|places| places.contains(&alert.place))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Ninewatch: an IoT edge gateway for smart communities.
 
+mod audit;
 mod backup;
 mod cli;
 mod clock;
@@ -19,6 +20,7 @@ mod lang;
 mod metrics;
 mod mqtt_client;
 mod network;
+mod notify;
 mod parts;
 mod pem;
 mod private;
@@ -65,6 +67,9 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Place(args) => cli::registry::place(args, lang),
         Command::Device(args) => cli::registry::device(args, lang),
         Command::Account(args) => cli::account::run(&args, lang),
+        Command::Cert(args) => cli::cert::run(&args, lang),
+        Command::Audit(args) => cli::audit::run(args, lang),
+        Command::Notify(args) => block_on(cli::notify::run(args, lang)),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
     }

@@ -10,7 +10,7 @@ mod tests;
 
 use anyhow::{Context, anyhow, bail};
 use rumqttc::{TlsConfiguration, Transport, v5};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::path::Path;
@@ -92,25 +92,18 @@ pub(crate) fn network_options() -> rumqttc::NetworkOptions {
     options
 }
 
-fn password(file: &Path) -> anyhow::Result<String> {
+/// What a file holds that holds one line: a password.
+///
+/// # Errors
+/// Where it cannot be read; the message names it.
+pub(crate) fn password(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("the password file {} cannot be read", file.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn tls_config(server: &MqttServer) -> anyhow::Result<ClientConfig> {
-    let roots = match &server.ca {
-        Some(file) => pem::authorities(file)?,
-        None => {
-            let mut roots = RootCertStore::empty();
-            // Some systems carry a broken certificate among the good ones.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                bail!("this system trusts no CA; name the one of `{}` as `ca`", server.name);
-            }
-            roots
-        }
-    };
+    let roots = pem::trusted(server.ca.as_deref(), &server.name)?;
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);

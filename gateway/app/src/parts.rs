@@ -1,6 +1,7 @@
 //! How each part of the gateway tells what ails it, and what it counts.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use ninewatch_core::ailment::Ailment;
@@ -14,6 +15,7 @@ use crate::intake::sensor_port::PortCounters;
 use crate::journal::DiskRoom;
 use crate::metrics::header as introduce;
 use crate::mqtt_client::{Link, metric};
+use crate::notify::{Channel, Trouble};
 use crate::scorer::{ModelReport, Models};
 use crate::site_files::SetAside;
 
@@ -103,6 +105,41 @@ impl Part for UpstreamStatus {
         let age = self.lacks_for().unwrap_or_default().as_secs();
         let help = "Age of the oldest alert change that the upstream lacks; those about the gateway itself left out.";
         metric(out, "ninewatch_upstream_backlog_age_seconds", "gauge", help, &self.link, age);
+    }
+}
+
+impl Part for Channel {
+    fn name(&self) -> String {
+        format!("notify:{}", Channel::name(self))
+    }
+
+    /// Without the service's words: some have the time in them. The page of the channels has them.
+    fn ails(&self) -> Vec<(Ailment, Text)> {
+        let Some(Trouble { refused, .. }) = self.trouble() else { return Vec::new() };
+        let text = if refused {
+            Text { zh: "通知被拒绝".into(), en: "what it tells is refused".into() }
+        } else {
+            Text { zh: "通知暂时送不出去".into(), en: "nobody takes what it tells".into() }
+        };
+        vec![(Ailment::ChannelFailed, text)]
+    }
+
+    fn metrics(&self, out: &mut String) {
+        let counts = self.counts();
+        for (name, help, counter) in [
+            ("sent", "Messages that the channel's service took.", &counts.sent),
+            ("digests", "Those among them that told of many alerts.", &counts.digests),
+            ("failed", "Attempts that failed in passing.", &counts.failed),
+            ("throttled", "Attempts that were too many for the service.", &counts.throttled),
+            ("refused", "Attempts that were refused: a person has to mend something.", &counts.refused),
+        ] {
+            let name = format!("ninewatch_notify_{name}_total");
+            introduce(out, &name, "counter", help);
+            let _ = writeln!(out, "{name}{{channel=\"{}\"}} {}", Channel::name(self), counter.load(Relaxed));
+        }
+        let name = "ninewatch_notify_waiting";
+        introduce(out, name, "gauge", "Alerts that wait to be told.");
+        let _ = writeln!(out, "{name}{{channel=\"{}\"}} {}", Channel::name(self), self.waiting());
     }
 }
 

@@ -31,6 +31,23 @@ pub(crate) fn authorities(file: &Path) -> anyhow::Result<RootCertStore> {
     Ok(roots)
 }
 
+/// Whom to trust: the CAs of a file, or where none is named, those of this system.
+///
+/// # Errors
+/// Also where this system trusts nobody. `whose` server it is goes into the message.
+pub(crate) fn trusted(ca: Option<&Path>, whose: &str) -> anyhow::Result<RootCertStore> {
+    if let Some(file) = ca {
+        return authorities(file);
+    }
+    let mut roots = RootCertStore::empty();
+    // Some systems carry a broken certificate among the good ones.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        bail!("this system trusts no CA; name the one of `{whose}` as `ca`");
+    }
+    Ok(roots)
+}
+
 /// The first private key of a file.
 ///
 /// # Errors

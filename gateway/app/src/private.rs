@@ -59,7 +59,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// What root writes into the folder belongs to whom the folder belongs to: the gateway must read it.
-fn give_to_owner(data_dir: &Path, file: &Path) -> std::io::Result<()> {
+pub(crate) fn give_to_owner(data_dir: &Path, file: &Path) -> std::io::Result<()> {
     let owner = fs::metadata(data_dir)?;
     if fs::metadata(file)?.uid() == owner.uid() {
         return Ok(());

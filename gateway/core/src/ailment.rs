@@ -44,6 +44,10 @@ pub enum Ailment {
     Overloaded,
     /// The local sign cannot be given.
     SignFailed,
+    /// Who did what cannot be noted.
+    AuditFailed,
+    /// A channel does not tell people.
+    ChannelFailed,
 }
 
 /// How long these hold is a setting.
@@ -63,7 +67,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -79,6 +83,8 @@ impl Ailment {
         Self::SiteFaults,
         Self::Overloaded,
         Self::SignFailed,
+        Self::AuditFailed,
+        Self::ChannelFailed,
     ];
 
     /// The name in the API and metrics.
@@ -171,6 +177,12 @@ impl Ailment {
             Self::SignFailed => ("sign_failed", "gateway-sign-failed", Minor, [0, 60],
                 ["本地声光提示失效", "Local sign failed"],
                 ["请检查 site.toml 的 [local_sign] 及其接线", "Check [local_sign] in site.toml and its wiring"]),
+            Self::AuditFailed => ("audit_failed", "gateway-audit-failed", Major, [60, 60],
+                ["审计日志失效", "Audit log failed"],
+                ["请检查存储卡或磁盘；恢复后日志会注明缺漏", "Check the card or disk; the log says itself how many entries it lacks, once it can be written"]),
+            Self::ChannelFailed => ("channel_failed", "gateway-channel-failed", Major, [180, 60],
+                ["通知通道失效", "Notification channel failed"],
+                ["请在“通知”页查看原因并发测试消息；未送达的预警请用其他方式告知", "The page of the channels says why, and tries it out; tell people some other way until it is well"]),
         };
         Nature { name, rule, severity, holds_s, over_s, title, mend }
     }

@@ -13,6 +13,11 @@ export function allowed(status) {
   return ALLOWED[status] ?? [];
 }
 
+/** Of these steps, those that `mayDo(verb)` lets. */
+export function permitted(steps, mayDo) {
+  return steps.filter((step) => mayDo(verbOf(step)));
+}
+
 /** The verdicts that a step may give: who closes without sending anybody says that it was nothing. */
 export function verdictsFor(step) {
   return step === "close" ? ["true_alarm", "false_alarm", "nuisance", "test"] : ["false_alarm", "nuisance", "test"];

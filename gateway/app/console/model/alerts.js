@@ -111,3 +111,11 @@ export function sounding(board) {
   }
   return false;
 }
+
+/** An alert's life and who was told of it, newest first; of the same moment, what was told stands above its cause. */
+export function timeline(life, notifications) {
+  return [...life, ...notifications]
+    .map((one, index) => ({ one, index }))
+    .sort((a, b) => b.one.at_ms - a.one.at_ms || b.index - a.index)
+    .map(({ one }) => one);
+}

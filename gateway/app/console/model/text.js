@@ -10,6 +10,7 @@ export const TEXT = {
 
   "nav.board": ["预警", "Alerts"],
   "nav.devices": ["场所与设备", "Places & devices"],
+  "nav.channels": ["通知", "Channels"],
 
   "nav.history": ["历史", "History"],
   "nav.report": ["值班报告", "Shift report"],
@@ -21,6 +22,12 @@ export const TEXT = {
   "tool.theme_system": ["随系统", "System"],
   "tool.theme": ["外观：{theme}", "Theme: {theme}"],
   "tool.log_out": ["退出登录", "Log out"],
+
+  "role.duty": ["值班员", "duty officer"],
+  "role.grid_member": ["网格员", "grid member"],
+  "role.installer": ["安装员", "installer"],
+  "role.integrator": ["集成员", "integrator"],
+  "role.admin": ["管理员", "admin"],
 
   "login.title": ["登录值守台", "Log in to the console"],
   "login.intro": [
@@ -53,6 +60,7 @@ export const TEXT = {
   "health.part_degraded": ["降级", "degraded"],
   "health.part_down": ["不可用", "down"],
   "health.engine": ["决策引擎", "Engine"],
+  "health.audit": ["审计日志", "Audit log"],
   "health.site_files": ["设备类型、规则与登记表", "Sensor types, rules and registry"],
   "health.sensor_port": ["传感端口", "Sensor port"],
   "health.broker": ["消息代理 {name}", "Broker {name}"],
@@ -66,6 +74,7 @@ export const TEXT = {
   "health.console": ["控制台", "Console"],
   "health.local_sign": ["本地声光提示", "Local sign"],
   "health.gateway": ["网关 {name}", "Gateway {name}"],
+  "health.notify": ["通知通道 {name}", "Channel {name}"],
   "health.close": ["关闭", "Close"],
 
   "sound.enable": ["开启提示音", "Turn sound on"],
@@ -199,7 +208,37 @@ export const TEXT = {
   "report.accept_slowest": ["接警最慢", "Accepted in, slowest"],
   "report.close_median": ["办结中位", "Closed in, median"],
 
+  "told.sent": ["已通知", "Told"],
+  "told.digest": ["已在汇总消息中通知", "Told in a message about many"],
+  "told.given_up": ["未送达，已放弃", "Not told, given up"],
+  "told.waiting": ["等待送达", "Waiting to be told"],
+  "told.of": ["{channel}：{what}", "{channel}: {what}"],
+  "told.error": ["试了 {attempts} 次：{error}", "Tried {attempts} times: {error}"],
+
+  "channels.title": ["通知通道", "Notification channels"],
+  "channels.none": [
+    "还没有通知通道。在 site.toml 中写 [[notify]]，见 docs/notify.md。",
+    "There is no channel yet. Write [[notify]] in site.toml: see docs/notify.md.",
+  ],
+  "channels.wecom": ["企业微信机器人", "WeCom robot"],
+  "channels.dingtalk": ["钉钉机器人", "DingTalk robot"],
+  "channels.feishu": ["飞书机器人", "Feishu robot"],
+  "channels.webhook": ["Webhook", "Webhook"],
+  "channels.email": ["电子邮件", "E-mail"],
+  "channels.mqtt_siren": ["声光报警器", "Siren"],
+  "channels.ok": ["正常", "well"],
+  "channels.failing": ["暂时送不出去，自动重试", "not heard for now, tried again by itself"],
+  "channels.refused": ["被拒绝，请检查地址和密钥", "refused: look at its address and secret"],
+  "channels.waiting": ["{count} 条预警在等", "{count} alerts wait"],
+  "channels.last": ["最近送达 {time}", "last heard {time}"],
+  "channels.never": ["启动以来未发送", "nothing said since the start"],
+  "channels.test": ["发测试消息", "Send a test"],
+  "channels.test_of": ["在 {name} 上发测试消息", "Send a test on {name}"],
+  "channels.testing": ["正在发送…", "Sending…"],
+  "channels.taken": ["已送达，请到群里、邮箱或现场看一看。", "It was taken: look into the group, the mailbox, or listen."],
+
   "act.title": ["下一步", "Next step"],
+  "act.others": ["下一步由其他人完成。", "The next step is for somebody else."],
   "act.accept": ["接警", "Accept"],
   "act.accept_hint": ["由我负责，停止升级与响铃。", "I have it. Escalation and sound stop."],
   "act.dispatch": ["派单", "Dispatch"],
@@ -320,6 +359,7 @@ export const TEXT = {
   "problem.unauthorized": ["登录已失效，请重新登录。", "You have been logged out. Please log in again."],
   "problem.wrong_password": ["账号或密码不对。", "Account and password do not belong together."],
   "problem.throttled": ["尝试次数过多，请稍候再试。", "Too many attempts. Please wait a little."],
+  "problem.wrong_role": ["这个账号的角色不能这样做。", "The role of this account does not allow that."],
   "problem.cross_site": [
     "请求不是从值守台本身发出的。请直接打开值守台再操作。",
     "The request did not come from the console itself. Open the console and try again.",
@@ -339,6 +379,7 @@ export const TEXT = {
     "This alert has moved on. Look at where it stands, and act again.",
   ],
   "problem.bad_request": ["填写的内容不对：{detail}", "What was entered is not right: {detail}"],
+  "problem.not_taken": ["没有送达：{detail}", "It was not taken: {detail}"],
   "problem.stopping": ["网关正在重启，请稍候再试。", "The gateway is restarting. Try again in a moment."],
   "problem.too_slow": ["网关没有及时应答，请重试。", "The gateway did not answer in time. Try again."],
   "problem.too_many_listeners": [

@@ -32,3 +32,5 @@ export const PLACE_KINDS = [
   "key_site",
 ];
 export const PERSONS = ["elder", "elder_alone", "disabled", "child", "patient", "other"];
+/** What an account is for. */
+export const ROLES = ["duty", "grid_member", "installer", "integrator", "admin"];

@@ -1,11 +1,11 @@
 // What staff do with an alert: accept, dispatch, handle, close, as its status allows.
 
-import { allowed, remembered, verbOf, verdictsFor } from "../model/actions.js";
+import { allowed, permitted, remembered, verbOf, verdictsFor } from "../model/actions.js";
 import { actionId, ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { sentLately, setSentLately } from "../ui/prefs.js";
-import { problem, t } from "../ui/say.js";
+import { mayDo, problem, t } from "../ui/say.js";
 
 /**
  * Shows in `panel` what can be done with `alert`. What is being typed stays as long as the status
@@ -17,7 +17,7 @@ export function actionPanel(panel, { alert, life }, done) {
   panel.dataset.upon = life.at(-1)?.seq ?? "";
   if (panel.dataset.mark === mark) return;
   panel.dataset.mark = mark;
-  const steps = allowed(alert.status);
+  const steps = permitted(allowed(alert.status), (verb) => mayDo("POST", `/alerts/${alert.id}/${verb}`));
   const failed = h("p", { class: "form-error", role: "alert" });
   const send = sender(alert, panel, failed, done);
   const [first, ...others] = steps;
@@ -27,7 +27,9 @@ export function actionPanel(panel, { alert, life }, done) {
     failed,
     first
       ? form(first, alert, send)
-      : h("p", { class: "act-closed" }, icon("check"), t("act.closed", { verdict: t(`verdict.${alert.verdict}`) })),
+      : alert.status !== "closed"
+        ? h("p", { class: "muted" }, t("act.others"))
+        : h("p", { class: "act-closed" }, icon("check"), t("act.closed", { verdict: t(`verdict.${alert.verdict}`) })),
     others.map((step) =>
       h("details", { class: "act-other" }, h("summary", {}, summaryOf(step)), form(step, alert, send)),
     ),

@@ -1,5 +1,6 @@
 // One alert: why, where, what was measured, what was done, and what to do next.
 
+import { timeline } from "../model/alerts.js";
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
 import { response } from "../model/alerts.js";
@@ -18,6 +19,7 @@ import { actionPanel } from "./actions.js";
 const OPEN_FINDINGS = 2;
 /** Later than this after it was done, a step says when that was. */
 const LATE_MS = 60_000;
+const REFRESH_MS = 10_000;
 /** As in style/alert.css. */
 const NARROW = matchMedia("(max-width: 60rem)");
 
@@ -50,22 +52,26 @@ export function alertPage(root, id) {
   arrange();
   NARROW.addEventListener("change", arrange);
 
-  const draw = ({ evidence = true } = {}) => {
+  const draw = ({ evidence = true, act = true } = {}) => {
     if (!record || left) return;
     drawHead(parts.head, record);
     drawResponse(parts.response, record);
     drawSide(parts.side, record);
-    actionPanel(parts.act, record, load);
+    // Not under the hands of somebody who fills it in.
+    if (act) actionPanel(parts.act, record, load);
     if (evidence) drawEvidence(parts.evidence, record);
   };
   const load = async () => {
     try {
-      const before = record?.evidence.length;
+      const before = record;
       const fresh = await ask(`/alerts/${id}`);
       if (left) return;
       record = fresh;
       replace(parts.failed);
-      draw({ evidence: before !== record.evidence.length });
+      draw({
+        evidence: before?.evidence.length !== record.evidence.length,
+        act: before?.life.at(-1)?.seq !== record.life.at(-1)?.seq,
+      });
     } catch (error) {
       if (left) return;
       const again = h("button", { type: "button", on: { click: load } }, t("app.retry"));
@@ -76,7 +82,10 @@ export function alertPage(root, id) {
     }
   };
   let seq = live.board.seq;
+  // Who was told of it changes without a change of the alert.
+  const timer = setInterval(() => document.visibilityState === "visible" && record && load(), REFRESH_MS);
   const leave = [
+    () => clearInterval(timer),
     onLive(({ change }) => {
       // A change of this alert, or a list that was read anew after a cut.
       if (change ? change.alert.id === id : live.board.seq > seq) load();
@@ -153,7 +162,7 @@ function drawResponse(panel, { alert }) {
   );
 }
 
-function drawSide(side, { alert, life }) {
+function drawSide(side, { alert, life, notifications }) {
   const where = place(alert.place);
   const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
   const facts = [
@@ -194,7 +203,7 @@ function drawSide(side, { alert, life }) {
       h(
         "ol",
         { class: "plain timeline" },
-        [...life].reverse().map((step) => lifeStep(step)),
+        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one) : notified(one))),
       ),
     ),
   );
@@ -204,6 +213,22 @@ function drawSide(side, { alert, life }) {
 function ruleName(id) {
   const known = rule(id);
   return known ? `${say(known.title)} (${id})` : id;
+}
+
+/** Who was told, and how it went. */
+function notified({ channel, at_ms: at, told, result, attempts, error }) {
+  return h(
+    "li",
+    { class: `life life-notified is-${result}` },
+    h(
+      "span",
+      { class: "life-what" },
+      t(`told.${result}`),
+      h("span", { class: "life-detail" }, t("told.of", { channel, what: told.map((kind) => t(`change.${kind}`)).join(" · ") })),
+    ),
+    h("span", { class: "life-when" }, h("time", {}, moment(at, true))),
+    error ? h("p", { class: "life-note" }, t("told.error", { attempts, error })) : null,
+  );
 }
 
 function lifeStep(step) {

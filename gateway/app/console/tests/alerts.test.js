@@ -14,6 +14,7 @@ import {
   shown,
   soundOf,
   sounding,
+  timeline,
   waiting,
 } from "../model/alerts.js";
 
@@ -145,4 +146,24 @@ test("what to do is what the gravest rules say, each step once", () => {
   assert.deepEqual(of("heat", "smoke", "gone", "gas"), ["拨打 119", "撤离", "通风"]);
   assert.deepEqual(of("mute", "heat"), ["询问", "撤离"]);
   assert.deepEqual(of("gone"), []);
+});
+
+test("who was told stands among the steps of the life, newest first", () => {
+  const life = [
+    { kind: "raised", at_ms: 10 },
+    { kind: "accepted", at_ms: 30 },
+  ];
+  const told = [
+    { channel: "duty", at_ms: 10 },
+    { channel: "duty", at_ms: 20 },
+  ];
+  assert.deepEqual(
+    timeline(life, told).map((one) => [one.at_ms, one.kind ?? one.channel]),
+    [
+      [30, "accepted"],
+      [20, "duty"],
+      [10, "duty"],
+      [10, "raised"],
+    ],
+  );
 });

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { allowed, remembered, verbOf, verdictsFor } from "../model/actions.js";
+import { allowed, permitted, remembered, verbOf, verdictsFor } from "../model/actions.js";
+import { lets } from "../model/rights.js";
 import { fits, grouped, isGateway, ofGateway, troubles } from "../model/site.js";
 import { STATUSES } from "../model/words.js";
 
@@ -13,6 +14,16 @@ test("every status has its steps, and a closed alert none", () => {
   );
   assert.equal(verbOf("close_early"), "close");
   assert.deepEqual(allowed("no such status"), []);
+});
+
+test("nothing is offered that the gateway would refuse", () => {
+  const member = ["GET /api/v1/alerts", "POST /api/v1/alerts/{id}/accept", "POST /api/v1/alerts/{id}/dispatch"];
+  const steps = (may, status) => permitted(allowed(status), (verb) => lets(may, "POST", `/alerts/01K/${verb}`));
+  assert.deepEqual(steps(member, "accepted"), ["dispatch"]);
+  assert.deepEqual(steps(member, "handled"), []);
+  assert.deepEqual(steps([...member, "POST /api/v1/alerts/{id}/{verb}"], "accepted"), ["dispatch", "close_early"]);
+  assert.ok(lets(member, "GET", "/alerts") && !lets(member, "GET", "/events") && !lets(member, "POST", "/alerts"));
+  assert.ok(!lets(member, "POST", "/alerts/01K/accept/more"));
 });
 
 test("a true alarm cannot be closed without anybody having gone", () => {

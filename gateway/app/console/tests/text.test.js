@@ -22,11 +22,14 @@ const FAMILIES = {
   class: words.CLASSES,
   kind: words.PLACE_KINDS,
   person: words.PERSONS,
+  role: words.ROLES,
   feed: ["live", "connecting", "stale"],
   tool: ["theme_system", "theme_dark", "theme_light"],
   act: ["handle", "dispatch", "dispatch_again"],
   report: ["shift_day", "shift_night", "shift_whole"],
   devices: ["all", "trouble", "silent", "battery", "clock"],
+  told: ["sent", "digest", "given_up", "waiting"],
+  channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "ok", "failing", "refused"],
   health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
 };
 /** Families of which the pages ask first whether the dictionary knows the key: names that others choose. */
@@ -34,10 +37,12 @@ const OPEN = [
   "field.",
   "problem.",
   "health.engine",
+  "health.audit",
   "health.sensor_port",
   "health.broker",
   "health.upstream",
   "health.models",
+  "health.notify",
   "health.site_files",
   "health.decisions",
   "health.journal",
@@ -93,6 +98,7 @@ test("the words are those of the API", () => {
   same(words.CHANGES, api.ChangeKind.enum);
   same(words.VERBS, api.TakenAction.properties.verb.enum);
   same(words.CLASSES, api.Device.properties.class.enum);
+  same(words.ROLES, api.Session.properties.role.enum);
   same(words.PERSONS, api.Device.properties.person.enum);
   same(words.PLACE_KINDS, api.Place.properties.kind.enum);
 });

@@ -1,6 +1,7 @@
 // The pages' voice: sentences in the chosen language, times in the gateway's.
 
 import * as format from "../model/format.js";
+import { lets } from "../model/rights.js";
 import { knows, sentence } from "../model/text.js";
 import { lang } from "./prefs.js";
 
@@ -17,6 +18,19 @@ export function say(text) {
 /** A span in its largest unit. */
 export function span(ms) {
   return format.span(lang(), ms);
+}
+
+/** What the account that is logged in may do. */
+let may = [];
+
+/** Sets what one may do by the session's `may`. */
+export function setRights(list) {
+  may = list;
+}
+
+/** Whether the gateway would let this: nothing else is offered. */
+export function mayDo(method, path) {
+  return lets(may, method, path);
 }
 
 /** The gateway's clock, as the last answer told it. */

@@ -7,7 +7,7 @@ import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
 import { live, onLive } from "./live.js";
 import { lang } from "./prefs.js";
-import { now, offset, say, t } from "./say.js";
+import { mayDo, now, offset, say, t } from "./say.js";
 import { partName } from "./site.js";
 import { keepSounding, onSound, play, soundState, switchSound } from "./sound.js";
 import { languageSwitch, themeSwitch } from "./tools.js";
@@ -91,7 +91,7 @@ function tools(session, redraw, signedOut) {
       "button",
       { type: "button", class: "tool", on: { click: () => ask("/session", { method: "DELETE" }).finally(signedOut) } },
       t("tool.log_out"),
-      h("span", { class: "muted" }, ` ${session.account}`),
+      h("span", { class: "muted" }, ` ${session.account} · ${t(`role.${session.role}`)}`),
     ),
   );
   const button = h(
@@ -129,12 +129,14 @@ export function navigated() {
   const at = location.hash || "#/";
   const link = (href, name, text, here) =>
     h("a", { href, class: "nav-link", "aria-current": here ? "page" : null }, icon(name), h("span", {}, text));
+  const alerts = mayDo("GET", "/alerts");
   replace(
     nav,
-    link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/alerts/")),
-    link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices")),
-    link("#/history", "clock", t("nav.history"), at.startsWith("#/history")),
-    link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")),
+    alerts ? link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/alerts/")) : null,
+    link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices") || !alerts),
+    alerts ? link("#/history", "clock", t("nav.history"), at.startsWith("#/history")) : null,
+    mayDo("GET", "/report") ? link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")) : null,
+    mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
 }
 
@@ -156,6 +158,9 @@ function drawClock() {
 function drawFeed() {
   const { feed, banner } = state.parts;
   if (!feed) return;
+  // Who sees no alerts has no feed that could be cut.
+  feed.hidden = state.parts.sound.hidden = !mayDo("GET", "/events");
+  if (feed.hidden) return;
   feed.className = `chip feed feed-${live.feed}`;
   replace(feed, icon(live.feed === "live" ? "wave" : "cut"), h("span", { class: "chip-text" }, t(`feed.${live.feed}`)));
   const banners = [];

@@ -4,7 +4,9 @@ use clap::{Args, Subcommand};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use crate::console::{AccountList, edit_accounts};
+use super::table;
+use crate::audit::note_command;
+use crate::console::{AccountList, Role, edit_accounts};
 use crate::lang::Lang;
 
 /// What `account` can be told.
@@ -23,8 +25,23 @@ enum AccountCommand {
     Add {
         /// 1 to 64 of A-Z a-z 0-9 . _ -
         name: String,
+        /// What it is for
+        #[arg(long, value_enum, default_value_t = Role::Duty)]
+        role: Role,
+        /// A grid of a grid member; may be given again
+        #[arg(long = "grid", value_name = "GRID")]
+        grids: Vec<String>,
     },
-    /// List the accounts
+    /// Give an account another role; whoever is logged in with it goes on with that one
+    Role {
+        name: String,
+        #[arg(value_enum)]
+        role: Role,
+        /// A grid of a grid member; may be given again
+        #[arg(long = "grid", value_name = "GRID")]
+        grids: Vec<String>,
+    },
+    /// List the accounts, with their roles
     List,
     /// Remove an account; whoever is logged in with it is out at once
     Remove { name: String },
@@ -40,20 +57,33 @@ pub(crate) fn run(args: &AccountArgs, lang: Lang) -> anyhow::Result<()> {
     let data_dir = &args.data_dir;
     match &args.command {
         AccountCommand::List => {
-            for account in AccountList::load(data_dir)?.accounts {
-                writeln!(std::io::stdout(), "{}", account.name)?;
-            }
+            let header = match lang {
+                Lang::Zh => ["账号", "角色", "网格"],
+                Lang::En => ["ACCOUNT", "ROLE", "GRIDS"],
+            };
+            let accounts = AccountList::load(data_dir)?.accounts.into_iter();
+            let rows = accounts.map(|account| [account.name, account.role.word().to_owned(), account.grids.join(" ")]);
+            table::print(&mut std::io::stdout().lock(), header, rows)?;
+        }
+        AccountCommand::Role { name, role, grids } => {
+            let of = format!("{name} {} {}", role.word(), grids.join(" "));
+            let done = edit_accounts(data_dir, |list| list.set_role(name, *role, grids));
+            note_command(data_dir, "account.role", of.trim(), done)?;
+            eprintln!("{} {name}: {}", lang.pick("已更改角色", "Changed the role of"), role.word());
         }
         AccountCommand::Remove { name } => {
-            edit_accounts(data_dir, |list| list.remove(name))?;
+            note_command(data_dir, "account.remove", name, edit_accounts(data_dir, |list| list.remove(name)))?;
             eprintln!("{} {name}", lang.pick("已删除账号", "Removed account"));
         }
-        AccountCommand::Add { name } => {
-            let password = edit_accounts(data_dir, |list| list.add(name))?;
+        AccountCommand::Add { name, role, grids } => {
+            let of = format!("{name} {} {}", role.word(), grids.join(" "));
+            let done = edit_accounts(data_dir, |list| list.add(name, *role, grids));
+            let password = note_command(data_dir, "account.add", of.trim(), done)?;
             show(password.shown(), lang)?;
         }
         AccountCommand::Password { name } => {
-            let password = edit_accounts(data_dir, |list| list.set_password(name))?;
+            let done = edit_accounts(data_dir, |list| list.set_password(name));
+            let password = note_command(data_dir, "account.password", name, done)?;
             show(password.shown(), lang)?;
         }
     }

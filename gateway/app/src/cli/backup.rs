@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use ninewatch_core::time::UtcOffset;
 
+use crate::audit::note_command;
 use crate::backup::{self, About, Restored};
+use crate::config::Config;
 use crate::lang::Lang;
 
 /// What `backup` can be told.
@@ -50,8 +52,10 @@ pub(crate) fn back_up(args: &BackupArgs, lang: Lang) -> anyhow::Result<()> {
         return tell(&about, bytes, lang);
     }
     let Some(to) = &args.to else { anyhow::bail!("name the file to write with `--to`") };
-    let (about, bytes) =
-        shown(lang.pick("写入备份", "writing the backup"), |bar| backup::make(&args.site, to, args.force, bar))?;
+    let data_dir = Config::load(&args.site)?.gateway.data_dir;
+    let made =
+        shown(lang.pick("写入备份", "writing the backup"), |bar| backup::make(&args.site, to, args.force, bar));
+    let (about, bytes) = note_command(&data_dir, "backup", &to.display().to_string(), made)?;
     tell(&about, bytes, lang)?;
     let secret = lang.pick(
         "文件含有密钥、口令和私钥，请像网关本身一样保管。",
@@ -68,6 +72,7 @@ pub(crate) fn back_up(args: &BackupArgs, lang: Lang) -> anyhow::Result<()> {
 pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> anyhow::Result<()> {
     let Restored { about, bytes, data_dir, site_file, former } =
         shown(lang.pick("恢复", "restoring"), |bar| backup::restore(&args.file, &args.data_dir, args.force, bar))?;
+    note_command(&data_dir, "restore", &args.file.display().to_string(), Ok(()))?;
     tell(&about, bytes, lang)?;
     let (data_dir, site_file) = (data_dir.display(), site_file.display());
     if let Some(former) = former {

@@ -4,10 +4,12 @@ use clap::Args;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::Site;
 
 use crate::config::{Config, Faults};
 use crate::lang::Lang;
+use crate::notify;
 use crate::scorer::{self, Sources};
 use crate::site_files::SiteFiles;
 
@@ -25,11 +27,13 @@ pub(crate) struct CheckArgs {
 /// Every fault, a line each: file, line, key, problem, mend.
 pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let config = Config::load(&args.site)?;
+    let unready = unready_channels(args, &config)?;
     let loaded =
         scorer::load(&Sources::to_check(config.files.models.as_deref(), config.files.onnxruntime.as_deref()), None);
     let (settings, _) = SiteFiles::new(config, loaded.cards).read()?;
     let (site, mut faults) = Site::compile(&settings);
     faults.extend(loaded.faults);
+    faults.extend(unready);
     let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
@@ -41,4 +45,16 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+}
+
+/// Channels whose files are not as they should be. The gateway runs without them, and says so.
+fn unready_channels(args: &CheckArgs, config: &Config) -> anyhow::Result<Vec<Fault>> {
+    let source = std::fs::read_to_string(&args.site)?;
+    let file = args.site.display().to_string();
+    let faults = config.notify.iter().enumerate().filter_map(|(index, channel)| {
+        let error = notify::check(channel, &config.brokers).err()?;
+        let mend = "mend the file, then try it: ninewatch notify test NAME";
+        Some(Fault::at_key(&file, &source, &format!("notify.{index}.name"), format!("{error:#}"), mend))
+    });
+    Ok(faults.collect())
 }

@@ -1,11 +1,14 @@
 //! What a person can say to `ninewatch`.
 
 pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod evidence;
 pub(crate) mod journal;
 pub(crate) mod model;
+pub(crate) mod notify;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod rule;
@@ -65,12 +68,18 @@ pub(crate) enum Command {
     Device(registry::DeviceArgs),
     /// 管理值班账号 · Manage who may log in
     Account(account::AccountArgs),
+    /// 控制台 HTTPS 的 CA：生成、查看 · The CA of the console's HTTPS: make it, show it
+    Cert(cert::CertArgs),
+    /// 审计日志：校验、查询 · The audit log: check it, look into it
+    Audit(audit::AuditArgs),
+    /// 试一试通知通道 · Try out a notification channel
+    Notify(notify::NotifyArgs),
     /// 备份网关到一个文件，或检查备份 · Write the gateway to one file, or check such a file
     ///
-    /// 网关无需停止。文件包含登记表、账号、设备密钥、预警记录、最近的状态、保留的模型、site.toml 及其引用的证书、私钥和口令文件，
+    /// 网关无需停止。文件包含登记表、账号、设备密钥、审计日志、预警记录、最近的状态、保留的模型、site.toml 及其引用的证书、私钥和口令文件，
     /// 不包含更早的读数。文件与网关本身同样机密，只有属主可读。换机步骤见 docs/backup.md。
     ///
-    /// The gateway may be at work. The file holds the registry, accounts, credentials, the alert log, the newest state, the
+    /// The gateway may be at work. The file holds the registry, accounts, credentials, the audit log, the alert log, the newest state, the
     /// models kept, and site.toml with the certificates, private keys and passwords that it names; not the older readings.
     /// It is as secret as the box, and its owner alone may read it. How to move to a new box: docs/backup.md.
     #[command(after_help = "  ninewatch backup --to gateway.backup\n  ninewatch backup --check gateway.backup")]

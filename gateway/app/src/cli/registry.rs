@@ -13,11 +13,12 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind};
 
 use super::table;
+use crate::audit::note_command;
 use crate::lang::Lang;
 use crate::registry_file::{self, Secret};
 
@@ -133,7 +134,8 @@ enum DeviceCommand {
 /// # Errors
 /// What is wrong with it. Then nothing has changed.
 pub(crate) fn place(args: PlaceArgs, lang: Lang) -> anyhow::Result<()> {
-    place_to(args, lang, &mut std::io::stdout().lock())
+    let (dir, deed) = (args.data.data_dir.clone(), args.command.deed());
+    noted(&dir, deed, place_to(args, lang, &mut std::io::stdout().lock()))
 }
 
 /// Does what `ninewatch device` was told.
@@ -141,7 +143,41 @@ pub(crate) fn place(args: PlaceArgs, lang: Lang) -> anyhow::Result<()> {
 /// # Errors
 /// What is wrong with it. Then nothing has changed.
 pub(crate) fn device(args: DeviceArgs, lang: Lang) -> anyhow::Result<()> {
-    device_to(args, lang, &mut std::io::stdout().lock())
+    let (dir, deed) = (args.data.data_dir.clone(), args.command.deed());
+    noted(&dir, deed, device_to(args, lang, &mut std::io::stdout().lock()))
+}
+
+/// What the audit log calls a command that changes something, and what it is done to.
+type Deed = Option<(&'static str, String)>;
+
+fn noted(data_dir: &Path, deed: Deed, done: anyhow::Result<()>) -> anyhow::Result<()> {
+    match deed {
+        Some((what, of)) => note_command(data_dir, what, &of, done),
+        None => done,
+    }
+}
+
+impl PlaceCommand {
+    fn deed(&self) -> Deed {
+        match self {
+            Self::Add { id, .. } => Some(("place.add", id.clone())),
+            Self::Remove { id } => Some(("place.remove", id.clone())),
+            Self::Import { file } => Some(("place.import", file.display().to_string())),
+            Self::List | Self::Export => None,
+        }
+    }
+}
+
+impl DeviceCommand {
+    fn deed(&self) -> Deed {
+        match self {
+            Self::Add { id, .. } => Some(("device.add", id.clone())),
+            Self::Remove { id } => Some(("device.remove", id.clone())),
+            Self::Renew { id } => Some(("device.renew", id.clone())),
+            Self::Import { file, .. } => Some(("device.import", file.display().to_string())),
+            Self::List | Self::Export => None,
+        }
+    }
 }
 
 fn place_to(args: PlaceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result<()> {

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ReplayArgs, lang: Lang) -> anyhow::Result<()> {
 }
 
 /// Days, which a length of time in a file does not have, or one as files have it.
-fn length_of_time(text: &str) -> Result<Span, String> {
+pub(in crate::cli) fn length_of_time(text: &str) -> Result<Span, String> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<u16>().ok());
     match days {
         Some(days) => Ok(Span::from_secs(i64::from(days) * 86_400)),

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::Gateway;
+use crate::gateway::{ConsoleAt, Gateway};
 use crate::lang::Lang;
 
 /// What `run` can be told.
@@ -71,12 +71,19 @@ fn welcome(gateway: &Gateway, lang: Lang) {
     let lines = [
         (lang.pick("传感端口", "Sensor port"), gateway.sensor_port.map(|at| format!("mqtt://{at}"))),
         (lang.pick("传感端口 (TLS)", "Sensor port (TLS)"), gateway.sensor_port_tls.map(|at| format!("mqtts://{at}"))),
-        (lang.pick("控制台", "Console"), gateway.console.map(|at| format!("http://{at}/"))),
+        (lang.pick("控制台", "Console"), gateway.console.as_ref().map(ConsoleAt::url)),
     ];
     for (what, at) in lines {
         if let Some(at) = at {
             eprintln!("{what}  {at}");
         }
+    }
+    if let Some(fingerprint) = gateway.console.as_ref().and_then(|console| console.fingerprint.as_ref()) {
+        let note = lang.pick(
+            "手机和电脑须先安装本网关的 CA（控制台地址加 ca.crt），安装前核对指纹 SHA-256",
+            "Phones and PCs first install the gateway's CA (ca.crt at the console's address); compare its SHA-256",
+        );
+        eprintln!("{note}  {fingerprint}");
     }
     if let Some(first) = &gateway.first_password {
         let note = lang.pick("首次登录（只显示这一次）", "First log-in (shown this once)");
@@ -88,7 +95,8 @@ fn write_ready(path: &Path, gateway: &Gateway) -> anyhow::Result<()> {
     let ready = json!({
         "sensor_port": gateway.sensor_port,
         "sensor_port_tls": gateway.sensor_port_tls,
-        "console": gateway.console,
+        "console": gateway.console.as_ref().map(|console| console.address),
+        "console_ca_sha256": gateway.console.as_ref().and_then(|console| console.fingerprint.as_ref()),
         "account": gateway.first_password.as_ref().map(|first| &first.account),
         "password": gateway.first_password.as_ref().map(|first| &first.password),
     });

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use ninewatch_core::site::is_id;
 
 use super::proof;
+use super::rights::Role;
 use crate::private::{lock, random, replace, typable};
 
 const FILE: &str = "accounts.toml";
 
-/// The account that the very first start makes.
+/// The account that the very first start makes: an admin, since there is nobody else.
 pub(crate) const FIRST_ACCOUNT: &str = "duty";
 
 /// Somebody who may log in.
@@ -26,14 +27,52 @@ pub(crate) struct Account {
     pub(crate) name: String,
     /// Argon2id as a PHC string.
     pub(crate) password: Arc<str>,
+    pub(crate) role: Role,
+    /// Of a grid member, at least one; of others none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) grids: Vec<String>,
 }
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Stored")]
 pub(crate) struct AccountList {
-    #[serde(default, rename = "account")]
+    #[serde(rename = "account")]
     pub(crate) accounts: Vec<Account>,
+}
+
+/// The file as it may be found: up to version 0.1 there were no roles.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    #[serde(default, rename = "account")]
+    accounts: Vec<StoredAccount>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredAccount {
+    name: String,
+    password: Arc<str>,
+    role: Option<Role>,
+    #[serde(default)]
+    grids: Vec<String>,
+}
+
+impl From<Stored> for AccountList {
+    /// Where nobody has a role yet, the first account goes on as admin: it is the one that the first start made. Whoever
+    /// else has none goes on as duty officer.
+    fn from(stored: Stored) -> Self {
+        let nobody_has_one = stored.accounts.iter().all(|account| account.role.is_none());
+        let role = |index| if index == 0 && nobody_has_one { Role::Admin } else { Role::Duty };
+        let account = |(index, account): (usize, StoredAccount)| Account {
+            name: account.name,
+            password: account.password,
+            role: account.role.unwrap_or(role(index)),
+            grids: account.grids,
+        };
+        Self { accounts: stored.accounts.into_iter().enumerate().map(account).collect() }
+    }
 }
 
 /// A password as its owner gets it. It is not kept anywhere.
@@ -95,12 +134,14 @@ impl AccountList {
     /// Adds an account and gives its password.
     ///
     /// # Errors
-    /// Where the name is not one, or taken.
-    pub(crate) fn add(&mut self, name: &str) -> anyhow::Result<Password> {
+    /// Where the name is not one, or taken, or the role and the grids do not go together.
+    pub(crate) fn add(&mut self, name: &str, role: Role, grids: &[String]) -> anyhow::Result<Password> {
         anyhow::ensure!(is_id(name), "`{name}` cannot name an account; use 1 to 64 of A-Z a-z 0-9 . _ -");
         anyhow::ensure!(self.find(name).is_none(), "there is an account `{name}` already; choose another name");
+        fit(role, grids)?;
         let password = Password::generate()?;
-        self.accounts.push(Account { name: name.to_owned(), password: password.hash()? });
+        let hash = password.hash()?;
+        self.accounts.push(Account { name: name.to_owned(), password: hash, role, grids: grids.to_vec() });
         Ok(password)
     }
 
@@ -116,6 +157,18 @@ impl AccountList {
         Ok(password)
     }
 
+    /// Gives an account another role.
+    ///
+    /// # Errors
+    /// Where there is no such account, or the role and the grids do not go together.
+    pub(crate) fn set_role(&mut self, name: &str, role: Role, grids: &[String]) -> anyhow::Result<()> {
+        fit(role, grids)?;
+        let account = self.accounts.iter_mut().find(|account| account.name == name);
+        let account = account.with_context(|| unknown(name))?;
+        (account.role, account.grids) = (role, grids.to_vec());
+        Ok(())
+    }
+
     /// Removes an account.
     ///
     /// # Errors
@@ -129,6 +182,18 @@ impl AccountList {
         self.accounts.retain(|account| account.name != name);
         Ok(())
     }
+}
+
+fn fit(role: Role, grids: &[String]) -> anyhow::Result<()> {
+    if role == Role::GridMember {
+        anyhow::ensure!(!grids.is_empty(), "a grid member has grids; name each with `--grid`");
+    } else {
+        anyhow::ensure!(
+            grids.is_empty(),
+            "only a grid member has grids; leave `--grid` out, or say `--role grid_member`"
+        );
+    }
+    Ok(())
 }
 
 fn unknown(name: &str) -> String {
@@ -163,7 +228,7 @@ mod tests {
     #[test]
     fn a_password_is_shown_once_and_kept_only_as_argon2id() {
         let dir = tempfile::tempdir().unwrap();
-        let password = edit(dir.path(), |list| list.add("li-4")).unwrap();
+        let password = edit(dir.path(), |list| list.add("li-4", Role::Duty, &[])).unwrap();
         let text = fs::read_to_string(path(dir.path())).unwrap();
         assert!(text.contains("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
         assert!(!text.contains(password.shown()));
@@ -176,19 +241,38 @@ mod tests {
     #[test]
     fn an_edit_that_is_not_right_says_why_and_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        edit(dir.path(), |list| list.add("duty")).map(drop).unwrap();
+        edit(dir.path(), |list| list.add("duty", Role::Duty, &[])).map(drop).unwrap();
         let before = fs::read(path(dir.path())).unwrap();
         let refusals = [
-            edit(dir.path(), |list| list.add("duty")).map(drop).unwrap_err(),
-            edit(dir.path(), |list| list.add("a:b")).map(drop).unwrap_err(),
+            edit(dir.path(), |list| list.add("duty", Role::Duty, &[])).map(drop).unwrap_err(),
+            edit(dir.path(), |list| list.add("a:b", Role::Duty, &[])).map(drop).unwrap_err(),
+            edit(dir.path(), |list| list.add("zhao", Role::GridMember, &[])).map(drop).unwrap_err(),
+            edit(dir.path(), |list| list.set_role("duty", Role::Duty, &["kaili-1".to_owned()])).unwrap_err(),
+            edit(dir.path(), |list| list.set_role("wang", Role::Duty, &[])).unwrap_err(),
             edit(dir.path(), |list| list.set_password("wang")).map(drop).unwrap_err(),
             edit(dir.path(), |list| list.remove("wang")).unwrap_err(),
             edit(dir.path(), |list| list.remove("duty")).unwrap_err(),
         ];
-        for (refusal, word) in refusals.iter().zip(["already", "A-Z a-z 0-9", "list", "list", "only account"]) {
+        let words =
+            ["already", "A-Z a-z 0-9", "`--grid`", "leave `--grid` out", "list", "list", "list", "only account"];
+        for (refusal, word) in refusals.iter().zip(words) {
             assert!(refusal.to_string().contains(word), "{refusal}");
         }
         assert_eq!(fs::read(path(dir.path())).unwrap(), before);
+    }
+
+    #[test]
+    fn accounts_from_before_there_were_roles_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = "[[account]]\nname = \"duty\"\npassword = \"x\"\n[[account]]\nname = \"li\"\npassword = \"y\"\n";
+        fs::write(path(dir.path()), old).unwrap();
+        let roles = |dir| AccountList::load(dir).unwrap().accounts.iter().map(|one| one.role).collect::<Vec<_>>();
+        assert_eq!(roles(dir.path()), [Role::Admin, Role::Duty]);
+        edit(dir.path(), |list| list.set_role("duty", Role::Duty, &[])).unwrap();
+        assert_eq!(roles(dir.path()), [Role::Duty, Role::Duty], "what was said stays");
+        let new = "[[account]]\nname = \"duty\"\npassword = \"x\"\n[[account]]\nname = \"li\"\npassword = \"y\"\nrole = \"admin\"\n";
+        fs::write(path(dir.path()), new).unwrap();
+        assert_eq!(roles(dir.path()), [Role::Duty, Role::Admin], "nobody is made an admin beside one who is");
     }
 
     #[test]

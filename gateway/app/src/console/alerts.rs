@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,11 @@ use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
+use super::rights::{self, OfPeople};
 use super::sheet;
 use crate::index::Progress;
 use crate::index::{AlertQuery, AlertRecord, Says};
+use crate::notify::Notification;
 use crate::private::{hex, random};
 
 /// Which alerts are wanted.
@@ -43,7 +45,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    fn query(self, shared: &Shared) -> Result<AlertQuery, Problem> {
+    fn query(self, shared: &Shared, who: &Who) -> Result<AlertQuery, Problem> {
         let limit = self.limit.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&limit) {
             return Err(Problem::bad(format!("limit is {limit}"), format!("give 1 to {LARGEST_PAGE}")));
@@ -62,6 +64,7 @@ impl Wanted {
             scene: self.scene,
             severity: self.severity,
             place: self.place,
+            places: who.rights.places(&shared.site()),
             verdict: self.verdict,
             from_ms: self.raised_from_ms,
             to_ms: self.raised_to_ms,
@@ -75,20 +78,26 @@ impl Wanted {
 /// Answers `GET /alerts.csv`: all that is wanted, not a page of it.
 pub(super) async fn sheet(
     State(shared): State<Arc<Shared>>,
+    who: Who,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(wanted) = wanted?;
-    let query = AlertQuery { before: None, ..wanted.query(&shared)? };
+    let query = AlertQuery { before: None, ..wanted.query(&shared, &who)? };
     let (index, site) = (shared.state.index.clone(), shared.site());
-    let sheet = shared
-        .ask(move || sheet::write(&site, index.records(&query)))
+    let (shows_people, sheet) = shared
+        .ask(move || {
+            let mut shows_people = false;
+            let look = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
+            let sheet = sheet::write(&site, index.records(&query).inspect(look));
+            sheet.map(|sheet| (shows_people, sheet))
+        })
         .await?
         .map_err(|error| Problem::bad(error.to_string(), "ask for a shorter time: raised_from_ms, raised_to_ms"))?;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"ninewatch-alerts.csv\""),
     ];
-    Ok((headers, sheet).into_response())
+    Ok((rights::of_people(shows_people), headers, sheet).into_response())
 }
 
 /// A page of alerts, newest first.
@@ -107,10 +116,12 @@ const LARGEST_PAGE: usize = 500;
 /// `GET /alerts`
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
+    who: Who,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Json<Alerts>, Problem> {
+) -> Result<(Option<Extension<OfPeople>>, Json<Alerts>), Problem> {
     let Query(wanted) = wanted?;
-    let query = wanted.query(&shared)?;
+    let site = shared.site();
+    let query = wanted.query(&shared, &who)?;
     let limit = query.limit;
     let index = shared.state.index.clone();
     let (last_seq, alerts) = shared
@@ -121,20 +132,36 @@ pub(super) async fn list(
         })
         .await?;
     let next_before = alerts.last().filter(|_| alerts.len() == limit).map(|alert| alert.id.clone());
-    Ok(Json(Alerts { alerts, last_seq, next_before }))
+    let shown = rights::of_people(alerts.iter().any(|alert| rights::alert_is_of_people(&site, alert)));
+    Ok((shown, Json(Alerts { alerts, last_seq, next_before })))
+}
+
+/// An alert, its life and evidence, and who was told of it.
+#[derive(Debug, Serialize)]
+pub(super) struct AlertView {
+    #[serde(flatten)]
+    record: AlertRecord,
+    /// Oldest first.
+    notifications: Vec<Notification>,
 }
 
 /// `GET /alerts/{id}`
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-) -> Result<Json<AlertRecord>, Problem> {
-    find(&shared, AlertId::from(id.as_str())).await.map(Json)
+    who: Who,
+) -> Result<(Option<Extension<OfPeople>>, Json<AlertView>), Problem> {
+    let record = find(&shared, &who, AlertId::from(id.as_str())).await?;
+    let shown = rights::of_people(rights::alert_is_of_people(&shared.site(), &record.alert));
+    let notifications = shared.state.notify.notifications(&record.alert.id);
+    Ok((shown, Json(AlertView { record, notifications })))
 }
 
-async fn find(shared: &Shared, id: AlertId) -> Result<AlertRecord, Problem> {
+/// The alert; one that may not be seen is not there.
+async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<AlertRecord, Problem> {
     let (index, wanted) = (shared.state.index.clone(), id.clone());
     let found = shared.ask(move || index.alert(&wanted)).await?;
+    let found = found.filter(|record| who.rights.sees_place(&shared.site(), &record.alert.place));
     found.ok_or_else(|| {
         Problem::not_found("no_alert", format!("no alert has the id `{id}`"), "GET /api/v1/alerts lists them")
     })
@@ -173,9 +200,12 @@ pub(super) async fn act(
 ) -> Result<Json<Acted>, Problem> {
     let action = action.checked(&verb, AlertId::from(alert.as_str()), who.account())?;
     let alert = action.alert.clone();
+    if who.rights.is_limited() {
+        find(&shared, &who, alert.clone()).await?;
+    }
     let acted = shared.state.engine.act(action).await?.map_err(|error| refused(&error))?;
     tracing::info!(account = who.account(), verb, %alert, outcome = ?acted.outcome, acted.again, "staff acted");
-    let record = find(&shared, alert).await?;
+    let record = find(&shared, &who, alert).await?;
     Ok(Json(Acted { outcome: acted.outcome, again: acted.again, alert: record.alert }))
 }
 

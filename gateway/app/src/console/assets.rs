@@ -1,10 +1,14 @@
 //! The pages, out of the binary. They hold no data: that comes by the API.
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
+use std::sync::Arc;
+
+use super::Shared;
 use super::problem::Problem;
 use crate::private::hex;
 
@@ -57,6 +61,22 @@ fn media_type(file: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         Some("webmanifest") => "application/manifest+json",
         _ => "application/octet-stream",
+    }
+}
+
+/// Answers `GET /ca.crt`: what phones and PCs have to install. Whether it is the right one, its fingerprint tells, which is
+/// shown on the box.
+pub(super) async fn authority(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.tls.as_ref().and_then(|tls| tls.authority()) {
+        Some(authority) => {
+            ([(header::CONTENT_TYPE, "application/x-x509-ca-cert")], authority.pem().to_owned()).into_response()
+        }
+        None => Problem::not_found(
+            "no_ca",
+            "this console has no CA of its own",
+            "it speaks plain HTTP, or with a certificate that somebody gave it",
+        )
+        .into_response(),
     }
 }
 

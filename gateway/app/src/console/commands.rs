@@ -70,10 +70,10 @@ impl From<&Parameter> for ParameterView {
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Path(device): Path<String>,
-    _: Who,
+    who: Who,
 ) -> Result<Json<Commands>, Problem> {
     let site = shared.site();
-    let (_, sensor_type) = find(&site, &device)?;
+    let (_, sensor_type) = find(&site, &who, &device)?;
     Ok(Json(Commands { commands: sensor_type.commands.iter().map(CommandView::from).collect() }))
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn send(
     Sent(given): Sent<BTreeMap<String, Value>>,
 ) -> Result<Json<Sending>, Problem> {
     let site = shared.site();
-    let (device, sensor_type) = find(&site, &id)?;
+    let (device, sensor_type) = find(&site, &who, &id)?;
     let command = sensor_type.command(&name).ok_or_else(|| {
         let mend = format!("GET /api/v1/devices/{id}/commands lists what it can be told");
         Problem::not_found("no_command", format!("device `{id}` has no command `{name}`"), mend)
@@ -117,8 +117,9 @@ pub(super) async fn send(
 }
 
 /// Where the device is in the site, and its type.
-fn find<'s>(site: &'s Site, id: &str) -> Result<(&'s Device, &'s SensorType), Problem> {
-    let device = site.registry.device(id).ok_or_else(|| {
+fn find<'s>(site: &'s Site, who: &Who, id: &str) -> Result<(&'s Device, &'s SensorType), Problem> {
+    let device = site.registry.device(id).filter(|device| who.rights.sees_place(site, &device.place));
+    let device = device.ok_or_else(|| {
         Problem::not_found("no_device", format!("no device has the id `{id}`"), "GET /api/v1/devices lists them")
     })?;
     let sensor_type = site.sensor_types.get(&device.sensor_type).ok_or_else(|| {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accounts::{self, Account, AccountList, FIRST_ACCOUNT};
+use super::rights::{Rights, Role};
 use crate::private::random;
 
 /// The account and password that the very first start makes. To be shown once.
@@ -74,7 +75,7 @@ impl Accounts {
     pub(crate) fn open(data_dir: &Path) -> anyhow::Result<(Self, Option<FirstPassword>)> {
         let mut first = None;
         if AccountList::load(data_dir)?.accounts.is_empty() {
-            let password = accounts::edit(data_dir, |list| list.add(FIRST_ACCOUNT))?;
+            let password = accounts::edit(data_dir, |list| list.add(FIRST_ACCOUNT, Role::Admin, &[]))?;
             first = Some(FirstPassword { account: FIRST_ACCOUNT.to_owned(), password: password.shown().to_owned() });
         }
         // First the look, then the reading: a change in between is seen as one the next time.
@@ -112,9 +113,16 @@ impl Accounts {
         known.list.clone()
     }
 
-    /// Whether the account is still there and has the same password.
-    pub(super) fn still(&self, login: &Login) -> bool {
-        self.list().find(&login.account).is_some_and(|account| account.password == login.password)
+    /// What the account may do; nothing any more where it is gone or has another password.
+    pub(super) fn rights(&self, login: &Login) -> Option<Rights> {
+        let list = self.list();
+        let account = list.find(&login.account).filter(|account| account.password == login.password)?;
+        Some(Rights { role: account.role, grids: account.grids.as_slice().into() })
+    }
+
+    /// Whether there is an account of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.list().find(name).is_some()
     }
 
     /// A right Basic credential of a moment ago.
@@ -124,7 +132,7 @@ impl Accounts {
         let found = remembered.get(&mark).filter(|found| now.duration_since(found.at) < REMEMBER)?;
         let login = found.login.clone();
         drop(remembered);
-        self.still(&login).then_some(login)
+        self.rights(&login).is_some().then_some(login)
     }
 
     /// Lets [`Self::remembered`] find it for a while.
@@ -211,12 +219,12 @@ mod tests {
         assert!(accounts.remembered(&first.account, &first.password, Instant::now()).is_some());
 
         let new = accounts::edit(dir.path(), |list| list.set_password(FIRST_ACCOUNT)).unwrap();
-        assert!(!accounts.still(&login));
+        assert_eq!(accounts.rights(&login), None);
         assert!(accounts.remembered(&first.account, &first.password, Instant::now()).is_none());
         let login = verify(&accounts, FIRST_ACCOUNT, new.shown()).await.unwrap();
 
         fs::write(accounts::path(dir.path()), "account = 7").unwrap();
-        assert!(accounts.still(&login));
+        assert_eq!(accounts.rights(&login).unwrap().role, Role::Admin);
     }
 
     #[test]

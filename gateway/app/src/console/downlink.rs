@@ -44,7 +44,8 @@ pub(super) async fn send(
     who: Who,
     Sent(message): Sent<Message>,
 ) -> Result<Json<Sending>, Problem> {
-    if shared.state.settings.borrow().registry.device(&device).is_none() {
+    let site = shared.site();
+    if site.registry.device(&device).is_none_or(|device| !who.rights.sees_place(&site, &device.place)) {
         let mend = "GET /api/v1/devices lists them";
         return Err(Problem::not_found("no_device", format!("no device has the id `{device}`"), mend));
     }

@@ -4,7 +4,7 @@
 //! get what they miss from the alert log, so nobody misses anything.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream::{self, Stream};
@@ -23,6 +23,7 @@ use super::Shared;
 use super::gate::Who;
 use super::log_in::Here;
 use super::problem::Problem;
+use super::rights::OfPeople;
 use crate::index::Progress;
 use crate::journal;
 
@@ -55,7 +56,7 @@ pub(super) async fn listen(
     who: Who,
     headers: HeaderMap,
     from: Result<Query<From>, QueryRejection>,
-) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Problem> {
+) -> Result<(Extension<OfPeople>, Sse<impl Stream<Item = Result<Event, axum::Error>>>), Problem> {
     let Query(From { from }) = from?;
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
     let slot = shared.state.status.free.clone().try_acquire_owned().map_err(|_| {
@@ -83,7 +84,7 @@ pub(super) async fn listen(
         shared,
         _slot: slot,
     };
-    Ok(Sse::new(stream::unfold(feed, Feed::step)))
+    Ok((Extension(OfPeople), Sse::new(stream::unfold(feed, Feed::step))))
 }
 
 /// One listener.
@@ -117,15 +118,15 @@ impl Feed {
     async fn next_event(&mut self) -> Option<Result<Event, axum::Error>> {
         loop {
             if let Some(change) = self.read.pop_front() {
-                if change.seq >= self.next {
-                    return Some(self.tell(&change));
+                if self.is_wanted(&change) {
+                    return Some(Self::tell(&change));
                 }
             } else if self.behind {
                 self.read = self.read_log().await?;
                 self.behind = !self.read.is_empty();
             } else if let Some(change) = self.held.take() {
-                if change.seq >= self.next {
-                    return Some(self.tell(&change));
+                if self.is_wanted(&change) {
+                    return Some(Self::tell(&change));
                 }
             } else {
                 tokio::select! {
@@ -148,8 +149,14 @@ impl Feed {
         }
     }
 
-    fn tell(&mut self, change: &AlertChange) -> Result<Event, axum::Error> {
-        self.next = change.seq + 1;
+    /// Whether it is news, and may be seen. What may not be is passed over.
+    fn is_wanted(&mut self, change: &AlertChange) -> bool {
+        let is_news = change.seq >= self.next;
+        self.next = self.next.max(change.seq + u64::from(is_news));
+        is_news && self.who.rights.sees_place(&self.shared.site(), &change.alert.place)
+    }
+
+    fn tell(change: &AlertChange) -> Result<Event, axum::Error> {
         Event::default().event("alert").id(change.seq.to_string()).json_data(change)
     }
 

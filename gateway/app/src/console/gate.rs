@@ -1,10 +1,10 @@
 //! The gate in front of every route: who asks, from where, and how long it may take.
 //!
-//! Closed unless opened: a route that is not in [`is_open`] answers nobody without a credential.
+//! Closed unless opened: without a credential there is only what [`is_open`] says, with one what `rights` says of its role.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -13,14 +13,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::credential::Login;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
+use super::rights::{self, Log, OfPeople, Rights, Rule};
 use super::session::SessionKey;
 use super::{Peer, Shared, assets};
+use crate::audit::{Deed, Importance};
 
 /// Somebody who proved to be who they are.
 #[derive(Debug, Clone)]
 pub(super) struct Who {
     pub(super) login: Login,
+    pub(super) rights: Rights,
     /// `None` for a program that sends its password each time.
     pub(super) session: Option<SessionKey>,
 }
@@ -31,12 +34,11 @@ impl Who {
         &self.login.account
     }
 
-    /// Whether it is still so: not logged out, not removed, no new password. It counts as use.
+    /// Whether it is still so: not logged out, not removed, no new password, no other role. It counts as use.
     pub(super) fn is_still_in(&self, shared: &Shared) -> bool {
-        match &self.session {
-            Some(session) => shared.sessions.touch(session, &shared.state.accounts, Instant::now()).is_some(),
-            None => shared.state.accounts.still(&self.login),
-        }
+        let accounts = &shared.state.accounts;
+        let is_in = |session| shared.sessions.touch(session, accounts, Instant::now()).is_some();
+        self.session.as_ref().is_none_or(is_in) && accounts.rights(&self.login).as_ref() == Some(&self.rights)
     }
 }
 
@@ -62,26 +64,50 @@ impl<S: Sync> FromRequestParts<S> for MaybeWho {
 /// An answer that takes longer helps nobody. The live feed's answer is there at once; it then goes on.
 const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 
-/// What may be had without a credential: the pages (which hold no data), the short form of health,
-/// and the log-in itself.
-pub(super) fn is_open(method: &Method, path: &str) -> bool {
-    match path {
-        "/api/v1/health" => method == Method::GET || method == Method::HEAD,
-        "/api/v1/session" => method == Method::POST,
-        _ => (method == Method::GET || method == Method::HEAD) && assets::is_page(path),
-    }
+/// What may be had without a credential: the pages (which hold no data), and what is for anyone.
+fn is_open(method: &Method, path: &str, rule: Option<&Rule>) -> bool {
+    let is_page = || (method == Method::GET || method == Method::HEAD) && assets::is_page(path);
+    rule.map_or_else(is_page, |rule| rule.lets(None))
 }
 
 /// Lets through who may, within the time there is.
 pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let answered = tokio::time::timeout(LONGEST_ANSWER, async {
         let from = request.extensions().get::<Peer>().copied().ok_or_else(no_address)?;
-        let who = identify(&shared, request.method(), request.headers(), from.0.ip()).await?;
-        if who.is_none() && !is_open(request.method(), request.uri().path()) {
-            return Err(Problem::unauthorized(challenge(request.headers())));
-        }
-        if let Some(who) = who {
-            request.extensions_mut().insert(who);
+        let who = identify(&shared, request.method(), request.headers(), from.address.ip()).await?;
+        let (method, path) = (request.method(), request.uri().path());
+        let rule = rights::rule_of(method, path);
+        match who {
+            None if is_open(method, path, rule) => {}
+            None => return Err(Problem::unauthorized(challenge(request.headers()))),
+            Some(who) => {
+                // Where there is no rule there is no route either: that is said further in.
+                let Some(rule) = rule else {
+                    request.extensions_mut().insert(who);
+                    return Ok(next.run(request).await);
+                };
+                let deed = Deed {
+                    who: who.account().to_owned(),
+                    from: from.address.ip().to_string(),
+                    what: rule.name,
+                    of: rule.named_in(path),
+                    result: String::new(),
+                };
+                if !rule.lets(Some(who.rights.role)) {
+                    let refused = Problem::wrong_role(who.rights.role);
+                    // Not of what: who tries many ids is noted once.
+                    let deed = Deed { of: String::new(), result: "wrong_role".into(), ..deed };
+                    shared.state.audit.note(deed, Importance::Look).await;
+                    return Err(refused);
+                }
+                request.extensions_mut().insert(who);
+                let response = next.run(request).await;
+                if let Some((deed, importance)) = to_note(rule, deed, &response) {
+                    // Before anybody hears that it was done.
+                    shared.state.audit.note(deed, importance).await;
+                }
+                return Ok(response);
+            }
         }
         Ok(next.run(request).await)
     });
@@ -90,6 +116,31 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
         Ok(Err(problem)) => problem.into_response(),
         Err(_) => Problem::too_slow().into_response(),
     }
+}
+
+/// What the audit log gets of a request that was answered.
+fn to_note(rule: &Rule, deed: Deed, response: &Response) -> Option<(Deed, Importance)> {
+    let refused = response.extensions().get::<Code>().map(|code| code.0);
+    let shows_people = response.extensions().get::<OfPeople>().is_some();
+    let importance = match rule.log {
+        Log::Always => Importance::Action,
+        Log::People if shows_people => Importance::Look,
+        Log::People | Log::Never => return None,
+    };
+    Some((Deed { result: refused.unwrap_or("ok").to_owned(), ..deed }, importance))
+}
+
+/// Notes a log-in or a try of one. A name that is no account's is not noted: people type passwords there.
+pub(super) async fn note_log_in(shared: &Shared, name: &str, address: IpAddr, result: &str, importance: Importance) {
+    let who = if shared.state.accounts.knows(name) { name } else { "?" };
+    let deed = Deed {
+        who: who.to_owned(),
+        from: address.to_string(),
+        what: "session.begin",
+        of: String::new(),
+        result: result.to_owned(),
+    };
+    shared.state.audit.note(deed, importance).await;
 }
 
 /// Who asks, by Basic credential or session cookie; refused where a browser asks for another site.
@@ -108,20 +159,22 @@ async fn identify(
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (name, password) = basic(value).ok_or_else(|| Problem::unauthorized(challenge(headers)))?;
         let login = log_in(shared, &name, &password, address, true).await?;
-        return match login {
-            Some(login) => Ok(Some(Who { login, session: None })),
+        let rights = login.as_ref().and_then(|login| shared.state.accounts.rights(login));
+        return match login.zip(rights) {
+            Some((login, rights)) => Ok(Some(Who { login, rights, session: None })),
             None => Err(Problem::unauthorized(challenge(headers))),
         };
     }
     let Some((session, login)) = shared.sessions.of(headers, &shared.state.accounts, Instant::now()) else {
         return Ok(None);
     };
+    let Some(rights) = shared.state.accounts.rights(&login) else { return Ok(None) };
     // A cookie goes along by itself, so the request has to show that our own page made it. Browsers
     // state the origin of every request that is not a GET.
     if changes && site != Site::Own {
         return Err(Problem::cross_site());
     }
-    Ok(Some(Who { login, session: Some(session) }))
+    Ok(Some(Who { login, rights, session: Some(session) }))
 }
 
 /// Puts a name and password to the proof, as often as the throttle allows.
@@ -143,7 +196,10 @@ pub(super) async fn log_in(
     if let Some(login) = remembered() {
         return Ok(Some(login));
     }
-    shared.throttle.attempt(name, address, Instant::now()).map_err(Problem::throttled)?;
+    if let Err(wait) = shared.throttle.attempt(name, address, Instant::now()) {
+        note_log_in(shared, name, address, "throttled", Importance::Look).await;
+        return Err(Problem::throttled(wait));
+    }
     let login = accounts.verify(name, password, turn).await;
     match &login {
         Some(login) => {
@@ -156,6 +212,7 @@ pub(super) async fn log_in(
             shared.state.status.refused();
             // Not the name: people type passwords there.
             tracing::warn!(%address, "a log-in was refused");
+            note_log_in(shared, name, address, "wrong_password", Importance::Action).await;
         }
     }
     Ok(login)
@@ -204,6 +261,18 @@ fn challenge(headers: &HeaderMap) -> &'static str {
         "Session realm=\"ninewatch\""
     } else {
         "Basic realm=\"ninewatch\", charset=\"UTF-8\""
+    }
+}
+
+/// The answer to plain HTTP from another machine. What changes something is not sent on: it would go in the clear again
+/// before it came by TLS.
+pub(super) fn to_https<B>(request: &HttpRequest<B>) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let place = host.and_then(|host| HeaderValue::from_str(&format!("https://{host}{path}")).ok());
+    match place.filter(|_| request.method().is_safe()) {
+        Some(place) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, place)]).into_response(),
+        None => Problem::only_https().into_response(),
     }
 }
 

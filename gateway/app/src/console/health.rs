@@ -64,7 +64,7 @@ impl PartView {
 /// What does not work at all is down; what works, and not as it should, is degraded.
 fn wellness(ailment: Ailment) -> Wellness {
     match ailment {
-        Ailment::UpstreamDown | Ailment::BrokerDown | Ailment::DiskFailed => Wellness::Down,
+        Ailment::UpstreamDown | Ailment::BrokerDown | Ailment::DiskFailed | Ailment::AuditFailed => Wellness::Down,
         _ => Wellness::Degraded,
     }
 }

@@ -13,7 +13,9 @@ use ninewatch_core::time::{TimeMs, UtcOffset};
 use super::body::Sent;
 use super::gate::{self, Who};
 use super::problem::Problem;
+use super::rights::{Rights, Role};
 use super::{Peer, Shared};
+use crate::audit::Importance;
 
 /// Name and password, as a person gives them.
 #[derive(Deserialize)]
@@ -27,6 +29,11 @@ pub(super) struct Credential {
 #[derive(Debug, Serialize)]
 pub(super) struct Session {
     account: String,
+    role: Role,
+    /// Of a grid member.
+    grids: Arc<[String]>,
+    /// What the account may do, as method and path.
+    may: Vec<String>,
     #[serde(flatten)]
     here: Here,
 }
@@ -55,28 +62,37 @@ impl Here {
 }
 
 impl Session {
-    fn of(shared: &Shared, account: &str) -> Json<Self> {
-        Json(Self { account: account.to_owned(), here: Here::of(shared) })
+    fn of(shared: &Shared, account: &str, rights: &Rights) -> Json<Self> {
+        Json(Self {
+            account: account.to_owned(),
+            role: rights.role,
+            grids: rights.grids.clone(),
+            may: rights.may(),
+            here: Here::of(shared),
+        })
     }
 }
 
 /// `GET /session`
 pub(super) async fn who(State(shared): State<Arc<Shared>>, who: Who) -> Json<Session> {
-    Session::of(&shared, who.account())
+    Session::of(&shared, who.account(), &who.rights)
 }
 
 /// `POST /session`
 pub(super) async fn begin(
     State(shared): State<Arc<Shared>>,
-    Extension(Peer(from)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Sent(credential): Sent<Credential>,
 ) -> Result<Response, Problem> {
-    let login = gate::log_in(&shared, &credential.account, &credential.password, from.ip(), false).await?;
+    let from = peer.address.ip();
+    let login = gate::log_in(&shared, &credential.account, &credential.password, from, false).await?;
     let login = login.ok_or_else(Problem::wrong_password)?;
+    let rights = shared.state.accounts.rights(&login).ok_or_else(Problem::wrong_password)?;
     let account = login.account.clone();
-    let cookie = shared.sessions.begin(login, Instant::now()).await.map_err(no_session)?;
-    tracing::info!(%account, address = %from.ip(), "logged in");
-    Ok(([(header::SET_COOKIE, cookie)], Session::of(&shared, &account)).into_response())
+    let cookie = shared.sessions.begin(login, peer.is_tls, Instant::now()).await.map_err(no_session)?;
+    tracing::info!(%account, address = %from, "logged in");
+    gate::note_log_in(&shared, &account, from, "ok", Importance::Action).await;
+    Ok(([(header::SET_COOKIE, cookie)], Session::of(&shared, &account, &rights)).into_response())
 }
 
 /// `DELETE /session`

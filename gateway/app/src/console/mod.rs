@@ -1,22 +1,27 @@
 //! The console: the pages that duty staff use, and the API behind them.
 //!
 //! ```text
-//! connection ─▶ gate (who are you, from where, in time?) ─▶ alerts   what there is, and what is done about it
-//!                                                            events   the live feed
-//!                                                            site     places and devices
-//!                                                            models   what scores, and how well
-//!                                                            commands, downlink messages down to a device
-//!                                                            health   is the gateway well? metrics
-//!                                                            log_in   sessions
-//!                                                            assets   the pages
+//! connection ─▶ gate (who are you, may you, in time?) ─▶ alerts   what there is, and what is done about it
+//!                                                        events   the live feed
+//!                                                        site     places and devices
+//!                                                        models   what scores, and how well
+//!                                                        commands, downlink messages down to a device
+//!                                                        notify   the channels that tell people, and trying them
+//!                                                        health   is the gateway well? metrics
+//!                                                        log_in   sessions
+//!                                                        audit    who did what
+//!                                                        assets   the pages
 //! ```
 //! Everything it shows comes from the index, the journal and the engine; it decides nothing itself.
 
 mod accounts;
 mod alerts;
 mod assets;
+mod audit;
+mod authority;
 mod body;
 mod commands;
+mod connection;
 mod credential;
 mod downlink;
 mod events;
@@ -24,15 +29,18 @@ mod gate;
 mod health;
 mod log_in;
 mod models;
+mod notify;
 mod problem;
 mod proof;
 mod report;
+mod rights;
 mod rules;
 mod session;
 mod sheet;
 mod site;
 mod status;
 mod throttle;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -41,16 +49,12 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
-use axum::http::{Method, Request};
+use axum::http::Method;
 use axum::middleware;
 use axum::routing::{self, MethodFilter};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
@@ -58,6 +62,7 @@ use tokio::task::JoinSet;
 
 use ninewatch_core::pipeline::Settings;
 
+use crate::audit::Recorder;
 use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
@@ -65,11 +70,16 @@ use crate::engine::Engine;
 use crate::health::Part;
 use crate::index::Index;
 use crate::metrics::Counters;
+use crate::notify::Notify;
 use crate::scorer::Models;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
+pub(crate) use authority::{AUTHORITY, Authority};
+use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
+pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
+use tls::Tls;
 
 /// What the console stands on.
 pub(crate) struct ConsoleState {
@@ -86,36 +96,48 @@ pub(crate) struct ConsoleState {
     pub(crate) status: Arc<ConsoleStatus>,
     pub(crate) models: Models,
     pub(crate) downlinks: Downlinks,
+    pub(crate) notify: Notify,
+    pub(crate) audit: Recorder,
 }
 
 /// The console's port, listening.
 pub(crate) struct Console {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
 }
 
 /// A browser takes up to six; beyond this, connections wait to be accepted.
 const CONNECTIONS: usize = 512;
-/// From a connection, or the last answer on it, to the end of the next request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Console {
     /// Takes the port. Connections wait until [`Self::serve`].
     ///
     /// # Errors
-    /// Where the address cannot be listened on.
-    pub(crate) fn bind(config: &ConsoleConfig) -> anyhow::Result<Self> {
+    /// Where the address cannot be listened on, or the certificate not be used.
+    pub(crate) fn bind(config: &ConsoleConfig, data_dir: &Path) -> anyhow::Result<Self> {
+        let tls = config.https().map(|https| Tls::open(&https, data_dir)).transpose()?.map(Arc::new);
         let listener = TcpListener::bind(config.listen).with_context(|| {
             format!("the console cannot listen on {}; give another `console.listen` in site.toml", config.listen)
         })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks HTTPS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// SHA-256 of the CA to install, where its certificate is of the gateway's own.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        Some(self.tls.as_ref()?.authority()?.fingerprint())
     }
 
     /// Serves until it is dropped; its connections end with it, and let go of the engine.
@@ -124,13 +146,14 @@ impl Console {
     /// Where the port is lost.
     pub(crate) async fn serve(self, state: ConsoleState) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let (router, _) = routes(Shared::new(state, self.address.port()));
+        let tls = self.tls;
+        let (router, _) = routes(Shared::new(state, self.address.port(), tls.clone()));
         let service = TowerToHyperService::new(router);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                    Ok((stream, from)) => _ = connections.spawn(serve_connection(stream, from, service.clone())),
+                    Ok((stream, from)) => _ = connections.spawn(connection::serve(stream, from, tls.clone(), service.clone())),
                     Err(error) => {
                         // Out of file descriptors, most likely: let some go.
                         tracing::warn!(%error, "the console cannot take a connection");
@@ -143,26 +166,6 @@ impl Console {
     }
 }
 
-/// Where a request came from.
-#[derive(Debug, Clone, Copy)]
-struct Peer(SocketAddr);
-
-async fn serve_connection(stream: tokio::net::TcpStream, from: SocketAddr, service: TowerToHyperService<Router>) {
-    // Alerts are small and urgent.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(from));
-        service.call(request)
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = served.await {
-        tracing::trace!(%from, %error, "a connection to the console ended");
-    }
-}
-
 /// What all requests share.
 struct Shared {
     state: ConsoleState,
@@ -172,19 +175,21 @@ struct Shared {
     engine_health: health::EngineHealth,
     /// Questions to the index and the journal block a thread each.
     questions: Arc<Semaphore>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// A small board has four cores; the engine needs one of them.
 const QUESTIONS: usize = 3;
 
 impl Shared {
-    fn new(state: ConsoleState, port: u16) -> Arc<Self> {
+    fn new(state: ConsoleState, port: u16, tls: Option<Arc<Tls>>) -> Arc<Self> {
         Arc::new(Self {
             sessions: session::Sessions::open(&state.accounts, port, Instant::now()),
             throttle: throttle::Throttle::default(),
             sites: site::Sites::default(),
             engine_health: health::EngineHealth::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
+            tls,
             state,
         })
     }
@@ -221,11 +226,15 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/places", site::places);
     routes.add(Method::GET, "/api/v1/rules", rules::list);
     routes.add(Method::GET, "/api/v1/models", models::list);
+    routes.add(Method::GET, "/api/v1/notify", notify::list);
+    routes.add(Method::POST, "/api/v1/notify/{name}/test", notify::test);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);
     routes.add(Method::POST, "/api/v1/session", log_in::begin);
     routes.add(Method::DELETE, "/api/v1/session", log_in::end);
+    routes.add(Method::GET, "/api/v1/audit", audit::list);
     routes.add(Method::GET, "/api/v1/openapi.json", assets::openapi);
+    routes.add(Method::GET, "/ca.crt", assets::authority);
     routes.add(Method::GET, "/metrics", health::metrics);
     let router = routes
         .router
@@ -247,7 +256,11 @@ struct Routes {
 
 impl Routes {
     fn add<T: 'static>(&mut self, method: Method, path: &'static str, handler: impl Handler<T, Arc<Shared>>) {
-        if let Ok(filter) = MethodFilter::try_from(method.clone()) {
+        // What nobody has a right to is not there.
+        let has_rule = rights::rule_of(&method, path).is_some();
+        if let Ok(filter) = MethodFilter::try_from(method.clone())
+            && has_rule
+        {
             self.router = std::mem::take(&mut self.router).route(path, routing::on(filter, handler));
             self.list.push((method, path));
         }

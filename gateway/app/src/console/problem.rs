@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::time::Duration;
 
+use super::rights::Role;
 use crate::engine::Stopped;
 
 /// A refused request.
@@ -29,6 +30,10 @@ enum Also {
     /// `Retry-After`, in seconds
     RetryAfter(u64),
 }
+
+/// On the answer: the problem's code, for the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Code(pub(super) &'static str);
 
 /// What of it is sent.
 #[derive(Serialize)]
@@ -89,6 +94,28 @@ impl Problem {
             "Not from this site",
             "a change with a browser's session must come from the console's own pages",
             "open the console itself, or use HTTP Basic from a program",
+        )
+    }
+
+    /// 403: it is for other roles.
+    pub(super) fn wrong_role(role: Role) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "wrong_role",
+            "Not for this role",
+            format!("an account with the role `{}` may not do this", role.word()),
+            "log in with an account that may; `ninewatch account role NAME ROLE` changes what one may do",
+        )
+    }
+
+    /// 403: plain HTTP from another machine.
+    pub(super) fn only_https() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "only_https",
+            "Only by HTTPS",
+            "to other machines this console speaks HTTPS",
+            "ask https:// at the same port; /ca.crt is the CA to trust",
         )
     }
 
@@ -171,6 +198,7 @@ impl IntoResponse for Problem {
         let Self { status, code, title, detail, mend, also } = self;
         let details = Details { status: status.as_u16(), code, title, detail: &detail, mend: &mend };
         let mut response = (status, Json(details)).into_response();
+        response.extensions_mut().insert(Code(code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match also {

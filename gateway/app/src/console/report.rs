@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use ninewatch_core::alert::{ChangeKind, Scene, Severity, Verdict};
 use ninewatch_core::time::TimeMs;
 
 use super::Shared;
+use super::gate::Who;
 use super::problem::Problem;
+use super::rights::{self, OfPeople};
 use crate::index::{AlertQuery, AlertRecord};
 
 /// Of which time.
@@ -81,16 +83,25 @@ struct DeviceReport {
 /// Answers `GET /report`.
 pub(super) async fn report(
     State(shared): State<Arc<Shared>>,
+    who: Who,
     shift: Result<Query<Shift>, QueryRejection>,
-) -> Result<Json<Report>, Problem> {
+) -> Result<(Option<Extension<OfPeople>>, Json<Report>), Problem> {
     let Query(Shift { from_ms, to_ms }) = shift?;
     if to_ms <= from_ms || to_ms.saturating_sub(from_ms) > LONGEST_MS {
         return Err(Problem::bad("the time is none", "give from_ms before to_ms, and at most a year between"));
     }
-    let query = AlertQuery { from_ms: Some(from_ms), to_ms: Some(to_ms), ..AlertQuery::default() };
-    let index = shared.state.index.clone();
-    let report = shared.ask(move || Report::of(from_ms, to_ms, index.records(&query))).await?;
-    Ok(Json(report))
+    let (index, site) = (shared.state.index.clone(), shared.site());
+    let places = who.rights.places(&site);
+    let query = AlertQuery { from_ms: Some(from_ms), to_ms: Some(to_ms), places, ..AlertQuery::default() };
+    let (shows_people, report) = shared
+        .ask(move || {
+            let mut shows_people = false;
+            let look = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
+            let report = Report::of(from_ms, to_ms, index.records(&query).inspect(look));
+            (shows_people, report)
+        })
+        .await?;
+    Ok((rights::of_people(shows_people), Json(report)))
 }
 
 impl Report {

@@ -76,8 +76,8 @@ impl Sessions {
         }
     }
 
-    /// Opens a session; gives the `Set-Cookie` that stands for it.
-    pub(super) async fn begin(&self, login: Login, now: Instant) -> anyhow::Result<HeaderValue> {
+    /// Opens a session; gives the `Set-Cookie` that stands for it. What came by TLS is never sent without.
+    pub(super) async fn begin(&self, login: Login, is_tls: bool, now: Instant) -> anyhow::Result<HeaderValue> {
         let token = hex(&random::<32>()?);
         {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +89,7 @@ impl Sessions {
             table.insert(key(&token), Session { login, opened: SystemTime::now(), used: now });
         }
         self.keep().await;
-        self.set_cookie(&token, LONGEST)
+        self.set_cookie(&token, LONGEST, is_tls)
     }
 
     /// Whom a request's cookie stands for. It counts as use.
@@ -107,7 +107,7 @@ impl Sessions {
     pub(super) fn touch(&self, key: &SessionKey, accounts: &Accounts, now: Instant) -> Option<Login> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let session = table.get_mut(key)?;
-        if !session.lives(now) || !accounts.still(&session.login) {
+        if !session.lives(now) || accounts.rights(&session.login).is_none() {
             table.remove(key);
             return None;
         }
@@ -119,7 +119,7 @@ impl Sessions {
     pub(super) async fn end(&self, key: &SessionKey) -> anyhow::Result<HeaderValue> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.keep().await;
-        self.set_cookie("", Duration::ZERO)
+        self.set_cookie("", Duration::ZERO, false)
     }
 
     /// How many are open, for the metrics.
@@ -128,8 +128,10 @@ impl Sessions {
         table.values().filter(|session| session.lives(now)).count()
     }
 
-    fn set_cookie(&self, token: &str, age: Duration) -> anyhow::Result<HeaderValue> {
-        let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", self.cookie, age.as_secs());
+    fn set_cookie(&self, token: &str, age: Duration, is_tls: bool) -> anyhow::Result<HeaderValue> {
+        let secure = if is_tls { "; Secure" } else { "" };
+        let (name, age) = (&self.cookie, age.as_secs());
+        let cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}");
         HeaderValue::from_str(&cookie).context("a cookie")
     }
 

@@ -1,7 +1,7 @@
 //! Places and devices: what is registered, and how it is.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,9 @@ use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind};
 use ninewatch_core::time::TimeMs;
 
 use super::Shared;
+use super::gate::Who;
 use super::problem::Problem;
+use super::rights::{self, OfPeople};
 use crate::index::AlertQuery;
 
 /// The settings in force, made ready once and not for every question.
@@ -97,22 +99,42 @@ struct PlaceView {
 }
 
 /// Answers `GET /devices`.
-pub(super) async fn devices(State(shared): State<Arc<Shared>>) -> Result<Json<Devices>, Problem> {
+pub(super) async fn devices(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+) -> Result<(Option<Extension<OfPeople>>, Json<Devices>), Problem> {
     let site = shared.site();
     let mut statuses = statuses(&shared).await?;
-    let view = |device: &Device| DeviceView::new(&site, device, statuses.remove(&device.id));
-    Ok(Json(Devices { devices: site.registry.devices.iter().map(view).collect() }))
+    let seen = site.registry.devices.iter().filter(|device| who.rights.sees_place(&site, &device.place));
+    let mut shows_people = false;
+    let view = |device: &Device| {
+        let view = DeviceView::new(&site, device, statuses.remove(&device.id));
+        let is_of_a_person = rights::is_of_a_person(&site, device);
+        shows_people |= is_of_a_person && who.rights.sees_people();
+        if is_of_a_person && !who.rights.sees_people() { view.without_the_person() } else { view }
+    };
+    let devices = seen.map(view).collect();
+    Ok((rights::of_people(shows_people), Json(Devices { devices })))
 }
 
 /// Answers `GET /places`.
-pub(super) async fn places(State(shared): State<Arc<Shared>>) -> Result<Json<Places>, Problem> {
+pub(super) async fn places(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+) -> Result<(Option<Extension<OfPeople>>, Json<Places>), Problem> {
     let site = shared.site();
     let statuses = statuses(&shared).await?;
     let index = shared.state.index.clone();
     let all = AlertQuery { open_only: true, limit: usize::MAX, ..AlertQuery::default() };
     let open = shared.ask(move || index.alerts(&all)).await?;
-    let view = |place: &Place| PlaceView::new(&site, place, &statuses, &open);
-    Ok(Json(Places { places: site.registry.places.iter().map(view).collect() }))
+    let seen = site.registry.places.iter().filter(|place| who.rights.sees_grid(&place.grid));
+    let view = |place: &Place| {
+        let view = PlaceView::new(&site, place, &statuses, &open);
+        if who.rights.sees_alerts() { view } else { view.without_alerts() }
+    };
+    let places: Vec<PlaceView> = seen.map(view).collect();
+    let shows_homes = places.iter().any(|place| place.kind == PlaceKind::Home);
+    Ok((rights::of_people(shows_homes), Json(Places { places })))
 }
 
 async fn statuses(shared: &Shared) -> Result<HashMap<String, DeviceStatus>, Problem> {
@@ -140,6 +162,11 @@ impl DeviceView {
             values: status.map(|status| status.values.into_iter().map(value).collect()).unwrap_or_default(),
         }
     }
+
+    /// Whether it reports, and nothing of what it reports.
+    fn without_the_person(self) -> Self {
+        Self { person: None, values: Vec::new(), ..self }
+    }
 }
 
 impl PlaceView {
@@ -158,5 +185,10 @@ impl PlaceView {
             open_alerts: open().count(),
             worst_severity: open().map(|alert| alert.severity).max(),
         }
+    }
+
+    /// As somebody sees it who has no business with what happens there.
+    fn without_alerts(self) -> Self {
+        Self { open_alerts: 0, worst_severity: None, ..self }
     }
 }

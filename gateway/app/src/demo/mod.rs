@@ -183,7 +183,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
         local_sign: None,
         journal: JournalConfig::default(),
         alerts: ninewatch_core::alert::AlertSettings::default(),
-        console: Some(ConsoleConfig { listen: if taken { anywhere } else { args.console } }),
+        console: Some(ConsoleConfig::plain(if taken { anywhere } else { args.console })),
         upstreams: vec![MqttServer {
             name: "city".into(),
             url: format!("mqtt://{}", city.address()),
@@ -194,6 +194,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
             key: None,
             subscribe: Vec::new(),
         }],
+        notify: Vec::new(),
         files: FilesConfig::default(),
     })
 }
@@ -206,8 +207,8 @@ fn welcome(gateway: &Gateway, places: &[PlayedPlace], lang: Lang) -> io::Result<
         Lang::En => format!("Ninewatch demo: {devices} devices in {} places, all over MQTT.", places.len()),
     };
     writeln!(out, "\n  {line}")?;
-    if let Some(console) = gateway.console {
-        writeln!(out, "  {}  http://{console}/", lang.pick("控制台", "Console"))?;
+    if let Some(console) = &gateway.console {
+        writeln!(out, "  {}  {}", lang.pick("控制台", "Console"), console.url())?;
     }
     if let Some(first) = &gateway.first_password {
         let (account, password) = (lang.pick("账号", "Account"), lang.pick("密码", "Password"));

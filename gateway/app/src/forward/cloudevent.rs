@@ -47,11 +47,11 @@ struct Event<'a, D> {
 }
 
 impl<'a, D: Serialize> Event<'a, D> {
-    fn new(source: &Source, r#type: &'a str, id: &'a str, data: D) -> Self {
+    fn new(gateway: &str, r#type: &'a str, id: &'a str, data: D) -> Self {
         Self {
             specversion: "1.0",
             id,
-            source: format!("/ninewatch/{}", source.gateway),
+            source: format!("/ninewatch/{gateway}"),
             r#type,
             subject: None,
             time: None,
@@ -105,7 +105,7 @@ pub(crate) fn alert(source: &Source, change: &AlertChange, max_bytes: usize) -> 
         evidence: change.evidence.as_ref(),
         evidence_omitted: false,
     };
-    let mut event = Event::new(source, &r#type, &id, data);
+    let mut event = Event::new(&source.gateway, &r#type, &id, data);
     event.subject = Some(change.alert.id.as_str());
     event.time = jiff::Timestamp::from_millisecond(change.at_ms).ok().map(|time| format!("{time:.3}"));
     event.sequence = Some(sequence(change.seq));
@@ -127,10 +127,18 @@ pub(crate) fn alert(source: &Source, change: &AlertChange, max_bytes: usize) -> 
 pub(crate) fn lost(source: &Source, seq: u64) -> serde_json::Result<Vec<u8>> {
     let id = source.id("lost", seq);
     let data = json!({"reason": "the record of this change is damaged on the gateway's disk"});
-    let mut event = Event::new(source, "cn.ninewatch.alert.lost", &id, data);
+    let mut event = Event::new(&source.gateway, "cn.ninewatch.alert.lost", &id, data);
     event.sequence = Some(sequence(seq));
     event.epoch = source.epochs.of(seq);
     event.json()
+}
+
+/// Shows that a webhook works.
+///
+/// # Errors
+/// Where it cannot be serialised.
+pub(crate) fn channel_test(gateway: &str, id: &str, channel: &str) -> serde_json::Result<Vec<u8>> {
+    Event::new(gateway, "cn.ninewatch.channel.test", id, json!({"channel": channel})).json()
 }
 
 /// The gateway is connected, and asks for a receipt that answers `id`.
@@ -139,7 +147,7 @@ pub(crate) fn lost(source: &Source, seq: u64) -> serde_json::Result<Vec<u8>> {
 /// Where it cannot be serialised.
 pub(crate) fn online(source: &Source, id: &str) -> serde_json::Result<Vec<u8>> {
     let epoch = source.epochs.current();
-    Event::new(source, "cn.ninewatch.online", id, json!({"epoch": epoch.id, "first": epoch.first})).json()
+    Event::new(&source.gateway, "cn.ninewatch.online", id, json!({"epoch": epoch.id, "first": epoch.first})).json()
 }
 
 /// The will of the connection that began with `online`'s `id`.
@@ -147,7 +155,7 @@ pub(crate) fn online(source: &Source, id: &str) -> serde_json::Result<Vec<u8>> {
 /// # Errors
 /// Where it cannot be serialised.
 pub(crate) fn offline(source: &Source, online: &str) -> serde_json::Result<Vec<u8>> {
-    Event::new(source, "cn.ninewatch.offline", &format!("{online}.end"), json!({})).json()
+    Event::new(&source.gateway, "cn.ninewatch.offline", &format!("{online}.end"), json!({})).json()
 }
 
 /// What became of a staff action: the same each time that it comes, once it was taken.
@@ -173,7 +181,7 @@ pub(crate) fn answer(
         }
     };
     let (r#type, id) = (format!("cn.ninewatch.action.{outcome}"), format!("{}.{outcome}", action.id));
-    let mut event = Event::new(source, &r#type, &id, data);
+    let mut event = Event::new(&source.gateway, &r#type, &id, data);
     event.subject = Some(action.alert.as_str());
     event.json()
 }
@@ -188,12 +196,12 @@ pub(crate) fn unreadable(source: &Source, action: &str, what: &str) -> serde_jso
         "reason": {"zh": format!("操作读不懂：{what}"), "en": format!("the action cannot be read: {what}")},
         "mend": {"zh": "按接口文档改正后重发", "en": "mend it as docs/upstream.md says, and send it again"},
     });
-    Event::new(source, "cn.ninewatch.action.refused", &format!("{action}.refused"), data).json()
+    Event::new(&source.gateway, "cn.ninewatch.action.refused", &format!("{action}.refused"), data).json()
 }
 
 impl Source {
     /// The same change always has the same id, and no other one has it.
-    fn id(&self, of: &str, seq: u64) -> String {
+    pub(crate) fn id(&self, of: &str, seq: u64) -> String {
         match self.epochs.of(seq) {
             Some(epoch) => format!("{of}.{seq}.{epoch}"),
             None => format!("{of}.{seq}"),

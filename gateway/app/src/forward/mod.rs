@@ -3,7 +3,7 @@
 //! One task for each upstream, CloudEvents over MQTT 5. The contract is `docs/upstream.md`; what an
 //! upstream still lacks is the [`outbox`]'s to know, one connection is a [`session`].
 
-mod cloudevent;
+pub(crate) mod cloudevent;
 mod line;
 mod listening;
 mod log;

@@ -328,13 +328,14 @@ impl Delivered {
         self.up_to + self.also.len() as u64
     }
 
-    fn add(&mut self, seq: u64) {
+    /// Takes note that this change has been.
+    pub(crate) fn add(&mut self, seq: u64) {
         self.also.insert(seq);
         self.compact();
     }
 
     /// Draws together what has no gap.
-    fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         self.also = self.also.split_off(&(self.up_to + 1));
         while self.also.remove(&(self.up_to + 1)) {
             self.up_to += 1;

@@ -14,7 +14,7 @@ use crate::town::{HOUR, MIDNIGHT, MINUTE, Says, settings};
 const SECOND: i64 = 1_000;
 
 /// Every ailment: its severity, how long it holds before it is told, how long it is over before that is told.
-const TABLE: [(Ailment, &str, Severity, i64, i64); 15] = [
+const TABLE: [(Ailment, &str, Severity, i64, i64); 17] = [
     (Ailment::UpstreamDown, "upstream_down", Severity::Major, 60, 30),
     (Ailment::UpstreamBehind, "upstream_behind", Severity::Major, 0, 60),
     (Ailment::BrokerDown, "broker_down", Severity::Major, 60, 30),
@@ -30,6 +30,8 @@ const TABLE: [(Ailment, &str, Severity, i64, i64); 15] = [
     (Ailment::SiteFaults, "site_faults", Severity::Minor, 60, 10),
     (Ailment::Overloaded, "overloaded", Severity::Major, 0, 60),
     (Ailment::SignFailed, "sign_failed", Severity::Minor, 0, 60),
+    (Ailment::AuditFailed, "audit_failed", Severity::Major, 60, 60),
+    (Ailment::ChannelFailed, "channel_failed", Severity::Major, 180, 60),
 ];
 
 struct Gateway {

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use super::replay::journal_dir;
 use super::table;
+use crate::audit::note_command;
 use crate::config::Config;
 use crate::journal;
 use crate::lang::Lang;
@@ -81,12 +82,14 @@ pub(crate) fn run(args: EvidenceArgs, lang: Lang) -> anyhow::Result<()> {
     let holds_none = || format!("{} holds no journal; name a gateway's data folder", named.display());
     let journal = journal_dir(&named).canonicalize().with_context(holds_none)?;
     let segments = journal::intake_segments(&journal).with_context(holds_none)?;
+    let to = args.to.display().to_string();
     let folder = Folder::open(args.to, args.force)?;
-    let pseudonyms = Pseudonyms::open(journal.parent().with_context(holds_none)?)?;
+    let data_dir = journal.parent().with_context(holds_none)?;
+    let pseudonyms = Pseudonyms::open(data_dir)?;
     let judged = findings::read(&journal).with_context(holds_none)?;
     let mut windows = Windows::of(&judged.matters);
     windows.gather(&segments, lang)?;
-    let rows = write(&folder, &windows, &pseudonyms)?;
+    let rows = note_command(data_dir, "evidence.export", &to, write(&folder, &windows, &pseudonyms))?;
     tell(&mut std::io::stdout().lock(), &judged, &rows, lang)
 }
 

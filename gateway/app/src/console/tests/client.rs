@@ -99,6 +99,11 @@ impl Client {
         answer
     }
 
+    /// Only how it is answered, for answers that do not end.
+    pub(super) async fn status(&self, method: Method, path: &str) -> StatusCode {
+        self.ask(method, path, Vec::new()).await.status()
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> axum::http::Response<Incoming> {
         let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();

@@ -18,9 +18,10 @@ use ninewatch_core::site::Registry;
 use ninewatch_core::time::{TimeMs, UtcOffset};
 
 use super::client::Client;
+use crate::audit::Recorder;
 use crate::clock::Clock;
 use crate::config::{ConsoleConfig, JournalConfig};
-use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus};
+use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, Role, edit_accounts};
 use crate::engine::{Command, Engine};
 use crate::health::Part;
 use crate::index::{Index, Progress};
@@ -114,6 +115,7 @@ pub(super) struct Desk {
     pub(super) played: Arc<Mutex<Played>>,
     pub(super) engine: Engine,
     pub(super) settings: watch::Sender<Arc<Settings>>,
+    pub(super) audit: Recorder,
     served: JoinHandle<()>,
     play: JoinHandle<()>,
     dir: TempDir,
@@ -169,6 +171,15 @@ impl Desk {
     }
 
     pub(super) fn open_at(listen: &str, registry: Registry, parts: Vec<Arc<dyn Part>>) -> Self {
+        Self::open_with(&ConsoleConfig::plain(listen.parse().unwrap()), registry, parts)
+    }
+
+    /// A console of nothing that listens as `config` says.
+    pub(super) fn open_as(config: &ConsoleConfig) -> Self {
+        Self::open_with(config, Registry::default(), Vec::new())
+    }
+
+    fn open_with(config: &ConsoleConfig, registry: Registry, parts: Vec<Arc<dyn Part>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let journal_dir = dir.path().join("journal");
         let (journal, _) = Journal::open(&journal_dir, &JournalConfig::default()).unwrap();
@@ -184,8 +195,9 @@ impl Desk {
             last_change: None,
         }));
         let (accounts, first) = Accounts::open(dir.path()).unwrap();
+        let audit = Recorder::open(dir.path(), Clock::System).unwrap();
         let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
-        let console = Console::bind(&ConsoleConfig { listen: listen.parse().unwrap() }).unwrap();
+        let console = Console::bind(config, dir.path()).unwrap();
         let client = Client::new(console.address());
         let status = Arc::new(ConsoleStatus::default());
         let state = ConsoleState {
@@ -200,6 +212,8 @@ impl Desk {
             status,
             models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
+            notify: crate::notify::Notify::default(),
+            audit: audit.clone(),
         };
         Self {
             client,
@@ -207,6 +221,7 @@ impl Desk {
             accounts,
             engine,
             settings,
+            audit,
             served: tokio::spawn(async { console.serve(state).await.unwrap() }),
             play: tokio::spawn(play(inbox, played.clone())),
             played,
@@ -222,6 +237,13 @@ impl Desk {
     /// A browser with the first account's session.
     pub(super) async fn browser(&self) -> Client {
         self.client.browser("duty", &self.password).await
+    }
+
+    /// A program with a new account of this role.
+    pub(super) fn program_of(&self, name: &str, role: Role, grids: &[&str]) -> Client {
+        let grids: Vec<String> = grids.iter().map(|grid| (*grid).to_owned()).collect();
+        let password = edit_accounts(self.data_dir(), |list| list.add(name, role, &grids)).unwrap();
+        self.client.basic(name, password.shown())
     }
 
     pub(super) fn data_dir(&self) -> &Path {

@@ -7,6 +7,9 @@ mod sample;
 mod schema;
 
 mod acting;
+mod auditing;
 mod doors;
 mod feed;
+mod https;
 mod looking;
+mod roles;

@@ -26,6 +26,13 @@ pub(super) fn is_open(method: &Method, path: &str) -> bool {
     })
 }
 
+/// The roles that the description says a route lets; `verb` is what a route with several is asked for.
+pub(super) fn roles(method: &Method, path: &str, verb: &str) -> Vec<String> {
+    let roles = &DESCRIPTION["paths"][path][method.as_str().to_lowercase()]["x-roles"];
+    let roles = if roles.is_object() { &roles[verb] } else { roles };
+    roles.as_array().into_iter().flatten().map(|role| role.as_str().unwrap().to_owned()).collect()
+}
+
 /// What any route may answer without saying so: the throttle's, and being late or on the way out.
 const ANYWHERE: [&str; 3] = ["408", "429", "503"];
 
