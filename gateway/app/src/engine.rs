@@ -86,6 +86,9 @@ pub(crate) enum Fate {
     Rejected,
     /// It was not taken: more comes in than can be.
     Refused,
+    /// It was not taken, and nothing that comes after it on this connection can be acknowledged: the disk is full. The
+    /// connection ends, so that it is sent again on the next one.
+    LetGo,
 }
 
 /// What the engine is asked.

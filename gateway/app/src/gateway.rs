@@ -79,9 +79,10 @@ impl Gateway {
 
         // What can be refused is refused before anything is begun.
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;
-        let console = config.console.as_ref().map(|console| Console::bind(console, &data_dir)).transpose()?;
-        let wired = Wired::open(&config.wired)?;
         let sign = config.local_sign.as_ref().map(Sign::open).transpose()?.map(Arc::new);
+        let console = config.console.as_ref().map(|console| Console::bind(console, &data_dir)).transpose();
+        let console = or_last_word(console, sign.as_deref()).await?;
+        let wired = Wired::open(&config.wired)?;
         let models = Models::new(Sources {
             models_dir: config.files.models.clone(),
             library: config.files.onnxruntime.clone(),
@@ -95,8 +96,8 @@ impl Gateway {
         let loaded = tokio::task::spawn_blocking(move || trying.load()).await?;
         files.models = loaded.cards;
         let (settings, registry) = files.read()?;
-        let (accounts, first_password) = Accounts::open(&data_dir)?;
-        let audit = Recorder::open(&data_dir, clock)?;
+        let (accounts, first_password) = or_last_word(Accounts::open(&data_dir), sign.as_deref()).await?;
+        let audit = or_last_word(Recorder::open(&data_dir, clock), sign.as_deref()).await?;
         audit.note(Deed::of_the_gateway("gateway.start", env!("CARGO_PKG_VERSION").into()), Importance::Action).await;
         if let Some(first) = &first_password {
             audit.note(Deed::of_the_gateway("account.add", first.account.clone()), Importance::Action).await;
@@ -297,6 +298,21 @@ impl Gateway {
         drop(self.engine);
         tokio::task::spawn_blocking(move || self.running.join()).await?
     }
+}
+
+/// Where the disk keeps the gateway from starting, the sign says so.
+async fn or_last_word<T>(done: anyhow::Result<T>, sign: Option<&Sign>) -> anyhow::Result<T> {
+    use std::io::ErrorKind::{ReadOnlyFilesystem, StorageFull};
+    // 5: EIO, which has no kind.
+    let is_of_the_disk = |error: &std::io::Error| {
+        matches!(error.kind(), ReadOnlyFilesystem | StorageFull) || error.raw_os_error() == Some(5)
+    };
+    if let Err(error) = &done
+        && error.chain().filter_map(|cause| cause.downcast_ref()).any(is_of_the_disk)
+    {
+        last_word(sign).await;
+    }
+    done
 }
 
 /// Where nothing can be written down any more, nobody is told but by the sign on the spot.

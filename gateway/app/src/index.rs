@@ -54,10 +54,11 @@ impl AlertRecord {
         if self.evidence.len() > EVIDENCE {
             self.evidence.remove(FIRST);
         }
-        if self.life.len() > STEPS
-            && let Some(repeat) = self.life.iter().skip(FIRST).position(|step| step.kind == ChangeKind::Repeated)
+        let comes_and_goes = |step: &Step| matches!(step.kind, ChangeKind::Repeated | ChangeKind::Recovered);
+        while self.life.len() > STEPS
+            && let Some(at) = self.life.iter().skip(FIRST).position(comes_and_goes)
         {
-            self.life.remove(FIRST + repeat);
+            self.life.remove(FIRST + at);
         }
     }
 }
@@ -256,6 +257,15 @@ impl Index {
         if !self.0.moved.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
+        // What cannot be written now is to be written still.
+        let kept = self.write_cursors();
+        if kept.is_err() {
+            self.0.moved.store(true, Ordering::Relaxed);
+        }
+        kept
+    }
+
+    fn write_cursors(&self) -> anyhow::Result<()> {
         let mut cursors: BTreeMap<String, Delivered> = BTreeMap::new();
         for entry in &self.0.state {
             let (upstream, delivered) = entry?;

@@ -229,7 +229,10 @@ impl Complaints {
         let present = self.0.values().filter(|course| course.over_since_ms.is_none()).count();
         let known = |complaint: &Complaint| {
             let course = self.0.get(&(complaint.ailment, complaint.part.clone()));
-            course.is_some_and(|course| course.over_since_ms.is_none() && course.text == complaint.text)
+            // What is an alert already keeps its words: some count up.
+            course.is_some_and(|course| {
+                course.over_since_ms.is_none() && (course.raised || course.text == complaint.text)
+            })
         };
         present == told.len() && told.iter().all(known)
     }

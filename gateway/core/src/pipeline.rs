@@ -166,6 +166,11 @@ impl Pipeline {
         self.state.complaints.are(complaints)
     }
 
+    /// Whether a critical rule looks at what the device `site.registry.devices[device]` reads.
+    pub fn can_be_critical(&self, device: usize) -> bool {
+        self.state.detector.is_life_safety(device)
+    }
+
     /// Whether a message is of a device that can raise a critical alert by what it reads.
     pub fn is_life_safety(&self, message: &Message<'_>, now: TimeMs) -> bool {
         let Ok(understood) = intake::understand(&self.site, message, now) else { return false };

@@ -78,13 +78,18 @@ pub(crate) fn run(args: &AccountArgs, lang: Lang) -> anyhow::Result<()> {
         AccountCommand::Add { name, role, grids } => {
             let of = format!("{name} {} {}", role.word(), grids.join(" "));
             let done = edit_accounts(data_dir, |list| list.add(name, *role, grids));
-            let password = note_command(data_dir, "account.add", of.trim(), done)?;
-            show(password.shown(), lang)?;
+            // Shown also where the audit log fails: it is in force, and kept nowhere.
+            let shown = done.as_ref().map(|password| password.shown().to_owned()).ok();
+            let noted = note_command(data_dir, "account.add", of.trim(), done);
+            shown.map(|shown| show(&shown, lang)).transpose()?;
+            noted?;
         }
         AccountCommand::Password { name } => {
             let done = edit_accounts(data_dir, |list| list.set_password(name));
-            let password = note_command(data_dir, "account.password", name, done)?;
-            show(password.shown(), lang)?;
+            let shown = done.as_ref().map(|password| password.shown().to_owned()).ok();
+            let noted = note_command(data_dir, "account.password", name, done);
+            shown.map(|shown| show(&shown, lang)).transpose()?;
+            noted?;
         }
     }
     Ok(())

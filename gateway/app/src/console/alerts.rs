@@ -85,7 +85,7 @@ pub(super) async fn sheet(
     let query = AlertQuery { before: None, ..wanted.query(&shared, &who)? };
     let (index, site) = (shared.state.index.clone(), shared.site());
     let (shows_people, sheet) = shared
-        .ask(move || {
+        .look_back(move || {
             let mut shows_people = false;
             let look = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
             let sheet = sheet::write(&site, index.records(&query).inspect(look));

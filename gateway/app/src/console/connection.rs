@@ -64,7 +64,8 @@ pub(super) async fn serve_https(
     if address.ip().to_canonical().is_loopback() {
         return serve_http(stream, Peer { address, is_tls: false }, service).await;
     }
-    let to_https = service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(gate::to_https(&request)));
+    let to_https =
+        service_fn(|request: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(gate::to_https(&request))));
     Ok(http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

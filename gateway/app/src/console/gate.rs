@@ -271,7 +271,12 @@ pub(super) fn to_https<B>(request: &HttpRequest<B>) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let place = host.and_then(|host| HeaderValue::from_str(&format!("https://{host}{path}")).ok());
     match place.filter(|_| request.method().is_safe()) {
-        Some(place) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, place)]).into_response(),
+        // Not for good: a browser must not keep somebody out who serves plain HTTP here later.
+        Some(place) => {
+            let no_store = HeaderValue::from_static("no-store");
+            (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place), (header::CACHE_CONTROL, no_store)])
+                .into_response()
+        }
         None => Problem::only_https().into_response(),
     }
 }

@@ -175,6 +175,8 @@ struct Shared {
     engine_health: health::EngineHealth,
     /// Questions to the index and the journal block a thread each.
     questions: Arc<Semaphore>,
+    /// Looking through all that ever was takes long: one at a time, so that the board and an acceptance wait for none.
+    looks_back: Arc<Semaphore>,
     tls: Option<Arc<Tls>>,
 }
 
@@ -189,9 +191,24 @@ impl Shared {
             sites: site::Sites::default(),
             engine_health: health::EngineHealth::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
+            looks_back: Arc::new(Semaphore::new(1)),
             tls,
             state,
         })
+    }
+
+    /// Asks about all that ever was, when its turn comes.
+    async fn look_back<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, problem::Problem> {
+        let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
+        let turn = self.looks_back.clone().acquire_owned().await.map_err(|_| failed())?;
+        let asked = move || {
+            let _turn = turn;
+            question()
+        };
+        self.ask(asked).await
     }
 
     /// Asks the index or the journal, off the threads that serve.

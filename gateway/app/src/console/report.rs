@@ -94,7 +94,7 @@ pub(super) async fn report(
     let places = who.rights.places(&site);
     let query = AlertQuery { from_ms: Some(from_ms), to_ms: Some(to_ms), places, ..AlertQuery::default() };
     let (shows_people, report) = shared
-        .ask(move || {
+        .look_back(move || {
             let mut shows_people = false;
             let look = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
             let report = Report::of(from_ms, to_ms, index.records(&query).inspect(look));

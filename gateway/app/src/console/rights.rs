@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ninewatch_core::alert::Alert;
+use ninewatch_core::alert::{Alert, GATEWAY};
 use ninewatch_core::pipeline::Site;
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, PlaceKind};
@@ -218,16 +218,20 @@ impl Rights {
 
 /// Whether the alert is about a person: it is of a home, or of a device that is.
 pub(super) fn alert_is_of_people(site: &Site, alert: &Alert) -> bool {
-    let is_home = site.registry.place(&alert.place).is_some_and(|place| place.kind == PlaceKind::Home);
-    let mut devices = alert.devices.iter().filter_map(|id| site.registry.device(id));
-    is_home || devices.any(|device| is_of_a_person(site, device))
+    if alert.place.starts_with(GATEWAY) {
+        return false;
+    }
+    // What is not registered any more may have been anybody's.
+    let is_home = site.registry.place(&alert.place).is_none_or(|place| place.kind == PlaceKind::Home);
+    let mut devices = alert.devices.iter().map(|id| site.registry.device(id));
+    is_home || devices.any(|device| device.is_none_or(|device| is_of_a_person(site, device)))
 }
 
 /// Whether what the device reports is about a person: it is worn, it stands in a home, or it looks at faces.
 pub(super) fn is_of_a_person(site: &Site, device: &Device) -> bool {
     let is_home = site.registry.place(&device.place).is_some_and(|place| place.kind == PlaceKind::Home);
     let class = site.sensor_types.get(&device.sensor_type).map(|sensor_type| sensor_type.class);
-    device.person.is_some() || is_home || class == Some(SensorClass::FaceCamera)
+    device.person.is_some() || is_home || class.is_none_or(|class| class == SensorClass::FaceCamera)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl Decide {
         (sizes, room): (Sizes, Arc<DiskRoom>),
         batches: SyncSender<Batch>,
     ) -> Self {
-        tells.life_safety.learn(pipeline.site());
+        tells.life_safety.learn(&pipeline);
         // Recovery has just begun a segment.
         Self {
             segment_begun_ms: pipeline.now_ms(),
@@ -132,13 +132,15 @@ impl Decide {
         if time {
             self.tick()?;
         }
-        // Before what came later.
-        while !self.room.is_short()
-            && let Some(message) = self.deferred.next(&self.tells.counters)
-        {
+        commands.drain(..).try_for_each(|command| self.take(command))?;
+        // A few at a time: nobody's alarm waits for them.
+        for _ in 0..TAKE {
+            if self.room.is_short() {
+                break;
+            }
+            let Some(message) = self.deferred.next(&self.tells.counters, &self.tells.load) else { break };
             self.message(message)?;
         }
-        commands.drain(..).try_for_each(|command| self.take(command))?;
         if self.pipeline.now_ms() - self.segment_begun_ms >= (self.sizes.oldest_ms / 8).min(LONGEST_SEGMENT_MS) {
             self.begin_segment()?;
         }
@@ -147,6 +149,9 @@ impl Decide {
 
     /// How long there is nothing to do but wait for commands.
     fn rest(&self) -> Duration {
+        if !self.deferred.is_empty() && !self.room.is_short() {
+            return Duration::ZERO;
+        }
         let Some(due) = self.pipeline.next_due() else { return LONGEST_REST };
         let wait_ms = u32::try_from((due - self.clock.now_ms()).max(0)).unwrap_or(u32::MAX);
         Duration::from_secs_f64(f64::from(wait_ms) / 1000.0 / self.clock.speed()).min(LONGEST_REST)
@@ -203,14 +208,18 @@ impl Decide {
 
     /// Takes a message, or puts it off: on a full disk there is room for what can be a matter of life. It is told by the
     /// device, not by what it says now: acknowledgements go out in the order of the messages, so an alarm behind a
-    /// reading that waits would wait too.
+    /// reading that waits would wait too. Behind a broker all devices share one window, so nothing there waits. While
+    /// some wait, what comes after them does, so that no device's order is turned round.
     fn admit(&mut self, inbound: Inbound) -> Result<(), Halt> {
         #[cfg(test)]
         if self.room.is_short() && planted(Bug::FullDiskDefersAlarms) {
             self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
             return Ok(());
         }
-        if self.room.is_short() && !self.pipeline.is_life_safety(&as_message(&inbound), self.clock.now_ms()) {
+        if (self.room.is_short() || !self.deferred.is_empty())
+            && inbound.device.is_some()
+            && !self.pipeline.is_life_safety(&as_message(&inbound), self.clock.now_ms())
+        {
             self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
             return Ok(());
         }
@@ -342,7 +351,7 @@ impl Decide {
             let json = serde_json::to_string(&settings).map_err(|error| halt(&error))?;
             self.record(&Recorded::Configure(Cow::Owned(json)))?;
             self.batch.changes.extend(effects.changes);
-            self.tells.life_safety.learn(self.pipeline.site());
+            self.tells.life_safety.learn(&self.pipeline);
         }
         Ok(InForce { settings, faults })
     }

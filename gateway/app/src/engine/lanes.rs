@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use ninewatch_core::pipeline::Site;
+use ninewatch_core::pipeline::Pipeline;
 
 use super::load::{Load, Shed};
 use super::{Acked, Command, Engine, Fate, Inbound, Stopped};
@@ -82,16 +82,19 @@ impl Lanes {
     }
 }
 
-/// The devices of the life-safety classes.
+/// The devices of the life-safety classes, and those at which a critical rule looks.
 #[derive(Debug, Default)]
 pub(super) struct LifeSafety(RwLock<Arc<HashSet<String>>>);
 
 impl LifeSafety {
     /// Learns them from the site that is in force.
-    pub(super) fn learn(&self, site: &Site) {
+    pub(super) fn learn(&self, pipeline: &Pipeline) {
+        let site = pipeline.site();
         let devices = site.registry.devices.iter().enumerate();
-        let watches_over_life =
-            |index: usize| site.sensor_type_of(index).is_some_and(|known| known.class.is_life_safety());
+        let watches_over_life = |index: usize| {
+            pipeline.can_be_critical(index)
+                || site.sensor_type_of(index).is_some_and(|known| known.class.is_life_safety())
+        };
         let ids = devices.filter(|(index, _)| watches_over_life(*index)).map(|(_, device)| device.id.clone()).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ids);
     }

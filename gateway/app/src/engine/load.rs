@@ -1,7 +1,7 @@
 //! What came in, what became of it, and whether the gateway can keep up. Every message is counted once as coming in
 //! and once by its fate:
 //!
-//! `input = raised + folded + quiet + rejected + refused + dropped + waiting`
+//! `input = raised + folded + quiet + rejected + refused + dropped + disk_full + waiting`
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,6 +1,7 @@
 //! The command of the local sign: run without a shell, with a time limit, told by its environment what there is to say.
 
 use anyhow::{Context, bail};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,12 +24,14 @@ pub(super) struct Said {
     text: Text,
 }
 
+const MOST_TITLES: usize = 20;
+
 impl Said {
-    /// These alerts reach nobody.
+    /// These alerts reach nobody. Each title once, and not all of very many: the system takes no longer environment.
     pub(super) fn on(alerts: &[&Alert]) -> Self {
         let all = |pick: fn(&Text) -> &str, between: &str| {
-            let titles: Vec<&str> = alerts.iter().map(|alert| pick(&alert.title)).collect();
-            titles.join(between)
+            let titles: BTreeSet<&str> = alerts.iter().map(|alert| pick(&alert.title)).collect();
+            titles.into_iter().take(MOST_TITLES).collect::<Vec<_>>().join(between)
         };
         let text = Text { zh: all(|title| &title.zh, "、"), en: all(|title| &title.en, ", ") };
         Self { sign: "on", alerts: alerts.len(), text }

@@ -8,7 +8,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::time::Duration;
 
 use super::config::NotifyConfig;
-use super::service::{Failure, Message};
+use super::service::{Failure, Message, is_here};
 use crate::mqtt_client::password;
 
 /// For each command; and for the whole, below the console's own patience.
@@ -88,8 +88,7 @@ fn server(url: &str) -> Option<(&str, u16, Security)> {
         Some((host, port)) => (host, port.parse().ok()?),
         None => (rest.trim_end_matches('/'), usual),
     };
-    let is_here = host == "localhost" || host.starts_with("127.");
-    (!host.is_empty() && (is_here || security != Security::None)).then_some((host, port, security))
+    (!host.is_empty() && (is_here(host) || security != Security::None)).then_some((host, port, security))
 }
 
 /// Whether it is the address of a mail server that may be given a password.

@@ -153,13 +153,19 @@ impl Request {
     }
 }
 
+/// Whether a host is this machine, and not only called like it.
+pub(super) fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// An address that a secret may be sent to.
 fn address(url: &str) -> anyhow::Result<Uri> {
     // The address holds the robot's key: it is not repeated.
     let mend = "write the whole address, https://…";
     let Ok(uri) = url.trim().parse::<Uri>() else { bail!("the address is none of HTTP; {mend}") };
     let host = uri.host().unwrap_or_default();
-    let is_here = matches!(host, "localhost" | "[::1]") || host.starts_with("127.");
+    let is_here = is_here(host);
     match uri.scheme_str() {
         Some("https") => Ok(uri),
         Some("http") if is_here => Ok(uri),

@@ -141,8 +141,7 @@ impl Waiting {
 
     /// What is not worth telling any more, where nothing gets through.
     pub(super) fn stale(&self, now_ms: TimeMs) -> Vec<Telling> {
-        let stale =
-            |telling: &&Telling| !telling.is_critical() && telling.attempts > 0 && now_ms - telling.at_ms > STALE_MS;
+        let stale = |telling: &&Telling| !telling.is_critical() && now_ms - telling.at_ms > STALE_MS;
         self.alerts.values().filter(stale).cloned().collect()
     }
 

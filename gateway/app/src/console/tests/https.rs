@@ -109,7 +109,7 @@ async fn plain_http_from_another_machine_is_shown_the_way_and_nothing_else() {
         .unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 307"), "{answer}");
     assert!(answer.contains("location: https://gw:8080/api/v1/alerts?open=true\r\n"), "{answer}");
     assert!(!answer.contains("secret"));
     serving.await.unwrap().unwrap();

@@ -95,7 +95,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Err(_) => return Ok(End::Gone),
                 },
                 _ = self.acks.recv_many(&mut acked, ACKS) => {
-                    acked.drain(..).for_each(|acked| self.session.acked(acked, &mut self.wire.out));
+                    if let Err(end) = acked.drain(..).try_for_each(|acked| self.session.acked(acked, &mut self.wire.out)) {
+                        return Ok(end);
+                    }
                 }
                 Some(message) = self.downlink.recv(), if self.session.can_send() => {
                     self.session.send(&message, &mut self.wire.out);

@@ -99,6 +99,8 @@ pub(super) enum End {
     TakenOver,
     /// The device was removed, or its secret changed.
     Revoked,
+    /// The gateway's disk is full: a message of it was let go.
+    DiskFull,
     /// The gateway is stopping.
     Stopping,
     /// By a fault of the gateway itself.
@@ -117,6 +119,7 @@ impl End {
             Self::Stuck => "stuck",
             Self::TakenOver => "taken_over",
             Self::Revoked => "revoked",
+            Self::DiskFull => "disk_full",
             Self::Stopping => "stopping",
             Self::Broken => "broken",
         }
@@ -130,6 +133,7 @@ impl End {
             Self::ForeignTopic | Self::Revoked => DisconnectReasonCode::NotAuthorized,
             Self::KeepAlive => DisconnectReasonCode::KeepAliveTimeout,
             Self::TakenOver => DisconnectReasonCode::SessionTakenOver,
+            Self::DiskFull => DisconnectReasonCode::QuotaExceeded,
             Self::Stopping => DisconnectReasonCode::ServerShuttingDown,
         })
     }

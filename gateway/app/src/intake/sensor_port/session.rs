@@ -194,16 +194,21 @@ impl Session {
     }
 
     /// Takes the engine's word on what became of a message.
-    pub(super) fn acked(&mut self, acked: Acked, out: &mut Out) {
+    ///
+    /// # Errors
+    /// Where nothing more can be acknowledged here.
+    pub(super) fn acked(&mut self, acked: Acked, out: &mut Out) -> Result<(), End> {
         let index = acked.token.checked_sub(self.first_token).and_then(|index| usize::try_from(index).ok());
         if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
             pending.answer = Some(match acked.fate {
                 Fate::Taken => Answer::Taken,
                 Fate::Rejected => Answer::Rejected,
                 Fate::Refused => Answer::Refused,
+                Fate::LetGo => return Err(End::DiskFull),
             });
         }
         self.answer(out);
+        Ok(())
     }
 
     /// Answers the messages of which is known what became, up to the first of which it is not.
