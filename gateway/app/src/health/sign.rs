@@ -275,7 +275,7 @@ mod tests {
         sign.show(&[&alert, &alert]).await;
         sign.show(&[&alert]).await;
         ended(&sign).await;
-        assert_eq!(read(&said), "on 2 火警、火警 Fire, Fire\n", "and not again before its time");
+        assert_eq!(read(&said), "on 2 火警 Fire\n", "each title once, and not again before its time");
         sign.show(&[]).await;
         ended(&sign).await;
         assert_eq!(read(&said).lines().last(), Some("off 0"));

@@ -22,6 +22,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ninewatch_core::alert::AlertChange;
 use ninewatch_core::replay::Recorded;
@@ -122,6 +123,18 @@ pub(crate) struct Gap {
     at: u64,
 }
 
+/// Takes the lock, if nobody has it. Whoever had it may just have begun a program, which holds it for the moment until it
+/// runs: that is waited for.
+fn is_locked(lock: &File) -> bool {
+    const TRIES: u32 = 20;
+    (0..TRIES).any(|before| {
+        if before > 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        lock.try_lock().is_ok()
+    })
+}
+
 impl Journal {
     /// Opens or makes the journal in `dir`, and cuts torn tails off.
     ///
@@ -139,7 +152,7 @@ impl Journal {
         fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let lock_path = dir.join("lock");
         let lock = File::create(&lock_path).with_context(|| format!("{} cannot be written", lock_path.display()))?;
-        if lock.try_lock().is_err() {
+        if !is_locked(&lock) {
             anyhow::bail!(
                 "another gateway is using {}; stop it first, or give this one its own `data_dir`",
                 dir.display()
