@@ -168,13 +168,13 @@ impl Pipeline {
 
     /// Whether a critical rule looks at what the device `site.registry.devices[device]` reads.
     pub fn can_be_critical(&self, device: usize) -> bool {
-        self.state.detector.is_life_safety(device)
+        self.state.detector.can_be_critical(device)
     }
 
     /// Whether a message is of a device that can raise a critical alert by what it reads.
-    pub fn is_life_safety(&self, message: &Message<'_>, now: TimeMs) -> bool {
+    pub fn message_can_be_critical(&self, message: &Message<'_>, now: TimeMs) -> bool {
         let Ok(understood) = intake::understand(&self.site, message, now) else { return false };
-        understood.said.iter().any(|(device, ..)| self.state.detector.is_life_safety(*device))
+        understood.said.iter().any(|(device, ..)| self.can_be_critical(*device))
     }
 
     /// When time alone next has an effect.

@@ -16,14 +16,10 @@ use crate::mosquitto::Mosquitto;
 const SMALL: &str = "[journal]\nsegment_mib = 0.5\nreadings_max_mib = 8\nalert_reserve_mib = 16\n";
 
 pub(super) async fn full(times: u32) -> anyhow::Result<Value> {
-    let site = Site::new("")?;
-    let volume = match Volume::new(site.folder(), &site.data(), 128)? {
-        Ok(volume) => volume,
+    let (volume, mut ground) = match on_a_volume().await? {
+        Ok(there) => there,
         Err(why) => return Ok(json!({"skipped": why})),
     };
-    let broker = Mosquitto::start()?;
-    let port = broker.port;
-    let mut ground = Ground::behind(broker, port, site, SMALL).await?;
     ground.site.add_place("school", "school")?;
     let mut doors = ground.site.add_devices("ninewatch-door", &[("door".into(), "school".into())])?;
     let (door, door_secret) = doors.pop().context("a door")?;
@@ -69,6 +65,18 @@ pub(super) async fn full(times: u32) -> anyhow::Result<Value> {
     Ok(row)
 }
 
+/// A site whose data is on a disk of its own; or why there can be none.
+async fn on_a_volume() -> anyhow::Result<Result<(Volume, Ground), String>> {
+    let site = Site::new("")?;
+    let volume = match Volume::new(site.folder(), &site.data(), 128)? {
+        Ok(volume) => volume,
+        Err(why) => return Ok(Err(why)),
+    };
+    let broker = Mosquitto::start()?;
+    let port = broker.port;
+    Ok(Ok((volume, Ground::behind(broker, port, site, SMALL).await?)))
+}
+
 /// Every button is pressed once, and acknowledged.
 async fn press(ground: &Ground, gateway: &Gateway) -> anyhow::Result<()> {
     for (id, secret) in &ground.buttons {
@@ -86,14 +94,10 @@ async fn press(ground: &Ground, gateway: &Gateway) -> anyhow::Result<()> {
 }
 
 pub(super) async fn read_only(times: u32) -> anyhow::Result<Value> {
-    let site = Site::new("")?;
-    let volume = match Volume::new(site.folder(), &site.data(), 128)? {
-        Ok(volume) => volume,
+    let (volume, mut ground) = match on_a_volume().await? {
+        Ok(there) => there,
         Err(why) => return Ok(json!({"skipped": why})),
     };
-    let broker = Mosquitto::start()?;
-    let port = broker.port;
-    let mut ground = Ground::behind(broker, port, site, SMALL).await?;
     for _ in 0..times {
         let mut gateway = ground.start()?;
         let load = ground.load(&gateway);

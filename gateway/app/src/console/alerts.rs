@@ -83,21 +83,14 @@ pub(super) async fn sheet(
 ) -> Result<Response, Problem> {
     let Query(wanted) = wanted?;
     let query = AlertQuery { before: None, ..wanted.query(&shared, &who)? };
-    let (index, site) = (shared.state.index.clone(), shared.site());
-    let (shows_people, sheet) = shared
-        .look_back(move || {
-            let mut shows_people = false;
-            let look = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
-            let sheet = sheet::write(&site, index.records(&query).inspect(look));
-            sheet.map(|sheet| (shows_people, sheet))
-        })
-        .await?
+    let (shown, sheet) = shared.look_back(query, |site, records| sheet::write(site, records)).await?;
+    let sheet = sheet
         .map_err(|error| Problem::bad(error.to_string(), "ask for a shorter time: raised_from_ms, raised_to_ms"))?;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"ninewatch-alerts.csv\""),
     ];
-    Ok((rights::of_people(shows_people), headers, sheet).into_response())
+    Ok((shown, headers, sheet).into_response())
 }
 
 /// A page of alerts, newest first.
@@ -247,7 +240,7 @@ impl Action {
             return Err(Problem::bad("`note` is too long", format!("use at most {LONGEST_NOTE} characters")));
         }
         let upon = self.upon;
-        Ok(StaffAction { id, alert, by: by.to_owned(), verb, note, via: None, made_at_ms: None, upon })
+        Ok(StaffAction { note, upon, ..StaffAction::new(id, alert, by, verb) })
     }
 }
 

@@ -47,7 +47,7 @@ mod tests;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Extension};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware;
@@ -60,7 +60,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use ninewatch_core::pipeline::Settings;
+use ninewatch_core::pipeline::{Settings, Site};
 
 use crate::audit::Recorder;
 use crate::clock::Clock;
@@ -68,7 +68,7 @@ use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
 use crate::engine::Engine;
 use crate::health::Part;
-use crate::index::Index;
+use crate::index::{AlertQuery, AlertRecord, Index};
 use crate::metrics::Counters;
 use crate::notify::Notify;
 use crate::scorer::Models;
@@ -77,6 +77,7 @@ pub(crate) use accounts::{AccountList, edit as edit_accounts};
 pub(crate) use authority::{AUTHORITY, Authority};
 use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
+use rights::OfPeople;
 pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
 use tls::Tls;
@@ -197,18 +198,25 @@ impl Shared {
         })
     }
 
-    /// Asks about all that ever was, when its turn comes.
+    /// Looks through all alerts of a query, when its turn comes; tells besides whether any of them is of people.
     async fn look_back<T: Send + 'static>(
         &self,
-        question: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, problem::Problem> {
+        query: AlertQuery,
+        look: impl FnOnce(&Site, &mut dyn Iterator<Item = AlertRecord>) -> T + Send + 'static,
+    ) -> Result<(Option<Extension<OfPeople>>, T), problem::Problem> {
+        let (index, site) = (self.state.index.clone(), self.site());
         let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
         let turn = self.looks_back.clone().acquire_owned().await.map_err(|_| failed())?;
-        let asked = move || {
-            let _turn = turn;
-            question()
-        };
-        self.ask(asked).await
+        let (shows_people, seen) = self
+            .ask(move || {
+                let _turn = turn;
+                let mut shows_people = false;
+                let note = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
+                let seen = look(&site, &mut index.records(&query).inspect(note));
+                (shows_people, seen)
+            })
+            .await?;
+        Ok((rights::of_people(shows_people), seen))
     }
 
     /// Asks the index or the journal, off the threads that serve.

@@ -1,8 +1,8 @@
 //! Putting a password to the proof, in memory that is kept.
 //!
 //! Argon2 takes 19 MiB each time. Given back to the allocator, they stay with the arena of the thread that had them, and
-//! the threads that wait for proofs are many: a minute and a half of wrong passwords left 260 MB in use. So as much is kept as there are
-//! proofs at the same time, and no more.
+//! the threads that wait for proofs are many: a minute and a half of wrong passwords left 260 MB in use. So as much is
+//! kept as there are proofs at the same time, and no more.
 
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use std::sync::{Mutex, PoisonError};

@@ -13,7 +13,7 @@ use ninewatch_core::time::TimeMs;
 use super::Shared;
 use super::gate::Who;
 use super::problem::Problem;
-use super::rights::{self, OfPeople};
+use super::rights::OfPeople;
 use crate::index::{AlertQuery, AlertRecord};
 
 /// Of which time.
@@ -90,18 +90,10 @@ pub(super) async fn report(
     if to_ms <= from_ms || to_ms.saturating_sub(from_ms) > LONGEST_MS {
         return Err(Problem::bad("the time is none", "give from_ms before to_ms, and at most a year between"));
     }
-    let (index, site) = (shared.state.index.clone(), shared.site());
-    let places = who.rights.places(&site);
+    let places = who.rights.places(&shared.site());
     let query = AlertQuery { from_ms: Some(from_ms), to_ms: Some(to_ms), places, ..AlertQuery::default() };
-    let (shows_people, report) = shared
-        .look_back(move || {
-            let mut shows_people = false;
-            let look = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
-            let report = Report::of(from_ms, to_ms, index.records(&query).inspect(look));
-            (shows_people, report)
-        })
-        .await?;
-    Ok((rights::of_people(shows_people), Json(report)))
+    let (shown, report) = shared.look_back(query, move |_, records| Report::of(from_ms, to_ms, records)).await?;
+    Ok((shown, Json(report)))
 }
 
 impl Report {

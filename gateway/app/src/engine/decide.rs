@@ -211,15 +211,12 @@ impl Decide {
     /// reading that waits would wait too. Behind a broker all devices share one window, so nothing there waits. While
     /// some wait, what comes after them does, so that no device's order is turned round.
     fn admit(&mut self, inbound: Inbound) -> Result<(), Halt> {
-        #[cfg(test)]
-        if self.room.is_short() && planted(Bug::FullDiskDefersAlarms) {
-            self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
-            return Ok(());
-        }
-        if (self.room.is_short() || !self.deferred.is_empty())
+        let waits = (self.room.is_short() || !self.deferred.is_empty())
             && inbound.device.is_some()
-            && !self.pipeline.is_life_safety(&as_message(&inbound), self.clock.now_ms())
-        {
+            && !self.pipeline.message_can_be_critical(&as_message(&inbound), self.clock.now_ms());
+        #[cfg(test)]
+        let waits = waits || self.room.is_short() && planted(Bug::FullDiskDefersAlarms);
+        if waits {
             self.deferred.put_off(inbound, &self.tells.counters, &self.tells.load);
             return Ok(());
         }

@@ -215,16 +215,7 @@ async fn alerts_stand_where_the_readings_behind_them_are_lost() {
     let open =
         bench.running.index.alerts(&crate::index::AlertQuery { open_only: true, limit: 10, ..Default::default() });
     assert_eq!(open.len(), 1);
-    let accept = StaffAction {
-        id: "a".into(),
-        alert: open[0].id.clone(),
-        by: "li".into(),
-        verb: Verb::Accept,
-        note: None,
-        via: None,
-        made_at_ms: None,
-        upon: None,
-    };
+    let accept = StaffAction::new("a", open[0].id.clone(), "li", Verb::Accept);
     assert_eq!(bench.engine.act(accept).await.unwrap().unwrap().outcome, Outcome::Applied);
     bench.stop();
     assert_eq!(alerts(dir.path()).last().unwrap().seq, 2);

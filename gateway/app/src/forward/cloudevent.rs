@@ -319,14 +319,10 @@ fn action(data: ActionData) -> Result<(StaffAction, Option<String>), String> {
         }
     }
     let action = StaffAction {
-        id: data.id,
-        alert: AlertId::from(data.alert.as_str()),
-        by: data.by,
-        verb,
         note: data.note,
-        via: None,
         made_at_ms: data.made_at_ms,
         upon: data.upon,
+        ..StaffAction::new(data.id, AlertId::from(data.alert.as_str()), data.by, verb)
     };
     Ok((action, data.epoch))
 }

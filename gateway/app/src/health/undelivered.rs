@@ -247,16 +247,7 @@ mod tests {
         }
 
         fn accept(&mut self, alert: &AlertId) -> AlertChange {
-            let action = StaffAction {
-                id: "1".into(),
-                alert: alert.clone(),
-                by: "li".into(),
-                verb: Verb::Accept,
-                note: None,
-                via: None,
-                made_at_ms: None,
-                upon: None,
-            };
+            let action = StaffAction::new("1", alert.clone(), "li", Verb::Accept);
             self.0.act(&action, 2).unwrap().1.unwrap()
         }
     }

@@ -151,7 +151,6 @@ impl Door {
             let event = tokio::select! {
                 biased;
                 Some(first) = acked.recv() => {
-                    // It does not defer what a broker brings: see the engine's `admit`.
                     unacked -= polled(KEEP_ALIVE, acknowledge(&mut events, first, &mut acked)).await?;
                     continue;
                 }

@@ -26,6 +26,13 @@ pub struct StaffAction {
     pub upon: Option<u64>,
 }
 
+impl StaffAction {
+    /// One made at the gateway's own console, as it comes, upon all changes that there are, without a note.
+    pub fn new(id: impl Into<String>, alert: AlertId, by: impl Into<String>, verb: Verb) -> Self {
+        Self { id: id.into(), alert, by: by.into(), verb, note: None, via: None, made_at_ms: None, upon: None }
+    }
+}
+
 /// The verbs of the closed loop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -448,7 +448,7 @@ impl Detector {
     }
 
     /// Whether a critical rule looks at what the device `site.registry.devices[device]` reads.
-    pub fn is_life_safety(&self, device: usize) -> bool {
+    pub fn can_be_critical(&self, device: usize) -> bool {
         self.devices.get(device).is_some_and(|memory| memory.bound.iter().any(Bound::is_critical))
     }
 

@@ -148,16 +148,7 @@ fn it_has_the_life_of_any_alert_and_after_it_is_closed_another_one_begins() {
     gateway.complains(0, &[("disk", Ailment::DiskFailed)]);
     let alert = gateway.changes[0].alert.id.clone();
     for (id, verb) in [("1", Verb::Accept), ("2", Verb::Close { verdict: Verdict::Nuisance })] {
-        let action = StaffAction {
-            id: id.into(),
-            alert: alert.clone(),
-            by: "li".into(),
-            verb,
-            note: None,
-            via: None,
-            made_at_ms: None,
-            upon: None,
-        };
+        let action = StaffAction::new(id, alert.clone(), "li", verb);
         gateway.step(1, Event::Action(&action));
     }
     assert_eq!(gateway.changes.last().unwrap().alert.status, Status::Closed);

@@ -10,16 +10,7 @@ use crate::town::{MIDNIGHT, MINUTE, Town};
 
 /// What became of it; `None` where it had been taken before.
 fn act(town: &mut Town, id: &str, alert: &AlertId, verb: Verb, at: TimeMs) -> Result<Option<Outcome>, ActionError> {
-    let action = StaffAction {
-        id: id.into(),
-        alert: alert.clone(),
-        by: "li".into(),
-        verb,
-        note: Some("on the way".into()),
-        via: None,
-        made_at_ms: None,
-        upon: None,
-    };
+    let action = StaffAction { note: Some("on the way".into()), ..StaffAction::new(id, alert.clone(), "li", verb) };
     let Acted { outcome, again, .. } = town.act(&action, at)?;
     Ok((!again).then_some(outcome))
 }

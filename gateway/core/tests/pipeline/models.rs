@@ -267,16 +267,7 @@ fn close(live: &mut Live, at: TimeMs, verdict: Verdict) {
     let verbs = [Verb::Accept, Verb::Dispatch { to: "wang".into() }, Verb::Handle, Verb::Close { verdict }];
     for (step, verb) in verbs.into_iter().enumerate() {
         let id = format!("{at}-{step}");
-        let action = StaffAction {
-            id,
-            alert: alert.clone(),
-            by: "li".into(),
-            verb,
-            note: None,
-            via: None,
-            made_at_ms: None,
-            upon: None,
-        };
+        let action = StaffAction::new(id, alert.clone(), "li", verb);
         let effects = live.pipeline.step(Event::Action(&action), at, &mut By(&|_| 0.0));
         assert!(effects.action.is_some_and(|acted| acted.is_ok_and(|acted| !acted.again)));
     }

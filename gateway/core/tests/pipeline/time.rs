@@ -124,16 +124,7 @@ fn what_somebody_has_in_hand_does_not_swallow_something_graver() {
         town.number(MIDNIGHT + minute * MINUTE, "home-bracelet", "body_temperature_c", 39.5);
     }
     let first = town.changes[0].alert.id.clone();
-    let accept = StaffAction {
-        id: "a".into(),
-        alert: first.clone(),
-        by: "duty".into(),
-        verb: Verb::Accept,
-        note: None,
-        via: None,
-        made_at_ms: None,
-        upon: None,
-    };
+    let accept = StaffAction::new("a", first.clone(), "duty", Verb::Accept);
     let acted = town.pipeline.step(Event::Action(&accept), MIDNIGHT + 12 * MINUTE, &mut Says(0.0));
     assert!(acted.action.is_some_and(|acted| acted.is_ok_and(|acted| !acted.again)));
     town.switch(MIDNIGHT + 13 * MINUTE, "home-sos", "sos", true);

@@ -145,31 +145,13 @@ fn staff_do_the_same_on_the_other_side() {
     tape.hear(MIDNIGHT + 30 * MINUTE, "home-sos", "{\"n\":\"sos\",\"vb\":true}", &[]);
     let alert = tape.recorded[0].alert.id.clone();
     assert!(tape.changed.iter().all(|change| change.alert.id != alert));
-    let action = StaffAction {
-        id: "a".into(),
-        alert,
-        by: "li".into(),
-        verb: Verb::Accept,
-        note: None,
-        via: None,
-        made_at_ms: None,
-        upon: None,
-    };
+    let action = StaffAction::new("a", alert, "li", Verb::Accept);
     tape.step(MIDNIGHT + 31 * MINUTE, &Recorded::Action(action));
     let accepted: Vec<_> = tape.changed.iter().filter(|change| change.kind == ChangeKind::Accepted).collect();
     assert_eq!(accepted.len(), 1);
     assert_eq!(accepted[0].alert.place, "home");
     // There is nobody to accept what was never raised.
-    let nowhere = StaffAction {
-        id: "b".into(),
-        alert: "01".into(),
-        by: "li".into(),
-        verb: Verb::Accept,
-        note: None,
-        via: None,
-        made_at_ms: None,
-        upon: None,
-    };
+    let nowhere = StaffAction::new("b", "01".into(), "li", Verb::Accept);
     let both = tape.step(MIDNIGHT + 32 * MINUTE, &Recorded::Action(nowhere));
     assert!(both.recorded.action.unwrap().is_err() && both.changed.action.is_none());
 }

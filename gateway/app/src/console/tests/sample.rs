@@ -298,16 +298,8 @@ pub(super) fn fill(played: &mut Played, now: TimeMs) {
             }
             Act::Staff(device, rule, by, verb, note) => {
                 let alert = played.alert_of(device, rule);
-                let action = StaffAction {
-                    id: step.to_string(),
-                    alert,
-                    by: by.into(),
-                    verb,
-                    note: note.map(Into::into),
-                    via: None,
-                    made_at_ms: None,
-                    upon: None,
-                };
+                let action =
+                    StaffAction { note: note.map(Into::into), ..StaffAction::new(step.to_string(), alert, by, verb) };
                 assert!(!played.act(&action, at).unwrap().again);
             }
         }

@@ -15,16 +15,7 @@ impl World<'_> {
         self.last_action += 1;
         let number = self.last_action;
         let id = format!("action-{number}");
-        StaffAction {
-            id: id.clone(),
-            alert: alert.clone(),
-            by: format!("officer-{number}"),
-            verb,
-            note: Some(id),
-            via: None,
-            made_at_ms: None,
-            upon: None,
-        }
+        StaffAction { note: Some(id.clone()), ..StaffAction::new(id, alert.clone(), format!("officer-{number}"), verb) }
     }
 
     fn any_verb(&mut self) -> Verb {

@@ -62,16 +62,7 @@ proptest! {
                 (_, Some(alert)) => {
                     let verb = [Verb::Accept, Verb::Close { verdict: Verdict::Nuisance }, Verb::Handle]
                         [usize::from(rule)].clone();
-                    let action = StaffAction {
-                        id: format!("{step}"),
-                        alert,
-                        by: "li".into(),
-                        verb,
-                        note: None,
-                        via: None,
-                        made_at_ms: None,
-                        upon: None,
-                    };
+                    let action = StaffAction::new(format!("{step}"), alert, "li", verb);
                     changes.extend(book.act(&action, now).ok().and_then(|(_, change)| change));
                 }
                 (_, None) => {}
