@@ -20,9 +20,10 @@ use crate::mqtt_client::{KEEP_ALIVE, polled};
 pub(super) const IN_FLIGHT: u16 = 32;
 /// Events from the upstream that may be with us unacknowledged (MQTT 5's Receive Maximum).
 pub(super) const RECEIVE_MAXIMUM: u16 = 32;
-/// What can wait to be written at one time: changes; an answer and an acknowledgement for each
-/// event from the upstream; SUBSCRIBE and `online`.
-const REQUESTS: usize = (IN_FLIGHT + 2 * RECEIVE_MAXIMUM + 2) as usize;
+/// What can wait to be written at one time: changes; an answer and an acknowledgement for each event from the upstream;
+/// SUBSCRIBE and `online`. mosquitto 2.0 has as many events unacknowledged as its own `max_inflight_messages` says, whatever
+/// we ask; this is more than it queues by default.
+const REQUESTS: usize = 4096;
 
 /// What the forwarding has to hear about.
 pub(super) enum Heard {

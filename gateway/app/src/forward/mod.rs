@@ -6,7 +6,6 @@
 pub(crate) mod cloudevent;
 mod line;
 mod listening;
-mod log;
 pub(crate) mod outbox;
 mod queue;
 mod session;

@@ -4,7 +4,7 @@
 //! stands in the index. A sink takes what [`JournalOutbox::next`] gives, and says what became of it.
 
 use anyhow::Context;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,13 +13,16 @@ use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use ninewatch_core::alert::{AlertChange, AlertId};
+use ninewatch_core::alert::{AlertChange, AlertId, ChangeKind, Severity};
 
 use super::cloudevent::Receipt;
-use super::log::{self, PAGE, Read, Reader};
 use super::queue::Queue;
 use crate::engine::{Engine, Stopped};
 use crate::index::{Delivered, Progress};
+use crate::journal::{self, Heads, Mark, Spot};
+
+/// Changes whose bodies are read at once.
+const PAGE: usize = 256;
 
 /// A change to send.
 #[derive(Debug, Clone)]
@@ -27,6 +30,20 @@ pub(crate) struct Outgoing {
     pub(crate) seq: u64,
     /// `None` where the log's record of it is damaged.
     pub(crate) change: Option<Arc<AlertChange>>,
+}
+
+/// What was read from the log, on a thread for such work.
+enum Read {
+    /// As far as this number.
+    Heads(u64, Heads),
+    Bodies(Vec<(u64, Option<AlertChange>)>),
+}
+
+/// A change that was given out, with all it takes to give it out again.
+struct Given {
+    alert: AlertId,
+    spot: Option<Spot>,
+    change: Option<Arc<AlertChange>>,
 }
 
 /// What one sink has still to be given, out of the journal.
@@ -41,18 +58,25 @@ pub(crate) struct JournalOutbox {
     /// Of those that got their receipt, since when the newest had been with the next hop.
     receipted: Option<Instant>,
     /// Given out, and nothing is known of it.
-    under_way: HashMap<u64, AlertId>,
+    under_way: HashMap<u64, Given>,
     queue: Queue,
     /// The bodies of some that wait.
     bodies: BTreeMap<u64, Option<Arc<AlertChange>>>,
     live: broadcast::Receiver<Arc<AlertChange>>,
+    /// The last change that was heard live.
+    heard_to: u64,
     /// Everything up to here is in the queue, or past it.
     known_to: u64,
     /// What is durable reaches at least to here.
     durable_to: u64,
-    /// Where the log was read last for changes of critical alerts, and for others.
-    readers: [Option<Reader>; 2],
-    /// The log is being read on another thread.
+    /// The log has not been read as far as it went when it was begun with: only critical alerts go out.
+    catching_up: bool,
+    /// Beyond `known_to`, but in the queue or past it: of alerts that were seen from their first change on.
+    ahead: BTreeSet<u64>,
+    seen_whole: HashSet<AlertId>,
+    /// How far the log has been read for heads.
+    mark: Option<Mark>,
+    /// The log is being read.
     reading: Option<JoinHandle<io::Result<Read>>>,
 }
 
@@ -78,8 +102,12 @@ impl JournalOutbox {
             queue: Queue::default(),
             bodies: BTreeMap::new(),
             known_to: 0,
+            heard_to: 0,
             durable_to: last,
-            readers: [None, None],
+            catching_up: true,
+            ahead: BTreeSet::new(),
+            seen_whole: HashSet::new(),
+            mark: None,
             reading: None,
         };
         outbox.rewind();
@@ -107,7 +135,10 @@ impl JournalOutbox {
         self.under_way.clear();
         self.unreceipted.clear();
         self.receipted = None;
-        self.readers = [None, None];
+        self.catching_up = true;
+        self.ahead.clear();
+        self.seen_whole.clear();
+        self.mark = None;
         self.reading = None;
     }
 
@@ -117,38 +148,63 @@ impl JournalOutbox {
     /// # Errors
     /// Where the log cannot be read, or the gateway is stopping.
     pub(crate) async fn next(&mut self, only_critical: bool) -> anyhow::Result<Outgoing> {
+        // Among what is not known yet may be something critical; but others wait for one look only.
+        let mut looked = false;
         loop {
             self.hear()?;
+            let others = !only_critical && !self.catching_up && (looked || !self.is_behind());
+            if let Some(outgoing) = self.give_out(others) {
+                return Ok(outgoing);
+            }
             if let Some(reading) = &mut self.reading {
                 let read = reading.await.context("the reader of the alert log is gone");
                 self.reading = None;
                 self.take_in(read?.context("the alert log cannot be read")?);
-            } else if self.known_to < self.durable_to {
-                let (dir, from, to) = (self.journal_dir.clone(), self.known_to + 1, self.durable_to);
-                self.reading = Some(tokio::task::spawn_blocking(move || log::scan(&dir, from, to)));
-            } else if let Some(outgoing) = self.give_out(only_critical) {
-                return Ok(outgoing);
-            } else if let Some((first, critical)) =
-                self.queue.first().filter(|(_, critical)| *critical || !only_critical)
-            {
-                let dir = self.journal_dir.clone();
-                let only = critical.then(|| self.queue.critical_alerts());
-                let reader = self.readers[usize::from(critical)].take();
-                self.reading = Some(tokio::task::spawn_blocking(move || log::page(&dir, reader, first, only.as_ref())));
+                continue;
+            }
+            let wanted = self.wanted(others);
+            let dir = self.journal_dir.clone();
+            if !wanted.is_empty() {
+                self.read(move || Ok(Read::Bodies(journal::read_alerts_at(&dir, &wanted)?)));
+            } else if self.is_behind() {
+                looked = true;
+                let (mark, from, to) = (self.mark, self.known_to + 1, self.durable_to);
+                self.read(move || Ok(Read::Heads(to, journal::read_heads(&dir, mark, from, to)?)));
             } else {
-                if self.queue.first().is_none() {
-                    self.readers = [None, None];
+                self.catching_up = false;
+                self.seen_whole.clear();
+                if only_critical || self.queue.first().is_none() {
+                    let heard = self.live.recv().await;
+                    self.learn(heard)?;
                 }
-                let heard = self.live.recv().await;
-                self.learn(heard)?;
             }
         }
     }
 
+    /// Whether more is durable than is known.
+    fn is_behind(&self) -> bool {
+        self.known_to < self.durable_to
+    }
+
+    /// What could be given out next if its body were there.
+    fn wanted(&self, others: bool) -> Vec<(u64, Spot)> {
+        let wanted = |critical| -> Vec<(u64, Spot)> {
+            let lacks_body =
+                |(seq, spot): (u64, Option<Spot>)| Some((seq, spot?)).filter(|_| !self.bodies.contains_key(&seq));
+            self.queue.firsts(critical).filter_map(lacks_body).take(PAGE).collect()
+        };
+        let critical = wanted(true);
+        if critical.is_empty() && others { wanted(false) } else { critical }
+    }
+
+    fn read(&mut self, read: impl FnOnce() -> io::Result<Read> + Send + 'static) {
+        self.reading = Some(tokio::task::spawn_blocking(read));
+    }
+
     /// The next hop has taken the change. For a sink that sends no receipts, that is delivery.
     pub(crate) fn arrived(&mut self, seq: u64) {
-        let Some(alert) = self.under_way.remove(&seq) else { return };
-        self.queue.done(&alert);
+        let Some(given) = self.under_way.remove(&seq) else { return };
+        self.queue.done(&given.alert);
         if self.delivered.receipted {
             if !self.delivered.holds(seq) {
                 self.unreceipted.insert(seq, Instant::now());
@@ -161,8 +217,9 @@ impl JournalOutbox {
 
     /// The next hop has not taken the change: it is to be sent again.
     pub(crate) fn put_back(&mut self, seq: u64) {
-        if let Some(alert) = self.under_way.remove(&seq) {
-            self.queue.put_back(seq, &alert);
+        if let Some(Given { alert, spot, change }) = self.under_way.remove(&seq) {
+            self.bodies.insert(seq, change);
+            self.queue.put_back(seq, spot, &alert);
         }
     }
 
@@ -234,19 +291,7 @@ impl JournalOutbox {
 
     fn learn(&mut self, heard: Result<Arc<AlertChange>, RecvError>) -> anyhow::Result<()> {
         match heard {
-            Ok(change) => {
-                let (seq, critical) = (change.seq, log::is_critical(&change));
-                // A critical one shall not have to be looked for in the log because others fill the memory.
-                let bodies = if critical { 4 * PAGE } else { 2 * PAGE };
-                self.durable_to = self.durable_to.max(seq);
-                // Another number is known already, or what lies before it has to be read first.
-                if seq == self.known_to + 1
-                    && self.enqueue(seq, &change.alert.id, critical)
-                    && self.bodies.len() < bodies
-                {
-                    self.bodies.insert(seq, Some(change));
-                }
-            }
+            Ok(change) => self.hear_of(change),
             // The number of the next one shows what was missed, and the log has it.
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return Err(Stopped.into()),
@@ -254,60 +299,97 @@ impl JournalOutbox {
         Ok(())
     }
 
+    fn hear_of(&mut self, change: Arc<AlertChange>) {
+        let (seq, critical) = (change.seq, change.alert.severity == Severity::Critical);
+        self.durable_to = self.durable_to.max(seq);
+        if seq != self.heard_to + 1 {
+            self.seen_whole.clear();
+        }
+        self.heard_to = seq;
+        // A critical one shall not have to be looked for in the log because others fill the memory.
+        let bodies = if critical { 4 * PAGE } else { 2 * PAGE };
+        if seq <= self.known_to {
+            return;
+        }
+        if self.bodies.len() >= bodies {
+            self.seen_whole.remove(&change.alert.id);
+            return;
+        }
+        if seq == self.known_to + 1 {
+            self.known_to = seq;
+        } else if critical && (change.kind == ChangeKind::Raised || self.seen_whole.contains(&change.alert.id)) {
+            // What lies before it has to be read first, but none of that is of this alert.
+            self.seen_whole.insert(change.alert.id.clone());
+            self.ahead.insert(seq);
+        } else {
+            return;
+        }
+        if self.enqueue(seq, None, &change.alert.id, critical) {
+            self.bodies.insert(seq, Some(change));
+        }
+    }
+
     fn take_in(&mut self, read: Read) {
-        for (seq, alert, critical) in read.headers {
-            if seq <= self.known_to {
+        match read {
+            Read::Heads(to, read) => self.take_heads(to, read),
+            Read::Bodies(bodies) => {
+                for (seq, change) in bodies {
+                    if self.queue.is_a_first(seq) {
+                        self.bodies.insert(seq, change.map(Arc::new));
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_heads(&mut self, to: u64, read: Heads) {
+        for head in read.heads {
+            if head.seq <= self.known_to {
                 continue;
             }
             // Numbers have no gaps: what is missing before one that is there is damaged.
-            while self.known_to + 1 < seq {
-                let lost = self.known_to + 1;
-                if self.enqueue(lost, &AlertId::from(""), false) {
+            while self.known_to + 1 < head.seq {
+                self.known_to += 1;
+                let lost = self.known_to;
+                if !self.ahead.remove(&lost) && self.enqueue(lost, None, &AlertId::from(""), false) {
                     tracing::error!(sink = self.sink, seq = lost, "the alert log has lost a change");
                     self.bodies.insert(lost, None);
                 }
             }
-            self.enqueue(seq, &alert, critical);
-        }
-        for change in read.bodies {
-            if self.queue.holds(change.seq, &change.alert.id) {
-                self.bodies.insert(change.seq, Some(Arc::new(change)));
+            self.known_to = head.seq;
+            if !self.ahead.remove(&head.seq) {
+                self.enqueue(head.seq, Some(head.spot), &head.alert, head.critical);
             }
         }
-        if let Some(wanted) = read.wanted {
-            self.bodies.entry(wanted).or_insert(None);
-        }
-        if let Some((critical, reader)) = read.reader {
-            self.readers[usize::from(critical)] = Some(reader);
-        }
-        if read.scanned_to == Some(self.durable_to) {
+        self.mark = read.end;
+        if read.is_all && to == self.durable_to {
             // What is damaged at the log's end shows as a gap when the next change comes.
             self.durable_to = self.known_to;
         }
     }
 
     /// Takes note of a change; whether it waits.
-    fn enqueue(&mut self, seq: u64, alert: &AlertId, critical: bool) -> bool {
-        self.known_to = seq;
+    fn enqueue(&mut self, seq: u64, spot: Option<Spot>, alert: &AlertId, critical: bool) -> bool {
         let waits = !self.delivered.holds(seq);
         if waits {
-            self.queue.push(seq, alert, critical);
+            self.queue.push(seq, spot, alert, critical);
         }
         waits
     }
 
-    fn give_out(&mut self, only_critical: bool) -> Option<Outgoing> {
+    /// Gives out what is first, if its body is there.
+    fn give_out(&mut self, others: bool) -> Option<Outgoing> {
         loop {
-            let (seq, _) = self.queue.first().filter(|(_, critical)| *critical || !only_critical)?;
+            let (seq, _) = self.queue.first().filter(|(_, critical)| *critical || others)?;
             let delivered = self.delivered.holds(seq);
             let body = self.bodies.remove(&seq);
             if body.is_none() && !delivered {
                 return None;
             }
-            let (seq, alert) = self.queue.take()?;
+            let (seq, spot, alert) = self.queue.take()?;
             match body {
                 Some(change) if !delivered => {
-                    self.under_way.insert(seq, alert);
+                    self.under_way.insert(seq, Given { alert, spot, change: change.clone() });
                     return Some(Outgoing { seq, change });
                 }
                 // A receipt came while it waited.

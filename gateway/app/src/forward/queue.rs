@@ -1,15 +1,16 @@
 //! The order in which changes go out.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use ninewatch_core::alert::AlertId;
 
+use crate::journal::Spot;
 #[cfg(test)]
 use crate::sim::{Bug, planted};
 
-/// Sequence numbers that wait to be sent: those of critical alerts first, each alert's in order and
-/// one at a time. Some 10 bytes for a change and 200 for an alert.
+/// Changes that wait to be sent, by number and by where the log has them: those of critical alerts first, each alert's in
+/// order and one at a time. Some 24 bytes for a change and 200 for an alert.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     alerts: HashMap<AlertId, Line>,
@@ -21,20 +22,26 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Line {
-    waiting: VecDeque<u64>,
+    waiting: VecDeque<(u64, Option<Spot>)>,
     critical: bool,
     under_way: bool,
+}
+
+impl Line {
+    fn first(&self) -> Option<u64> {
+        self.waiting.front().map(|(seq, _)| *seq)
+    }
 }
 
 impl Queue {
     /// Puts a change behind all others of its alert. An alert that is critical once stays so, and
     /// takes its earlier changes along to the front.
-    pub(super) fn push(&mut self, seq: u64, alert: &AlertId, critical: bool) {
+    pub(super) fn push(&mut self, seq: u64, spot: Option<Spot>, alert: &AlertId, critical: bool) {
         #[cfg(test)]
         let critical = critical && !planted(Bug::CriticalLast);
         let line = self.alerts.entry(alert.clone()).or_default();
-        line.waiting.push_back(seq);
-        let first = line.waiting.front().copied();
+        line.waiting.push_back((seq, spot));
+        let first = line.first();
         let turns_critical = critical && !line.critical;
         line.critical |= critical;
         if line.under_way {
@@ -54,41 +61,42 @@ impl Queue {
         next(&self.critical).map(|seq| (seq, true)).or_else(|| next(&self.others).map(|seq| (seq, false)))
     }
 
+    /// The changes that could be sent next, critical ones or others, and where the log has them.
+    pub(super) fn firsts(&self, critical: bool) -> impl Iterator<Item = (u64, Option<Spot>)> {
+        let heads = if critical { &self.critical } else { &self.others };
+        heads.values().filter_map(|alert| self.alerts.get(alert)?.waiting.front().copied())
+    }
+
+    /// Whether this change could be sent next.
+    pub(super) fn is_a_first(&self, seq: u64) -> bool {
+        self.critical.contains_key(&seq) || self.others.contains_key(&seq)
+    }
+
     /// Takes out what [`Self::first`] says. The alert's next change waits until [`Self::done`] or
     /// [`Self::put_back`].
-    pub(super) fn take(&mut self) -> Option<(u64, AlertId)> {
-        let (seq, alert) = self.critical.pop_first().or_else(|| self.others.pop_first())?;
+    pub(super) fn take(&mut self) -> Option<(u64, Option<Spot>, AlertId)> {
+        let (_, alert) = self.critical.pop_first().or_else(|| self.others.pop_first())?;
         let line = self.alerts.get_mut(&alert)?;
-        line.waiting.pop_front();
         line.under_way = true;
-        Some((seq, alert))
+        let (seq, spot) = line.waiting.pop_front()?;
+        Some((seq, spot, alert))
     }
 
     /// The alert's change that was under way has arrived.
     pub(super) fn done(&mut self, alert: &AlertId) {
         let Entry::Occupied(mut line) = self.alerts.entry(alert.clone()) else { return };
         line.get_mut().under_way = false;
-        match line.get().waiting.front().copied() {
+        match line.get().first() {
             Some(next) => _ = self.heads(alert).insert(next, alert.clone()),
             None => _ = line.remove(),
         }
     }
 
     /// The alert's change that was under way has not arrived: it is the alert's first again.
-    pub(super) fn put_back(&mut self, seq: u64, alert: &AlertId) {
+    pub(super) fn put_back(&mut self, seq: u64, spot: Option<Spot>, alert: &AlertId) {
         let Some(line) = self.alerts.get_mut(alert) else { return };
-        line.waiting.push_front(seq);
+        line.waiting.push_front((seq, spot));
         self.done(alert);
-    }
-
-    /// Whether this change of this alert waits.
-    pub(super) fn holds(&self, seq: u64, alert: &AlertId) -> bool {
-        self.alerts.get(alert).is_some_and(|line| line.waiting.binary_search(&seq).is_ok())
-    }
-
-    /// The critical alerts.
-    pub(super) fn critical_alerts(&self) -> HashSet<AlertId> {
-        self.alerts.iter().filter(|(_, line)| line.critical).map(|(alert, _)| alert.clone()).collect()
     }
 
     fn heads(&mut self, alert: &AlertId) -> &mut BTreeMap<u64, AlertId> {
@@ -104,7 +112,7 @@ mod tests {
 
     fn drain(queue: &mut Queue) -> Vec<u64> {
         std::iter::from_fn(|| {
-            let (seq, alert) = queue.take()?;
+            let (seq, _, alert) = queue.take()?;
             queue.done(&alert);
             Some(seq)
         })
@@ -116,7 +124,7 @@ mod tests {
         let (a, b, c) = (AlertId::from("a"), AlertId::from("b"), AlertId::from("c"));
         let mut queue = Queue::default();
         for (seq, alert, critical) in [(1, &a, false), (2, &b, false), (3, &a, false), (4, &c, true), (5, &b, true)] {
-            queue.push(seq, alert, critical);
+            queue.push(seq, None, alert, critical);
         }
         assert_eq!(drain(&mut queue), [2, 4, 5, 1, 3]);
         assert_eq!(queue.alerts.len(), 0, "nothing is remembered of what is gone");
@@ -126,12 +134,12 @@ mod tests {
     fn what_did_not_arrive_is_first_again() {
         let (a, b) = (AlertId::from("a"), AlertId::from("b"));
         let mut queue = Queue::default();
-        queue.push(1, &a, false);
-        queue.push(2, &a, false);
-        queue.push(3, &b, false);
-        let (seq, alert) = queue.take().unwrap();
+        queue.push(1, None, &a, false);
+        queue.push(2, None, &a, false);
+        queue.push(3, None, &b, false);
+        let (seq, _, alert) = queue.take().unwrap();
         assert_eq!(queue.first(), Some((3, false)), "an alert has one change under way");
-        queue.put_back(seq, &alert);
+        queue.put_back(seq, None, &alert);
         assert_eq!(drain(&mut queue), [1, 2, 3]);
     }
 
@@ -157,9 +165,9 @@ mod tests {
                         if is_critical {
                             critical.insert(alert.clone());
                         }
-                        queue.push(index as u64 + 1, &alert, critical.contains(&alert));
+                        queue.push(index as u64 + 1, None, &alert, critical.contains(&alert));
                     },
-                    1 => if let Some((seq, alert)) = queue.take() {
+                    1 => if let Some((seq, _, alert)) = queue.take() {
                         let waits = |other: &AlertId| {
                             queue.alerts.get(other).is_some_and(|line| !line.under_way && !line.waiting.is_empty())
                         };
@@ -171,7 +179,7 @@ mod tests {
                         arrived.entry(alert).or_default().push(seq);
                     },
                     _ => if let Some((seq, alert)) = under_way.pop() {
-                        queue.put_back(seq, &alert);
+                        queue.put_back(seq, None, &alert);
                     },
                 }
             }

@@ -51,6 +51,8 @@ fn checksum(frame: &[u8]) -> u32 {
 pub(crate) struct Frame<'a> {
     pub(crate) at_ms: TimeMs,
     pub(crate) body: &'a [u8],
+    /// Where it begins, from where reading began.
+    pub(crate) offset: u64,
 }
 
 /// A stretch of a segment that holds no frame.
@@ -134,7 +136,7 @@ impl Frames {
         self.at = at + length;
         self.good = self.at;
         let frame = &self.bytes[at..at + length];
-        Some(Frame { at_ms: i64::from_le_bytes(array(&frame[8..16])), body: &frame[HEADER..] })
+        Some(Frame { at_ms: i64::from_le_bytes(array(&frame[8..16])), body: &frame[HEADER..], offset: at as u64 })
     }
 
     /// What was passed over so far. At the end of the newest segment it is what a crash tore off.

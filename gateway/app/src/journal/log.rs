@@ -77,7 +77,7 @@ impl Log {
 
     /// What is appended next goes to a new segment.
     pub(super) fn begin_segment(&mut self, number: u64) -> io::Result<()> {
-        let path = self.dir.join(format!("{number:020}.{EXTENSION}"));
+        let path = segment_path(&self.dir, number);
         let file = self.disk.create(&path)?;
         self.disk.sync_names(&self.dir)?;
         if let Some(mut full) = self.segment.replace(Segment { file, bytes: 0, held_to: 0 }) {
@@ -155,6 +155,11 @@ impl Segment {
         }
         Ok(Self { file, bytes: good, held_to })
     }
+}
+
+/// Where a segment of the log in `dir` is.
+pub(super) fn segment_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:020}.{EXTENSION}"))
 }
 
 /// The segments of the log in `dir`, by number.

@@ -11,6 +11,7 @@
 //! A frame damaged by the disk costs that frame: reading goes on at the next good one. A torn tail
 //! is what a crash leaves behind, and is cut off when the journal is opened.
 
+mod alert_log;
 mod cut;
 mod disk;
 mod frame;
@@ -30,6 +31,7 @@ use ninewatch_core::time::TimeMs;
 
 use crate::config::JournalConfig;
 
+pub(crate) use alert_log::{Heads, Mark, Spot, read_alerts, read_alerts_at, read_heads};
 pub(crate) use cut::{Cut, Part};
 #[cfg(test)]
 pub(crate) use disk::Appending;
@@ -344,38 +346,6 @@ pub(crate) fn intake_segments(journal_dir: &Path) -> io::Result<Vec<SegmentInfo>
 /// Where the file cannot be read.
 pub(crate) fn read_intake(segment: &SegmentInfo) -> io::Result<Frames> {
     Frames::open(&segment.path)
-}
-
-/// Reads alert changes from `from_seq` on, in order. Usable while the gateway runs.
-///
-/// # Errors
-/// Where there is no journal.
-pub(crate) fn read_alerts(
-    journal_dir: &Path,
-    from_seq: u64,
-) -> io::Result<impl Iterator<Item = Result<AlertChange, Damage>> + use<>> {
-    let mut segments = log::segments(&journal_dir.join("alerts"))?;
-    // The last one that begins at or before the wanted change holds it.
-    let first = segments.partition_point(|segment| segment.number <= from_seq).saturating_sub(1);
-    segments.drain(..first);
-    let changes = segments.into_iter().flat_map(|segment| {
-        let mut frames = Some(Frames::open(&segment.path));
-        let mut damage = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            if let Some(Ok(open)) = &mut frames {
-                if let Some(frame) = open.next() {
-                    let change = serde_json::from_slice::<AlertChange>(frame.body);
-                    return Some(change.map_err(|error| Damage::unknown_record(&segment.path, &error)));
-                }
-                damage = open.damage().to_vec().into_iter();
-            }
-            match frames.take() {
-                Some(Err(error)) => Some(Err(Damage::unreadable(&segment.path, &error))),
-                _ => damage.next().map(Err),
-            }
-        })
-    });
-    Ok(changes.filter(move |change| change.as_ref().map_or(true, |change| change.seq >= from_seq)))
 }
 
 #[cfg(test)]

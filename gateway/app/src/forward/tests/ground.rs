@@ -3,6 +3,7 @@
 use mqtt_protocol_core::mqtt::packet::{Packet, Qos, v5_0};
 use mqtt_protocol_core::mqtt::result_code::{ConnectReasonCode, PubackReasonCode, SubackReasonCode};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(super) struct Ground {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) epochs: Epochs,
     seq: u64,
+    raised: HashSet<String>,
 }
 
 pub(super) const EPOCH: &str = "e1";
@@ -45,7 +47,7 @@ impl Ground {
         let (journal, _) = Journal::open(&dir.path().join("journal"), &JournalConfig::default()).unwrap();
         let (index, _) = Index::open(&dir.path().join("index"), &dir.path().join("journal")).unwrap();
         let (engine, commands) = Engine::for_tests();
-        Self { dir, journal, index, engine, commands, epochs: Epochs::one(EPOCH), seq: 0 }
+        Self { dir, journal, index, engine, commands, epochs: Epochs::one(EPOCH), seq: 0, raised: HashSet::new() }
     }
 
     pub(super) fn journal_dir(&self) -> PathBuf {
@@ -61,7 +63,9 @@ impl Ground {
             .into_iter()
             .map(|(alert, severity)| {
                 self.seq += 1;
-                change(self.seq, alert.as_ref(), severity)
+                let is_new = self.raised.insert(alert.as_ref().to_owned());
+                let kind = if is_new { ChangeKind::Raised } else { ChangeKind::Joined };
+                AlertChange { kind, ..change(self.seq, alert.as_ref(), severity) }
             })
             .collect();
         for change in &changes {

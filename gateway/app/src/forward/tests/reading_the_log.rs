@@ -110,6 +110,23 @@ async fn a_damaged_record_is_told_as_lost() {
 }
 
 #[tokio::test]
+async fn a_critical_alert_that_is_raised_now_does_not_wait_until_the_log_is_read() {
+    let mut ground = Ground::new();
+    ground.write((0..100).map(|n| (format!("door-{n}"), Minor)).chain([("stove".to_owned(), Minor)]));
+    let mut outbox = ground.outbox();
+    ground.announce([("sos", Critical), ("door-1", Minor), ("stove", Critical), ("sos", Critical)]);
+    // What cannot be read yet cannot be waited for.
+    let segment = ground.journal_dir().join("alerts/00000000000000000001.log");
+    let aside = segment.with_extension("aside");
+    std::fs::rename(&segment, &aside).unwrap();
+    assert_eq!(give(&mut outbox, 2).await, [102, 105], "all that there is of this alert");
+    std::fs::rename(&aside, &segment).unwrap();
+    assert_eq!(give(&mut outbox, 2).await, [101, 104], "this one had begun before");
+    assert_eq!(give(&mut outbox, 101).await, (1..=100).chain([103]).collect::<Vec<_>>());
+    assert_eq!(ground.backlog(), 0);
+}
+
+#[tokio::test]
 async fn a_log_that_cannot_be_read_now_is_not_told_as_lost() {
     let mut ground = Ground::new();
     ground.write([("a", Minor), ("b", Minor)]);
@@ -149,8 +166,12 @@ async fn whatever_happens_each_change_comes_whole_and_in_order() {
                 0 if written < 4000 => {
                     written += changes;
                     let new: Vec<_> = (0..changes).map(|_| chance.below(900)).collect();
-                    // Alerts 0 to 9 are critical from the start, the others never.
-                    let new = new.iter().map(|n| (format!("{n}"), if *n < 10 { Critical } else { Minor }));
+                    // Alerts 0 to 9 are critical from the start, and some that come later; the others never.
+                    let new = new.iter().map(|n| match *n {
+                        ..10 => (n.to_string(), Critical),
+                        10..60 => (format!("later-{}", written / 1000 * 10 + *n as usize % 10), Critical),
+                        _ => (n.to_string(), Minor),
+                    });
                     if chance.below(2) == 0 {
                         ground.announce(new)
                     } else {
