@@ -101,12 +101,22 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
                     return Err(refused);
                 }
                 request.extensions_mut().insert(who);
-                let response = next.run(request).await;
-                if let Some((deed, importance)) = to_note(rule, deed, &response) {
-                    // Before anybody hears that it was done.
-                    shared.state.audit.note(deed, importance).await;
+                let audit = shared.state.audit.clone();
+                let done = async move {
+                    let response = next.run(request).await;
+                    if let Some((deed, importance)) = to_note(rule, deed, &response) {
+                        // Before anybody hears that it was done.
+                        audit.note(deed, importance).await;
+                    }
+                    response
+                };
+                if rule.log != Log::Always {
+                    return Ok(done.await);
                 }
-                return Ok(response);
+                // It is carried through and noted also where whoever asked has gone, or does not wait so long.
+                return tokio::spawn(done).await.map_err(|_| {
+                    Problem::unavailable("stopping", "it is not known whether this was done", "look, and do it again")
+                });
             }
         }
         Ok(next.run(request).await)

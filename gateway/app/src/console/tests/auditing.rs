@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use ninewatch_core::alert::{Scene, Severity};
 
@@ -57,6 +58,32 @@ async fn every_action_is_noted_with_what_came_of_it() {
     let siren = desk.program().post("/api/v1/devices/school-smoke/downlink", &json!({"payload": "on"})).await;
     assert_eq!(siren.status, StatusCode::CONFLICT);
     assert_eq!(*noted(&desk).await.last().unwrap(), row("duty", "device.downlink", "school-smoke", "not_listening"));
+}
+
+#[tokio::test]
+async fn an_action_is_noted_also_where_whoever_did_it_is_gone() {
+    let desk = Desk::open(sample::registry());
+    let id = raise(&desk, "home-wu-sos");
+    let program = desk.program();
+    program.get("/api/v1/session").await;
+    let held = desk.hold.lock().await;
+    let path = format!("/api/v1/alerts/{id}/accept");
+    let request = tokio::spawn(async move { program.post(&path, &json!({})).await });
+    desk.asked.notified().await;
+    request.abort();
+    let _ = request.await;
+    // The server has time to see that the connection is closed.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    let accepted = row("duty", "alert.accept", &id, "ok");
+    let is_noted = async {
+        while !noted(&desk).await.contains(&accepted) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), is_noted).await.expect("nothing was noted");
 }
 
 #[tokio::test]

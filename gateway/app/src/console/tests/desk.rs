@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use ninewatch_core::ailment::Ailment;
@@ -116,6 +116,10 @@ pub(super) struct Desk {
     pub(super) engine: Engine,
     pub(super) settings: watch::Sender<Arc<Settings>>,
     pub(super) audit: Recorder,
+    /// While it is held the engine answers nothing.
+    pub(super) hold: Arc<tokio::sync::Mutex<()>>,
+    /// Told of each command that the engine has before it.
+    pub(super) asked: Arc<Notify>,
     served: JoinHandle<()>,
     play: JoinHandle<()>,
     dir: TempDir,
@@ -196,6 +200,7 @@ impl Desk {
         }));
         let (accounts, first) = Accounts::open(dir.path()).unwrap();
         let audit = Recorder::open(dir.path(), Clock::System).unwrap();
+        let (hold, asked) = <(Arc<tokio::sync::Mutex<()>>, Arc<Notify>)>::default();
         let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
         let console = Console::bind(config, dir.path()).unwrap();
         let client = Client::new(console.address());
@@ -223,7 +228,9 @@ impl Desk {
             settings,
             audit,
             served: tokio::spawn(async { console.serve(state).await.unwrap() }),
-            play: tokio::spawn(play(inbox, played.clone())),
+            play: tokio::spawn(play(inbox, played.clone(), hold.clone(), asked.clone())),
+            hold,
+            asked,
             played,
             dir,
         }
@@ -270,8 +277,15 @@ impl Desk {
     }
 }
 
-async fn play(mut inbox: mpsc::Receiver<Command>, played: Arc<Mutex<Played>>) {
+async fn play(
+    mut inbox: mpsc::Receiver<Command>,
+    played: Arc<Mutex<Played>>,
+    hold: Arc<tokio::sync::Mutex<()>>,
+    asked: Arc<Notify>,
+) {
     while let Some(command) = inbox.recv().await {
+        asked.notify_one();
+        let _free = hold.lock().await;
         let mut played = played.lock().unwrap();
         match command {
             Command::Act(action, reply) => _ = reply.send(played.act(&action, Clock::System.now_ms())),
