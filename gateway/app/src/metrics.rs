@@ -93,8 +93,8 @@ impl Counters {
             header(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", counter.load(Relaxed));
         }
-        header(&mut out, "ninewatch_deferred_messages", "gauge", "Messages that wait for room on the disk.");
-        let _ = writeln!(out, "ninewatch_deferred_messages {}", self.deferred.load(Relaxed));
+        header(&mut out, "ninewatch_waiting_for_disk_messages", "gauge", "Messages that wait for room on the disk.");
+        let _ = writeln!(out, "ninewatch_waiting_for_disk_messages {}", self.deferred.load(Relaxed));
         out
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn full(times: u32) -> anyhow::Result<Value> {
         let at_s = crate::device::now_s();
         let reading = format!("[{{\"bn\":\"{door}/\",\"bt\":{at_s:.3},\"n\":\"open\",\"vb\":{}}}]", round % 2 == 0);
         let opened = tokio::spawn(async move { sender.publish(reading).await });
-        gateway.until_metric("ninewatch_deferred_messages", |deferred| deferred >= 1.0).await?;
+        gateway.until_metric("ninewatch_waiting_for_disk_messages", |deferred| deferred >= 1.0).await?;
         press(&ground, &gateway).await.context("on a full disk")?;
         least_reserve = least_reserve.min(gateway.metric("ninewatch_disk_reserve_bytes")?);
         anyhow::ensure!(!opened.is_finished(), "a reading that decides nothing was acknowledged on a full disk");
