@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::{Receiver, error::RecvError, error::TryRecvError};
 use tokio::task::JoinHandle;
 
 use ninewatch_core::alert::AlertChange;
@@ -38,8 +38,17 @@ impl Feed {
     }
 
     /// Whether there is more, without anything new having to happen.
-    pub(super) fn has_more(&self) -> bool {
-        !self.read.is_empty() || self.next <= self.durable_to || !self.live.is_empty()
+    pub(super) fn has_more(&mut self) -> bool {
+        let is_known = |feed: &Self| !feed.read.is_empty() || feed.next <= feed.durable_to;
+        // What is heard may be old: the log was read as far as that already.
+        while !is_known(self) {
+            match self.live.try_recv() {
+                Ok(change) => self.hear(change),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return false,
+            }
+        }
+        true
     }
 
     /// The next change. Cancel safe.
@@ -70,13 +79,20 @@ impl Feed {
                 }));
             } else {
                 match self.live.recv().await {
-                    Ok(change) if change.seq == self.next => self.read.push_back(change),
-                    Ok(change) => self.durable_to = self.durable_to.max(change.seq),
+                    Ok(change) => self.hear(change),
                     // The next one's number shows what was missed.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Err(Stopped.into()),
                 }
             }
+        }
+    }
+
+    fn hear(&mut self, change: Arc<AlertChange>) {
+        if change.seq == self.next {
+            self.read.push_back(change);
+        } else {
+            self.durable_to = self.durable_to.max(change.seq);
         }
     }
 }

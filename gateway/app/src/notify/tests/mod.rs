@@ -1,5 +1,6 @@
 //! What goes out, in which order and in which words.
 
+mod feed;
 mod tls;
 
 use std::collections::BTreeSet;
