@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::fs::{self, File};
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -328,11 +329,14 @@ impl Index {
     pub(crate) fn records<'a>(&'a self, query: &'a AlertQuery) -> impl Iterator<Item = AlertRecord> + 'a {
         let open_only = query.open_only || query.status.is_some_and(|status| status != Status::Closed);
         let ids = if open_only { &self.0.open } else { &self.0.alerts };
-        let keys = match &query.before {
-            Some(before) => ids.range(..before.as_str().as_bytes()),
-            None => ids.iter(),
-        };
-        keys.rev().filter_map(move |entry| {
+        // An id begins with the time of raising.
+        let from = query.from_ms.map(AlertId::least_at);
+        let until = query.to_ms.map(AlertId::least_at).into_iter().chain(query.before.clone()).min();
+        let keys = (
+            from.as_ref().map_or(Bound::Unbounded, |id| Bound::Included(id.as_str().as_bytes())),
+            until.as_ref().map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str().as_bytes())),
+        );
+        ids.range::<&[u8], _>(keys).rev().filter_map(move |entry| {
             let (id, value) = entry.ok()?;
             let record: AlertRecord = if open_only { self.read(&self.0.alerts, &id)? } else { unpack(&value).ok()? };
             query.wants(&record.alert).then_some(record)

@@ -116,6 +116,12 @@ impl AlertId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The least that an alert raised at `at_ms` or later can have.
+    pub fn least_at(at_ms: TimeMs) -> Self {
+        let ulid = ulid::Ulid::from_parts(u64::try_from(at_ms).unwrap_or(0), 0);
+        Self(ulid.array_to_str(&mut [0; ulid::ULID_LEN]).to_owned().into())
+    }
 }
 
 impl fmt::Display for AlertId {
