@@ -241,6 +241,8 @@ async fn a_drill_goes_through_the_whole_chain_marked_and_joins_nothing_real() ->
         gateway.post("/api/v1/drills", &json!({"place": place, "scene": "elder_care", "note": "季度演练"}))
     };
     assert!(begin("nowhere").is_err());
+    let of_itself = json!({"place": "home-0", "scene": "operations"});
+    assert!(gateway.post("/api/v1/drills", &of_itself).is_err(), "the gateway has no drill");
     let begun = begin("home-0")?["alert"].clone();
     let drill = begun["id"].as_str().context("an id")?.to_owned();
     assert!(begin("home-0").is_err(), "one at a time");
@@ -294,6 +296,8 @@ async fn the_roster_is_changed_at_the_desk_and_a_hole_in_it_is_told_to_all() -> 
     let gateway = Gateway::start(&town.site)?;
     let roster = gateway.get("/api/v1/roster")?;
     assert_eq!(roster["watches"][0]["slots"][0]["people"], json!(["zhao"]));
+    let on = json!([{"title": "grid_member", "grid": "g1", "people": ["zhao"], "until_ms": null}]);
+    assert_eq!(roster["on_duty"], on);
     let change = |version: &Value, shifts: Value| {
         let body = json!({"version": version, "people": roster["people"], "shifts": shifts, "swaps": []});
         gateway.put("/api/v1/roster", &body)

@@ -2,14 +2,6 @@
 
 const DAY_MS = 86_400_000;
 
-/** Who is on duty at a time, of each title and grid, and until when. Where nobody is, `people` is empty. */
-export function onDuty(watches, at) {
-  return watches.flatMap(({ title, grid, slots }) => {
-    const slot = slots.find((one) => one.from_ms <= at && at < one.to_ms);
-    return slot ? [{ title, grid, people: slot.people, until: slot.to_ms }] : [];
-  });
-}
-
 /** The local midnights from that before `at` on, so many. */
 export function midnights(at, offset, days) {
   const shift = offset * 60_000;
@@ -30,13 +22,16 @@ export function daySlots(slots, midnight) {
     .map((slot) => ({ ...slot, from_ms: Math.max(slot.from_ms, midnight), to_ms: Math.min(slot.to_ms, end) }));
 }
 
-/** The times ahead at which nobody is on duty or shifts meet, soonest first. */
+/**
+ * The times ahead at which nobody is on duty or shifts meet, soonest first. `until` is `null` where that is further
+ * ahead than the gateway looks.
+ */
 export function holes(watches, at) {
   return watches
     .flatMap(({ title, grid, slots }) =>
       slots
         .filter((slot) => slot.to_ms > at && (slot.people.length === 0 || slot.overlaps))
-        .map((slot) => ({ title, grid, ...slot })),
+        .map((slot) => ({ title, grid, ...slot, until: slot === slots.at(-1) ? null : slot.to_ms })),
     )
     .sort((one, other) => one.from_ms - other.from_ms);
 }

@@ -4,8 +4,34 @@ import { SCENES, SEVERITIES } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
-import { problem, t } from "../ui/say.js";
-import { places } from "../ui/site.js";
+import { moment, problem, span, t } from "../ui/say.js";
+import { placeName, places } from "../ui/site.js";
+
+/** How drills went, in the shift report: the heads of its table, and a row of it. */
+export const DRILL_HEADS = [
+  "history.what",
+  "alert.place",
+  "history.severity",
+  "drill.by",
+  "drill.told",
+  "report.escalated",
+  "drill.accepted",
+  "drill.closed",
+];
+
+export function drillRow(drill) {
+  const time = (ms) => (ms === null ? "—" : span(ms));
+  return [
+    h("a", { href: `#/alerts/${drill.alert}` }, t("alert.number", { number: drill.number }), ` ${moment(drill.raised_at_ms)}`),
+    placeName(drill.place),
+    t(`severity.${drill.severity}`),
+    drill.by ?? "—",
+    time(drill.told_ms),
+    drill.rungs,
+    time(drill.accepted_ms),
+    time(drill.closed_ms),
+  ];
+}
 
 /** Shows the form in `panel`; what is filled in stays as long as the places are the same. */
 export function drillPanel(panel) {

@@ -1,7 +1,7 @@
 // Who is on duty: now, in the coming week, where nobody is; changing it; and beginning a drill.
 
 import { timeOfDay } from "../model/format.js";
-import { daySlots, holes, hoursOf, midnights, onDuty, weekdayAt } from "../model/roster.js";
+import { daySlots, holes, hoursOf, midnights, weekdayAt } from "../model/roster.js";
 import { WEEKDAYS } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
@@ -89,9 +89,8 @@ function titleOf({ title, grid }) {
   return [t(`title.${title}`), grid ? t("devices.grid", { grid }) : null].filter(Boolean).join(" · ");
 }
 
-function drawNow(box, { watches }, names) {
-  const on = onDuty(watches, now());
-  const one = ({ people, until, ...watch }) =>
+function drawNow(box, { on_duty: on }, names) {
+  const one = ({ people, until_ms: until, ...watch }) =>
     h(
       "li",
       { class: `panel duty-card${people.length > 0 ? "" : " is-hole"}` },
@@ -108,7 +107,7 @@ function drawNow(box, { watches }, names) {
             );
           })
         : h("strong", {}, t("roster.nobody")),
-      h("span", { class: "muted" }, t("roster.until", { time: dayTime(until) })),
+      until === null ? null : h("span", { class: "muted" }, t("roster.until", { time: dayTime(until) })),
     );
   replace(
     box,
@@ -124,6 +123,16 @@ function dayTime(at) {
   return isToday ? time : `${t(`weekday.${WEEKDAYS[weekdayAt(at, offset())]}`)} ${time}`;
 }
 
+/** "星期一 09:00–18:00"; with the day at the end too where it is another, and no end where that is too far ahead. */
+function stretch({ from_ms: from, until }) {
+  if (until === null) return t("roster.from_on", { time: dayTime(from) });
+  const dayOf = (at) => midnights(at, offset(), 1)[0];
+  if (dayOf(from) === dayOf(until - 1)) {
+    return `${dayTime(from)}${hoursOf({ from_ms: from, to_ms: until }, (at) => timeOfDay(at, offset(), false)).slice(5)}`;
+  }
+  return `${dayTime(from)} – ${dayTime(until)}`;
+}
+
 function drawHoles(box, { watches }, names) {
   const found = holes(watches, now());
   box.hidden = found.length === 0;
@@ -135,7 +144,8 @@ function drawHoles(box, { watches }, names) {
       h(
         "span",
         {},
-        `${titleOf(hole)}: ${dayTime(hole.from_ms)} – ${dayTime(hole.to_ms)} `,
+        t("roster.hole", { who: titleOf(hole), when: stretch(hole) }),
+        " ",
         hole.people.length > 0
           ? t("roster.overlap", { who: hole.people.map((id) => nameOf(names, id)).join(t("list.comma")) })
           : t("roster.nobody"),
@@ -146,7 +156,7 @@ function drawHoles(box, { watches }, names) {
     h("h2", { id: "roster-holes" }, t("roster.holes")),
     h("p", { class: "muted" }, t("roster.holes_more")),
     h("ul", { class: "plain" }, found.slice(0, MOST_HOLES).map(one)),
-    found.length > MOST_HOLES ? h("p", { class: "muted" }, t("roster.more_holes", { count: found.length - MOST_HOLES })) : null,
+    found.length > MOST_HOLES ? h("p", { class: "muted" }, t("roster.more", { count: found.length - MOST_HOLES })) : null,
   );
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { byUrgency } from "../model/alerts.js";
 import { timeOfDay } from "../model/format.js";
-import { daySlots, filled, freshId, holes, hoursOf, midnights, nextRung, onDuty, toldOn, weekdayAt, wordsOf } from "../model/roster.js";
+import { daySlots, filled, freshId, holes, hoursOf, midnights, nextRung, toldOn, weekdayAt, wordsOf } from "../model/roster.js";
 
 const HOUR = 3_600_000;
 /** 2026-11-23T00:00+08:00, a Monday. */
@@ -22,18 +22,13 @@ const watch = {
   slots: [slot(0, 8, ["zhao"]), slot(8, 20, []), slot(20, 32, ["qian"]), slot(32, 48, ["qian", "sun"], true)],
 };
 
-test("whoever is on duty is found, and so is nobody", () => {
-  const at = (hour) => onDuty([watch], MONDAY + hour * HOUR)[0];
-  assert.deepEqual(at(7.9), { title: "duty_officer", grid: null, people: ["zhao"], until: MONDAY + 8 * HOUR });
-  assert.deepEqual(at(8).people, []);
-  assert.deepEqual(at(31).people, ["qian"]);
-  assert.equal(at(48), undefined);
+test("a hole ahead is found, and where shifts meet", () => {
   const found = holes([watch], MONDAY + 9 * HOUR);
   assert.deepEqual(
-    found.map((hole) => [hole.from_ms, hole.people.length]),
+    found.map((hole) => [hole.from_ms, hole.until, hole.people.length]),
     [
-      [MONDAY + 8 * HOUR, 0],
-      [MONDAY + 32 * HOUR, 2],
+      [MONDAY + 8 * HOUR, MONDAY + 20 * HOUR, 0],
+      [MONDAY + 32 * HOUR, null, 2],
     ],
   );
 });

@@ -43,7 +43,7 @@ function step(rung, ladder, told, alert) {
   return h(
     "li",
     { class: `rung ${climbed ? "is-climbed" : isNext ? "is-next" : ""}`, "aria-current": climbed && rung.rung === ladder.rung ? "step" : null },
-    h("span", { class: "rung-name" }, t("ladder.rung", { rung: rung.rung }), h("span", { class: "muted" }, ` ${after}`)),
+    h("span", { class: "rung-name" }, rung.rung === 0 ? t("ladder.first") : t("ladder.rung", { rung: rung.rung }), h("span", { class: "muted" }, ` ${after}`)),
     h("span", {}, whom(rung)),
     told.map(({ channel, at_ms: at, people }) =>
       h(

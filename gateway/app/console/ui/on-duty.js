@@ -1,12 +1,13 @@
 // Who is on duty now, in one line.
 
-import { onDuty } from "../model/roster.js";
 import { ask } from "./api.js";
 import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
-import { mayDo, now, t } from "./say.js";
+import { mayDo, t } from "./say.js";
 
 const REFRESH_MS = 60_000;
+/** A line is no list: the page of the roster has them all. */
+const MOST = 8;
 
 /** A line that keeps itself up to date as long as it is shown; nothing where there is no roster, or none to be seen. */
 export function onDutyLine() {
@@ -14,8 +15,8 @@ export function onDutyLine() {
   if (!mayDo("GET", "/roster")) return line;
   const load = async () => {
     try {
-      const { watches, people } = await ask("/roster");
-      draw(line, onDuty(watches, now()), new Map(people.map((person) => [person.id, person.name])));
+      const { on_duty: on, people } = await ask("/roster");
+      draw(line, on, new Map(people.map((person) => [person.id, person.name])));
     } catch {
       // What was shown stays; the page says itself when the gateway is away.
     }
@@ -38,5 +39,13 @@ function draw(line, on, names) {
       " ",
       people.length > 0 ? people.map((id) => names.get(id) ?? id).join(t("list.comma")) : t("roster.nobody"),
     );
-  replace(line, icon("person"), h("a", { href: "#/roster" }, t("roster.now")), on.map(one));
+  // Where nobody is comes first.
+  const shown = [...on].sort((a, b) => Number(a.people.length > 0) - Number(b.people.length > 0)).slice(0, MOST);
+  replace(
+    line,
+    icon("person"),
+    h("a", { href: "#/roster" }, t("roster.now")),
+    shown.map(one),
+    on.length > MOST ? h("span", { class: "muted" }, t("roster.more", { count: on.length - MOST })) : null,
+  );
 }

@@ -1,6 +1,7 @@
 //! Where an alert is on its ladder, and who is told next.
 
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 use ninewatch_core::alert::{Alert, Status};
 use ninewatch_core::duty::{Roster, Title};
@@ -56,6 +57,8 @@ impl LadderView {
                 people.extend(on.into_iter().map(|person| person.name.clone()));
             }
             people.extend(told.people.iter().map(|id| name(roster, id)));
+            let mut seen = BTreeSet::new();
+            people.retain(|name| seen.insert(name.clone()));
             RungView { rung, after_ms, at_ms, titles: told.titles, people, unmanned, channels: told.channels }
         };
         Self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ninewatch_core::duty::{Ladder, Person, Quiet, Roster, Shift, Swap, Watch};
+use ninewatch_core::duty::{Ladder, Person, Quiet, Roster, Shift, Swap, Title, Watch};
 use ninewatch_core::pipeline::Site;
 use ninewatch_core::time::TimeMs;
 
@@ -31,11 +31,33 @@ pub(super) struct RosterView {
     people: Vec<Person>,
     shifts: Vec<Shift>,
     swaps: Vec<Swap>,
+    /// Now.
+    on_duty: Vec<OnDuty>,
     /// From the local midnight before now on.
     watches: Vec<Watch>,
     now_ms: TimeMs,
     ladders: Vec<LadderRow>,
     quiet: Vec<Quiet>,
+}
+
+/// Who is on duty now as something for a grid.
+#[derive(Debug, Serialize)]
+struct OnDuty {
+    title: Title,
+    grid: Option<String>,
+    /// Ids. None: nobody is on duty.
+    people: Vec<String>,
+    /// `null`: longer than the watches reach.
+    until_ms: Option<TimeMs>,
+}
+
+impl OnDuty {
+    fn of(watch: &Watch, now_ms: TimeMs) -> Option<Self> {
+        let at = watch.slots.iter().position(|slot| slot.from_ms <= now_ms && now_ms < slot.to_ms)?;
+        let slot = watch.slots.get(at)?;
+        let until_ms = (at + 1 < watch.slots.len()).then_some(slot.to_ms);
+        Some(Self { title: watch.title, grid: watch.grid.clone(), people: slot.people.clone(), until_ms })
+    }
 }
 
 /// A ladder as it stands in its file; of its times, milliseconds.
@@ -107,13 +129,15 @@ impl RosterView {
             after_ms: ladder.rungs.iter().map(|rung| rung.after.ms()).collect(),
             ladder: ladder.clone(),
         });
+        let watches = roster.watches(&grids(&site), site.utc_offset, now_ms, DAYS);
         Self {
             version: None,
             faults: Vec::new(),
             people: roster.people.clone(),
             shifts: roster.shifts.clone(),
             swaps: roster.swaps.clone(),
-            watches: roster.watches(&grids(&site), site.utc_offset, now_ms, DAYS),
+            on_duty: watches.iter().filter_map(|watch| OnDuty::of(watch, now_ms)).collect(),
+            watches,
             now_ms,
             ladders: ladders.collect(),
             quiet: site.alerts.ladders.quiet().to_vec(),
@@ -127,6 +151,7 @@ impl RosterView {
         }
         let is_seen = |grid: &String| who.rights.sees_grid(grid);
         self.watches.retain(|watch| watch.grid.as_ref().is_none_or(is_seen));
+        self.on_duty.retain(|on| on.grid.as_ref().is_none_or(is_seen));
         self.shifts.retain(|shift| shift.grids.is_empty() || shift.grids.iter().any(is_seen));
         let on: BTreeSet<&String> =
             self.watches.iter().flat_map(|watch| &watch.slots).flat_map(|slot| &slot.people).collect();

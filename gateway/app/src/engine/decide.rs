@@ -344,7 +344,7 @@ impl Decide {
     fn drill(&mut self, drill: Drill, reply: oneshot::Sender<Result<AlertId, DrillError>>) -> Result<(), Halt> {
         let now = self.tick()?;
         let effects = self.pipeline.step(Event::Drill(&drill), now, &mut *self.serving.scorer);
-        let result = match (effects.drill, effects.changes.first()) {
+        let result = match (effects.drill, effects.changes.last()) {
             (Some(error), _) => Err(error),
             (None, Some(change)) => Ok(change.alert.id.clone()),
             (None, None) => return Ok(()),

@@ -271,6 +271,8 @@ impl Channel {
     /// None: what fails is tried again, and said.
     pub(super) async fn run(self: Arc<Self>, mut feed: Feed) -> anyhow::Result<()> {
         let mut kept = (self.state().seen, Instant::now());
+        // What is quiet may not be so any more.
+        let (mut settings, mut are_followed) = (self.shared.settings.clone(), true);
         loop {
             // All that is known decides what goes first.
             while feed.has_more() {
@@ -315,6 +317,7 @@ impl Channel {
                 },
                 () = wait => {}
                 () = self.wake.notified() => {}
+                changed = settings.changed(), if are_followed => are_followed = changed.is_ok(),
             }
         }
     }

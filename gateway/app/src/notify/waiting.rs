@@ -130,9 +130,13 @@ impl Waiting {
             telling.seqs.retain(|seq| !told.seqs.contains(seq));
             telling.kinds.drain(..told.kinds.len().min(telling.kinds.len()));
             // What came while it was said may be nothing that is told by itself: that somebody has it now.
-            let is_news = |kind| matches!(kind, ChangeKind::Escalated | ChangeKind::Recovered | ChangeKind::Closed);
             let is_graver = telling.alert.severity > told.alert.severity;
             telling.rungs.retain(|rung| is_graver || !told.rungs.contains(rung));
+            let climbed_here = !telling.rungs.is_empty();
+            let is_news = |kind| match kind {
+                ChangeKind::Escalated => climbed_here,
+                kind => matches!(kind, ChangeKind::Recovered | ChangeKind::Closed),
+            };
             if !is_graver && !telling.kinds.iter().any(|kind| is_news(*kind)) {
                 self.alerts.remove(&told.alert.id);
                 return;

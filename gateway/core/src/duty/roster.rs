@@ -158,7 +158,8 @@ impl Roster {
             }
             let is_number = |sign: char| sign.is_ascii_digit();
             let digits = person.phone.strip_prefix('+').unwrap_or(&person.phone);
-            if !person.phone.is_empty() && !((3..=20).contains(&digits.len()) && digits.chars().all(is_number)) {
+            let is_dialled = (3..=20).contains(&digits.len()) && digits.chars().all(is_number);
+            if !person.phone.is_empty() && !is_dialled {
                 problem(key("phone"), format!("`{}` is not a number", person.phone), "write it as 13800138000");
             }
             for (name, id) in [("wecom", &person.wecom), ("dingtalk", &person.dingtalk), ("feishu", &person.feishu)] {
@@ -170,6 +171,10 @@ impl Roster {
             if !person.email.is_empty() && !is_email(&person.email) {
                 problem(key("email"), format!("`{}` is not an e-mail address", person.email), "write duty@example.cn");
             }
+        }
+        for (index, _) in self.shifts.iter().enumerate().filter(|(_, shift)| shift.people.is_empty()) {
+            let mend = "name who is on, or remove the shift";
+            problem(format!("shift.{index}.people"), "nobody is on in this shift".into(), mend);
         }
         let mut known = |key: String, id: &str| {
             if !seen.contains(id) {

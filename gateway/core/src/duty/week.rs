@@ -159,6 +159,7 @@ mod tests {
             (person("feishu = \"\\\"><at\"\n"), "names nobody"),
             (person("[[swap]]\nfrom = \"2026-10-02\"\nto = \"2026-10-01\"\noff = \"a\"\n"), "ends before it begins"),
             (person("[[swap]]\nfrom = \"1.10.\"\nto = \"2026-10-01\"\noff = \"a\"\n"), "2026-10-01"),
+            (person("[[shift]]\ntitle = \"guard\"\npeople = []\n"), "nobody is on"),
             (person("[[shift]]\ntitle = \"chief\"\npeople = []\n"), "unknown variant"),
             (person("[[shift]]\ntitle = \"guard\"\nhours = \"25:00-07:00\"\npeople = []\n"), "not hours of a day"),
         ] {
