@@ -266,6 +266,10 @@ export const TEXT = {
   "ladder.told": ["{channel} 已于 {time} 通知", "{channel} told at {time}"],
   "ladder.unmanned": ["{title}无人值班", "nobody on duty as {title}"],
   "ladder.all_channels": ["全部通道", "all channels"],
+  "ladder.quiet": [
+    "{channel} 在免打扰时段，结束后汇总通知",
+    "{channel} keeps quiet for now, and tells when that ends",
+  ],
   "ladder.not_climbed": ["已有人接警，不再升级", "not climbed: somebody has it"],
   "roster.title": ["值班与演练", "Duty roster and drills"],
   "roster.now": ["正在值班", "On duty now"],

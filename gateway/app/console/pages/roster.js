@@ -25,7 +25,7 @@ export function rosterPage(root) {
     failed: h("p", { class: "form-error", role: "alert" }),
     now: h("section", { class: "roster-now", "aria-labelledby": "roster-now" }),
     holes: h("section", { class: "roster-holes", "aria-labelledby": "roster-holes" }),
-    week: h("section", { "aria-labelledby": "roster-week" }),
+    week: h("div"),
     edit: h("section", { "aria-labelledby": "roster-edit" }),
     rules: h("section", { class: "roster-rules" }),
     drill: h("section", { class: "panel roster-drill", "aria-labelledby": "drill-title" }),

@@ -7,7 +7,8 @@ import { moment, now, span, t } from "./say.js";
 
 /** A panel about it; nothing where the alert has no rung but the first. */
 export function ladderPanel(alert, ladder, notifications) {
-  if (!ladder || ladder.rungs.length < 2) return null;
+  const quiet = notifications.filter((one) => one.quiet);
+  if (!ladder || (ladder.rungs.length < 2 && quiet.length === 0)) return null;
   const next = nextRung(ladder);
   return h(
     "section",
@@ -21,6 +22,7 @@ export function ladderPanel(alert, ladder, notifications) {
           t("ladder.next", { span: span(Math.max(0, next.at_ms - now())), who: whom(next) }),
         )
       : null,
+    quiet.map(({ channel }) => h("p", { class: "muted" }, t("ladder.quiet", { channel }))),
     h(
       "ol",
       { class: "plain ladder" },

@@ -41,8 +41,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) ledger: Ledger,
     roster: RosterFile,
-    /// The names of all channels.
-    channels: Vec<String>,
+    /// All channels.
+    channels: Vec<NotifyConfig>,
     /// Made of the settings once, and not for every alert.
     ladders: Mutex<(Arc<Settings>, Arc<Ladders>)>,
 }
@@ -51,7 +51,7 @@ impl Shared {
     pub(super) fn new(
         source: Source,
         settings: watch::Receiver<Arc<Settings>>,
-        (roster, channels): (RosterFile, Vec<String>),
+        (roster, channels): (RosterFile, Vec<NotifyConfig>),
         clock: Clock,
         ledger: Ledger,
     ) -> Self {

@@ -82,9 +82,8 @@ impl Notify {
             return Ok((Self::default(), Vec::new()));
         }
         let Ground { source, channels, brokers, data_dir, engine, index, settings, roster, clock } = ground;
-        let names = channels.iter().map(|channel| channel.name.clone()).collect();
         let ledger = Ledger::open(&data_dir)?;
-        let shared = Arc::new(Shared::new(source, settings, (roster, names), clock, ledger));
+        let shared = Arc::new(Shared::new(source, settings, (roster, channels.clone()), clock, ledger));
         let mut notify = Self { channels: Vec::new(), shared: Some(shared.clone()) };
         let mut work: Work = Vec::new();
         for of in channels {

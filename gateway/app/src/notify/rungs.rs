@@ -12,8 +12,8 @@ use super::config::{Kind, NotifyConfig};
 pub(super) struct Rungs<'s> {
     pub(super) settings: &'s Settings,
     pub(super) ladders: &'s Ladders,
-    /// The names of all channels.
-    pub(super) channels: &'s [String],
+    /// All channels.
+    pub(super) channels: &'s [NotifyConfig],
 }
 
 /// Whom a message calls.
@@ -41,11 +41,15 @@ impl Rungs<'_> {
         }
     }
 
-    /// Whether the rung names channels, and there is none of them: then all that the ladder names tell.
+    /// Whether nobody would be told on the alert's rung: there is none of the channels that it names, or it names none and
+    /// there is none besides those of the ladder that wants the alert. Then all that the ladder names tell.
     fn reaches_nobody(self, alert: &Alert) -> bool {
-        let rung = self.ladders.of(alert).and_then(|ladder| ladder.rungs.get(usize::from(alert.escalation)));
-        rung.is_some_and(|rung| {
-            !rung.channels.is_empty() && !rung.channels.iter().any(|name| self.channels.contains(name))
+        let Some(ladder) = self.ladders.of(alert) else { return false };
+        let Some(rung) = ladder.rungs.get(usize::from(alert.escalation)) else { return false };
+        let registry = &self.settings.registry;
+        !self.channels.iter().any(|channel| match &*rung.channels {
+            [] => !ladder.names(&channel.name) && channel.kind != Kind::MqttSiren && channel.wants(alert, registry),
+            named => named.contains(&channel.name),
         })
     }
 

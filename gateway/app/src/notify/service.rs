@@ -235,10 +235,10 @@ fn dingtalk(message: &Message) -> Value {
 
 fn feishu(message: &Message) -> Value {
     // A name must not be taken for a tag.
-    let plain = |text: &str| text.replace('<', "＜").replace('>', "＞");
-    let mut text = plain(&message.text);
-    let people = message.people.iter().map(|person| (person.feishu.as_str(), plain(&person.name)));
-    let everybody = message.urgent.then(|| ("all", "所有人".to_owned()));
+    let mut text = message.text.replace('<', "＜").replace('>', "＞");
+    // The service puts the name in by itself: none leaves the house.
+    let people = message.people.iter().map(|person| (person.feishu.as_str(), "值班人员"));
+    let everybody = message.urgent.then_some(("all", "所有人"));
     let tags: Vec<String> =
         people.chain(everybody).map(|(id, name)| format!("<at user_id=\"{id}\">{name}</at>")).collect();
     if !tags.is_empty() {

@@ -271,17 +271,18 @@ impl AlertBook {
             let after = settings.after(alert, alert.escalation.saturating_add(1));
             after.map(|after| alert.raised_at_ms + after.ms())
         });
+        let rung = rung.filter(|_| alert.status == Status::Raised);
         let mut life = self.open.remove(&alert.id).map(|open| open.life).unwrap_or_default();
         life.adopt(change);
         let open = OpenAlert {
             active: BTreeSet::new(),
             last_finding_ms: change.at_ms,
-            escalate_at_ms: rung.filter(|_| alert.status == Status::Raised),
+            escalate_at_ms: rung,
             tell_at: alert.occurrences.saturating_mul(2),
             told_active: false,
             tell_active_at_ms: None,
             life,
-            alert: alert.clone(),
+            alert: Alert { next_rung_at_ms: rung, ..alert.clone() },
         };
         self.open.insert(open);
         self.close(alert);

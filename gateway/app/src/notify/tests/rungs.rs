@@ -55,7 +55,7 @@ fn with_rungs<T>(look: impl FnOnce(Rungs<'_>) -> T) -> T {
     settings.ladders = vec![SourceFile { name: "ladders.toml".into(), text: LADDERS.into() }];
     let (ladders, faults) = Ladders::compile(&settings.ladders, &settings.registry);
     assert!(faults.is_empty(), "{faults:?}");
-    let channels = ["grid", "desk", "hall", "other"].map(str::to_owned);
+    let channels = ["grid", "desk", "hall", "other"].map(named);
     look(Rungs { settings: &settings, ladders: &ladders, channels: &channels })
 }
 
@@ -72,6 +72,15 @@ fn a_rung_tells_on_the_channels_that_it_names_and_silences_no_other() {
     assert_eq!(["grid", "desk", "other"].map(|name| tells(name, 2)), [true, true, true]);
     // The ladder was made shorter meanwhile: by its own keys.
     assert!(tells("grid", 7));
+    // It names no channel, and none is left besides those that the ladder names.
+    let open = LADDERS.replace("channels = [\"grid\"]", "");
+    let only = |channels: &[NotifyConfig], name: &str| {
+        let mut settings = settings();
+        settings.ladders = vec![SourceFile { name: "ladders.toml".into(), text: open.clone() }];
+        let (ladders, _) = Ladders::compile(&settings.ladders, &settings.registry);
+        Rungs { settings: &settings, ladders: &ladders, channels }.tells(&named(name), &on_rung(0, Major))
+    };
+    assert!(only(&[named("desk")], "desk") && !only(&[named("desk"), named("other")], "desk"));
     let other_scene = Alert { scene: Scene::Security, ..on_rung(0, Major) };
     assert!(with_rungs(|rungs| rungs.tells(&named("desk"), &other_scene)), "it fits no ladder");
 }
@@ -119,7 +128,7 @@ fn message(people: &[(&str, &str, &str, &str)]) -> crate::notify::service::Messa
 
 #[test]
 fn each_service_is_asked_to_call_people_in_its_own_way() {
-    let people = message(&[("赵", "13800138000", "", "ou_1"), ("钱>", "", "qian", "ou_2")]);
+    let people = message(&[("赵", "13800138000", "", "ou_1"), ("钱", "", "qian", "ou_2")]);
     assert_eq!(
         crate::notify::service::body(Kind::Wecom, &people),
         serde_json::json!({"msgtype": "text", "text": {
@@ -131,7 +140,7 @@ fn each_service_is_asked_to_call_people_in_its_own_way() {
         serde_json::json!({"msgtype": "text", "text": {"content": "警<1>\n@qian @13800138000"},
             "at": {"isAtAll": true, "atUserIds": ["qian"], "atMobiles": ["13800138000"]}})
     );
-    let text = "警＜1＞\n<at user_id=\"ou_1\">赵</at> <at user_id=\"ou_2\">钱＞</at> <at user_id=\"all\">所有人</at>";
+    let text = "警＜1＞\n<at user_id=\"ou_1\">值班人员</at> <at user_id=\"ou_2\">值班人员</at> <at user_id=\"all\">所有人</at>";
     assert_eq!(
         crate::notify::service::body(Kind::Feishu, &people),
         serde_json::json!({"msg_type": "text", "content": {"text": text}})
