@@ -292,6 +292,16 @@ impl Gateway {
         Ok(answer.body_mut().read_json()?)
     }
 
+    /// PUTs JSON to a path of the API.
+    ///
+    /// # Errors
+    /// Where it does not answer with 2xx.
+    pub fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut answer =
+            ureq::put(format!("{}{path}", self.console)).header("Authorization", self.basic()).send_json(body)?;
+        Ok(answer.body_mut().read_json()?)
+    }
+
     /// Opens the live feed and calls `each` with (event, data) until it returns false or `limit` is up.
     ///
     /// # Errors

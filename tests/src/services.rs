@@ -43,6 +43,8 @@ pub struct Seen {
     pub taken: Vec<String>,
     /// Whether everybody was called, for each of them.
     pub urgent: Vec<bool>,
+    /// Whom each of them called: ids and telephone numbers.
+    pub called: Vec<Vec<String>>,
     /// The ids under which they came, where there are any.
     pub ids: Vec<String>,
     /// What it answered to what it did not take.
@@ -204,10 +206,12 @@ fn http(service: Service, mut stream: TcpStream, seen: &(Mutex<Seen>, Condvar)) 
     let judged = state.instead.is_empty();
     let (status, headers, body) = if judged {
         match judge(service, &request, &state.times) {
-            Ok((text, urgent)) => {
+            Ok((text, called)) => {
                 state.times.push(Instant::now());
                 state.taken.push(text);
-                state.urgent.push(urgent);
+                let (all, called): (Vec<String>, _) = called.into_iter().partition(|one| one == ALL);
+                state.urgent.push(!all.is_empty());
+                state.called.push(called);
                 state.ids.extend(request.headers.get("webhook-id").cloned());
                 (200, Vec::new(), ok(service))
             }
@@ -246,8 +250,17 @@ fn ok(service: Service) -> String {
     .to_owned()
 }
 
-/// The text, and whether everybody is called; or the refusal.
-fn judge(service: Service, request: &Request, times: &[Instant]) -> Result<(String, bool), (u16, String)> {
+/// Stands among those who are called for everybody.
+const ALL: &str = "@all";
+
+/// The words of a list, of each of several keys of an object.
+fn words(of: &Value, keys: &[&str]) -> Vec<String> {
+    let lists = keys.iter().filter_map(|key| of[*key].as_array());
+    lists.flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+/// The text, and who is called; or the refusal.
+fn judge(service: Service, request: &Request, times: &[Instant]) -> Result<(String, Vec<String>), (u16, String)> {
     let refused = |code: i64, said: &str| {
         let (code_name, said_name) = if service == Service::Feishu { ("code", "msg") } else { ("errcode", "errmsg") };
         Err((200, json!({code_name: code, said_name: said}).to_string()))
@@ -270,7 +283,7 @@ fn judge(service: Service, request: &Request, times: &[Instant]) -> Result<(Stri
             if within(60) >= 20 {
                 return refused(45009, "api freq out of limit");
             }
-            Ok((content.to_owned(), body["text"]["mentioned_list"] == json!(["@all"])))
+            Ok((content.to_owned(), words(&body["text"], &["mentioned_list", "mentioned_mobile_list"])))
         }
         Service::Dingtalk => {
             if request.path != "/robot/send" || request.query.get("access_token").map(String::as_str) != Some(KEY) {
@@ -298,7 +311,11 @@ fn judge(service: Service, request: &Request, times: &[Instant]) -> Result<(Stri
             if within(60) >= 20 {
                 return refused(130_101, "send too fast, exceed 20 times per minute");
             }
-            Ok((content.to_owned(), body["at"]["isAtAll"] == true))
+            // Only whoever stands in the text is called.
+            let mut called = words(&body["at"], &["atUserIds", "atMobiles"]);
+            called.retain(|one| content.contains(&format!("@{one}")));
+            called.extend((body["at"]["isAtAll"] == true).then(|| ALL.to_owned()));
+            Ok((content.to_owned(), called))
         }
         Service::Feishu => {
             if request.path != format!("/open-apis/bot/v2/hook/{KEY}") {
@@ -317,7 +334,9 @@ fn judge(service: Service, request: &Request, times: &[Instant]) -> Result<(Stri
             if within(60) >= 100 || within(1) >= 5 {
                 return refused(9499, "too many request");
             }
-            Ok((text.to_owned(), text.contains("<at user_id=\"all\">")))
+            let tags = text.split("<at user_id=\"").skip(1).filter_map(|rest| rest.split_once("\">"));
+            let called = tags.map(|(id, _)| if id == "all" { ALL.to_owned() } else { id.to_owned() });
+            Ok((text.to_owned(), called.collect()))
         }
         Service::Webhook => {
             let header = |name: &str| request.headers.get(name).cloned().unwrap_or_default();
@@ -334,7 +353,7 @@ fn judge(service: Service, request: &Request, times: &[Instant]) -> Result<(Stri
             if !is_event || body["specversion"] != "1.0" || body["id"] != *id {
                 return Err((415, String::new()));
             }
-            Ok((body.to_string(), false))
+            Ok((body.to_string(), words(&body["data"]["told"], &["people"])))
         }
         Service::Mail => Err((400, String::new())),
     }

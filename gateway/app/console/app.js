@@ -7,6 +7,7 @@ import { devicesPage } from "./pages/devices.js";
 import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
 import { reportPage } from "./pages/report.js";
+import { rosterPage } from "./pages/roster.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
 import { end, start } from "./ui/live.js";
@@ -20,7 +21,7 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/notify". */
+/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/notify", "#/roster". */
 function route() {
   if (!main) return;
   leave();
@@ -32,6 +33,7 @@ function route() {
   else if (page === "history") leave = historyPage(main);
   else if (page === "report") leave = reportPage(main);
   else if (page === "notify") leave = channelsPage(main);
+  else if (page === "roster") leave = rosterPage(main);
   else {
     leave = () => {};
     replace(main, h("p", { class: "loading" }, t("app.not_found")));

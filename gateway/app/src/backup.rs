@@ -24,11 +24,11 @@ use crate::console::AUTHORITY;
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
-use crate::{engine, notify, registry_file};
+use crate::{duty, engine, notify, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     DELIVERY,
     EPOCHS,
     notify::LOG,
@@ -38,6 +38,8 @@ const FILES: [&str; 11] = [
     AUTHORITY,
     "registry.toml",
     "accounts.toml",
+    duty::ROSTER,
+    duty::LADDERS,
     "site.key",
     "models/refused.json",
 ];

@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use ninewatch_core::ailment::Complaint;
-use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, Drill, DrillError, StaffAction};
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
@@ -95,6 +95,7 @@ pub(crate) enum Fate {
 pub(crate) enum Command {
     Messages(Vec<Inbound>),
     Act(StaffAction, oneshot::Sender<Result<Acted, ActionError>>),
+    Drill(Drill, oneshot::Sender<Result<AlertId, DrillError>>),
     /// With what scores from now on, where that changed.
     Configure(Box<Settings>, Option<Serving>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
@@ -252,6 +253,11 @@ impl Engine {
     /// Takes a staff action; durable and in the index when this returns.
     pub(crate) async fn act(&self, action: StaffAction) -> Result<Result<Acted, ActionError>, Stopped> {
         self.ask(|reply| Command::Act(action, reply)).await
+    }
+
+    /// Begins a drill; its alert is durable and in the index when this returns.
+    pub(crate) async fn drill(&self, drill: Drill) -> Result<Result<AlertId, DrillError>, Stopped> {
+        self.ask(|reply| Command::Drill(drill, reply)).await
     }
 
     /// Puts a changed site in force, as far as it is without fault.

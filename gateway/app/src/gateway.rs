@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, FirstPassword};
 use crate::downlink::Downlinks;
+use crate::duty::RosterFile;
 use crate::engine::{Engine, Ground, Running};
 use crate::forward::{self, Source, UpstreamStatus};
 use crate::health::{self, ClockHealth, DiskHealth, IndexHealth, JournalHealth, Pace, Part, Sign, Undelivered};
@@ -132,7 +133,11 @@ impl Gateway {
             }
         };
         let set_aside = SetAside::default();
-        set_aside.tell(running.in_force.faults.clone());
+        let (roster, roster_faults) = RosterFile::open(&data_dir);
+        let mut faults = running.in_force.faults.clone();
+        faults.extend(roster_faults);
+        faults.extend(files.unknown(&running.in_force.settings, &roster));
+        set_aside.tell(faults);
         let settings = running.in_force.settings.clone();
 
         let models_followed = models.clone();
@@ -194,6 +199,7 @@ impl Gateway {
             engine: engine.clone(),
             index: running.index.clone(),
             settings: settings.clone(),
+            roster: roster.clone(),
             clock,
         };
         let (notify, work) = Notify::start(ground)?;
@@ -228,6 +234,7 @@ impl Gateway {
                 models,
                 downlinks,
                 notify,
+                roster: roster.clone(),
                 audit,
             };
             tasks.spawn(console.serve(state));
@@ -239,7 +246,7 @@ impl Gateway {
             engine.clone(),
             settings_sender,
             registry_sender,
-            set_aside,
+            (set_aside, roster),
         ));
         Ok(Self {
             engine,

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use ninewatch_core::alert::{Severity, Text, Verdict};
+use ninewatch_core::time::{TimeMs, UtcOffset};
 use serde::Deserialize;
 
 /// A language for people.
@@ -47,5 +48,19 @@ pub(crate) fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
         Verdict::FalseAlarm => lang.pick("误报", "false alarm"),
         Verdict::Test => lang.pick("测试", "test"),
         Verdict::Nuisance => lang.pick("扰警", "nuisance"),
+    }
+}
+
+/// The local day of the week.
+pub(crate) fn weekday(offset: UtcOffset, at: TimeMs, lang: Lang) -> &'static str {
+    // 1970-01-01 was a Thursday.
+    match (offset.local_ms(at).div_euclid(86_400_000) + 3).rem_euclid(7) {
+        0 => lang.pick("星期一", "Monday"),
+        1 => lang.pick("星期二", "Tuesday"),
+        2 => lang.pick("星期三", "Wednesday"),
+        3 => lang.pick("星期四", "Thursday"),
+        4 => lang.pick("星期五", "Friday"),
+        5 => lang.pick("星期六", "Saturday"),
+        _ => lang.pick("星期日", "Sunday"),
     }
 }

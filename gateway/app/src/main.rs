@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod demo;
 mod downlink;
+mod duty;
 mod engine;
 mod epochs;
 mod forward;

@@ -16,6 +16,7 @@ use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::Registry;
 
 use crate::config::Config;
+use crate::duty::{self, RosterFile};
 use crate::engine::Engine;
 use crate::registry_file;
 use crate::scorer::Models;
@@ -104,6 +105,7 @@ impl SiteFiles {
             sensor_types: sensor_types(config.files.sensors.as_deref())?,
             rules: rules(config.files.rules.as_deref())?,
             models: self.models.clone(),
+            ladders: duty::ladders(&config.gateway.data_dir),
         };
         Ok((settings, registry))
     }
@@ -113,13 +115,21 @@ impl SiteFiles {
         Seen { files: self.fingerprint(), models: models.fingerprint() }
     }
 
+    /// What the ladders name and nobody knows. They are in force, and whole channels are told instead.
+    pub(crate) fn unknown(&self, settings: &Settings, roster: &RosterFile) -> Vec<Fault> {
+        let channels: Vec<String> = self.config.notify.iter().map(|channel| channel.name.clone()).collect();
+        duty::references(settings, &roster.in_force(), &channels)
+    }
+
     /// What the files look like from outside: it changes when one of them does.
     fn fingerprint(&self) -> Fingerprint {
         let files = &self.config.files;
         let folders = [files.sensors.as_deref(), files.rules.as_deref()];
         let listed = folders.into_iter().flatten().filter_map(|folder| std::fs::read_dir(folder).ok());
         let mut paths: Vec<PathBuf> = listed.flatten().flatten().map(|entry| entry.path()).collect();
-        paths.push(registry_file::path(&self.config.gateway.data_dir));
+        let data_dir = &self.config.gateway.data_dir;
+        paths.push(registry_file::path(data_dir));
+        paths.extend([duty::ROSTER, duty::LADDERS].map(|name| data_dir.join(name)));
         fingerprint(paths)
     }
 
@@ -131,7 +141,7 @@ impl SiteFiles {
         engine: Engine,
         settings: watch::Sender<Arc<Settings>>,
         registry: watch::Sender<Arc<Registry>>,
-        set_aside: SetAside,
+        (set_aside, roster): (SetAside, RosterFile),
     ) {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         let mut tried = Instant::now();
@@ -157,9 +167,12 @@ impl SiteFiles {
             match self.read() {
                 Ok((new, with_secrets)) => {
                     let Ok(in_force) = engine.configure(new, serving).await else { return };
-                    let (devices, faults) = (in_force.settings.registry.devices.len(), in_force.faults.len());
-                    tracing::info!(devices, faults, "the site's files changed");
-                    set_aside.tell(in_force.faults);
+                    let mut faults = in_force.faults;
+                    faults.extend(roster.refresh());
+                    faults.extend(self.unknown(&in_force.settings, &roster));
+                    let devices = in_force.settings.registry.devices.len();
+                    tracing::info!(devices, faults = faults.len(), "the site's files changed");
+                    set_aside.tell(faults);
                     settings.send_replace(Arc::new(in_force.settings));
                     registry.send_replace(Arc::new(with_secrets));
                 }

@@ -5,10 +5,12 @@
 //! with a sequence number without gaps: the journal keeps them, the upstream receives them.
 
 mod book;
+pub(crate) mod drill;
 mod life;
 mod staff;
 
 pub use book::AlertBook;
+pub use drill::{Drill, DrillError};
 pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, Verb, VerbName};
 
 use schemars::JsonSchema;
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::duty::Ladders;
 use crate::time::{Span, TimeMs};
 
 /// What an alert is about.
@@ -277,6 +280,42 @@ pub struct Alert {
     pub dispatched_to: Option<String>,
     /// How it was judged.
     pub verdict: Option<Verdict>,
+    /// When it climbs the next rung, unless somebody accepts it. A checkpoint has it elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "for_people")]
+    pub next_rung_at_ms: Option<TimeMs>,
+    /// Nothing has happened: it is a drill. A checkpoint tells by the group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", with = "for_people")]
+    pub drill: bool,
+}
+
+impl Alert {
+    /// Whether sirens may sound for it: those of a drill only where that was asked for.
+    pub fn may_sound(&self) -> bool {
+        drill::group_sounds(&self.group)
+    }
+}
+
+/// Fields that stand in JSON and not in a checkpoint, where they would be in the way of those from before there were such
+/// fields: [`AlertBook::settled`] puts them in again.
+mod for_people {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { value.serialize(serializer) } else { serializer.serialize_unit() }
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: Deserialize<'de> + Default,
+        D: Deserializer<'de>,
+    {
+        if deserializer.is_human_readable() {
+            return T::deserialize(deserializer);
+        }
+        // Takes no byte.
+        <()>::deserialize(deserializer)?;
+        Ok(T::default())
+    }
 }
 
 /// What happened to an alert.
@@ -337,6 +376,9 @@ pub struct AlertSettings {
     /// How long there may be no connection to an upstream or a broker before that is an alert; it has recovered when
     /// there has been one for half as long.
     pub link_down_after: Span,
+    /// What climbs in another way than the above; made of the files, see [`Ladders::compile`].
+    #[serde(skip)]
+    pub ladders: Ladders,
 }
 
 impl Default for AlertSettings {
@@ -347,17 +389,34 @@ impl Default for AlertSettings {
             escalate_major: [300, 900].map(Span::from_secs).to_vec(),
             escalate_minor: [3600].map(Span::from_secs).to_vec(),
             link_down_after: Span::from_secs(60),
+            ladders: Ladders::default(),
         }
     }
 }
 
 impl AlertSettings {
-    fn ladder(&self, severity: Severity) -> &[Span] {
-        match severity {
-            Severity::Critical => &self.escalate_critical,
-            Severity::Major => &self.escalate_major,
-            Severity::Minor => &self.escalate_minor,
-            Severity::Notice => &[],
+    /// After how long unaccepted the alert climbs to a rung, since it was raised or became graver; 0 is the first rung,
+    /// which is there from the start. None where there is no such rung.
+    pub fn after(&self, alert: &Alert, rung: u8) -> Option<Span> {
+        if let Some(ladder) = self.ladders.of(alert) {
+            return ladder.rungs.get(usize::from(rung)).map(|rung| rung.after);
         }
+        let climbs = match alert.severity {
+            Severity::Critical => &*self.escalate_critical,
+            Severity::Major => &*self.escalate_major,
+            Severity::Minor => &*self.escalate_minor,
+            Severity::Notice => &[],
+        };
+        match rung.checked_sub(1) {
+            None => Some(Span::default()),
+            Some(climb) => climbs.get(usize::from(climb)).copied(),
+        }
+    }
+
+    /// When an alert climbs from where it is, if it was there since `at`.
+    fn next_rung(&self, alert: &Alert, at: TimeMs) -> Option<TimeMs> {
+        let here = self.after(alert, alert.escalation).unwrap_or_default();
+        let next = self.after(alert, alert.escalation.checked_add(1)?)?;
+        Some(at + (next.ms() - here.ms()).max(1))
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ailment::{Complaint, Complaints};
-use crate::alert::{Acted, ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
+use crate::alert::{Acted, ActionError, Alert, AlertBook, AlertChange, Drill, DrillError, Scene, Signal, StaffAction};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
 use crate::fault::Fault;
@@ -35,6 +35,8 @@ pub enum Event<'a> {
     Configure(&'a Settings),
     /// All that ails the gateway now; what is not among it is well.
     Complaints(&'a [Complaint]),
+    /// A person begins a drill.
+    Drill(&'a Drill),
 }
 
 /// What follows from an event.
@@ -48,6 +50,8 @@ pub struct Effects {
     pub intake: Option<Result<Intake, Reject>>,
     /// What became of an action.
     pub action: Option<Result<Acted, ActionError>>,
+    /// Why a drill was not begun; one that was is among the changes.
+    pub drill: Option<DrillError>,
     /// Models that failed to score.
     pub score_errors: Vec<ScoreError>,
 }
@@ -98,6 +102,7 @@ impl Pipeline {
         let (settings, mut state): (String, State) = postcard::from_bytes(checkpoint)?;
         let settings: Settings = serde_json::from_str(&settings)?;
         let (site, _) = Site::compile(&settings);
+        state.book = std::mem::take(&mut state.book).settled();
         // The site is the same, so this only finds again what is not written down.
         state.detector.configure(&site, state.now_ms, &mut Vec::new());
         Ok(Self { settings, site, state })
@@ -204,7 +209,9 @@ impl Pipeline {
             Event::Action(action) => {
                 let acted = self.state.book.act(action, now);
                 effects.action = Some(acted.map(|(acted, change)| {
-                    if let (Some(verdict), Some(change)) = (acted.judged, &change) {
+                    if let (Some(verdict), Some(change)) = (acted.judged, &change)
+                        && !change.alert.drill
+                    {
                         let alert = &change.alert;
                         self.state.detector.learn(&self.site, &alert.place, &alert.rules, verdict);
                     }
@@ -226,6 +233,10 @@ impl Pipeline {
                 self.state.complaints.on_time(&self.site.gateway, &self.site.alerts, now, &mut signals);
                 self.report(signals, now, &mut effects.changes);
             }
+            Event::Drill(drill) => match self.drill(drill, now) {
+                Ok(change) => effects.changes.push(change),
+                Err(error) => effects.drill = Some(error),
+            },
         }
         effects
     }
@@ -274,6 +285,16 @@ impl Pipeline {
             intake.devices.push(heard);
         }
         Ok(intake)
+    }
+
+    fn drill(&mut self, drill: &Drill, now: TimeMs) -> Result<AlertChange, DrillError> {
+        if drill.scene == Scene::Operations {
+            return Err(DrillError::NotOfPlaces);
+        }
+        if self.site.registry.place(&drill.place).is_none() {
+            return Err(DrillError::NoPlace(drill.place.clone()));
+        }
+        self.state.book.drill(&self.site.gateway, &self.site.alerts, drill, now)
     }
 
     fn report(&mut self, signals: Vec<Signal>, now: TimeMs, changes: &mut Vec<AlertChange>) {

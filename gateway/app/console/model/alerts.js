@@ -58,10 +58,11 @@ export function rank(severity) {
   return at < 0 ? SEVERITIES.length : at;
 }
 
-/** Gravest first; among equals those that nobody has, then the newest. */
+/** Gravest first; among equals drills last, those that nobody has first, then the newest. */
 export function byUrgency(one, other) {
   return (
     rank(one.severity) - rank(other.severity) ||
+    Number(one.drill ?? false) - Number(other.drill ?? false) ||
     Number(one.status !== "raised") - Number(other.status !== "raised") ||
     other.raised_at_ms - one.raised_at_ms ||
     other.number - one.number

@@ -32,5 +32,8 @@ export const PLACE_KINDS = [
   "key_site",
 ];
 export const PERSONS = ["elder", "elder_alone", "disabled", "child", "patient", "other"];
+/** As what somebody is on duty. */
+export const TITLES = ["grid_member", "duty_officer", "guard", "fire_team", "medic", "leader"];
+export const WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /** What an account is for. */
 export const ROLES = ["duty", "grid_member", "installer", "integrator", "admin"];

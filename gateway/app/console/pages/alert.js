@@ -9,6 +9,7 @@ import { ask } from "../ui/api.js";
 import { chart } from "../ui/chart.js";
 import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
+import { ladderPanel } from "../ui/ladder.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
@@ -162,7 +163,7 @@ function drawResponse(panel, { alert }) {
   );
 }
 
-function drawSide(side, { alert, life, notifications }) {
+function drawSide(side, { alert, life, notifications, ladder }) {
   const where = place(alert.place);
   const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
   const facts = [
@@ -196,6 +197,7 @@ function drawSide(side, { alert, life, notifications }) {
       h("h2", { id: "facts-title" }, t("alert.facts")),
       h("dl", { class: "facts" }, facts),
     ),
+    ladderPanel(alert, ladder, notifications),
     h(
       "section",
       { class: "panel", "aria-labelledby": "timeline-title" },

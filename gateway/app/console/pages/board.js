@@ -7,6 +7,7 @@ import { actionId, ask } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
 import { icon, severityShape } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
+import { onDutyLine } from "../ui/on-duty.js";
 import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
 import { device, onSite, place, placeName, refreshSite, rule } from "../ui/site.js";
@@ -37,6 +38,7 @@ export function boardPage(root) {
         "section",
         { class: "board-main", "aria-labelledby": "board-title" },
         h("h1", { id: "board-title", class: "visually-hidden" }, t("board.title")),
+        onDutyLine(),
         parts.counters,
         parts.scenes,
         parts.failed,
@@ -225,6 +227,7 @@ function card(alert, parts, draw) {
   const waits = alert.status === "raised";
   const title = say(alert.title);
   const tags = [];
+  if (alert.drill) tags.push(h("span", { class: "tag tag-drill" }, t("drill.mark")));
   if (alert.escalation > 0 && waits)
     tags.push(h("span", { class: "tag tag-escalated" }, icon("up"), t("board.escalated", { level: alert.escalation })));
   if (alert.recovered_at_ms) tags.push(h("span", { class: "tag tag-recovered" }, icon("check"), t("board.recovered")));

@@ -8,6 +8,7 @@ import { icon } from "../ui/icons.js";
 import { severityMark } from "../ui/marks.js";
 import { moment, now, offset, problem, span, t } from "../ui/say.js";
 import { deviceName, onSite, placeName } from "../ui/site.js";
+import { DRILL_HEADS, drillRow } from "./drill.js";
 
 /** The shift that is looked at; the one that goes on at first. */
 let chosen = null;
@@ -86,7 +87,7 @@ export function reportPage(root) {
 }
 
 function sections(report) {
-  const { from_ms: from, to_ms: to, severities, scenes, verdicts, people, devices } = report;
+  const { from_ms: from, to_ms: to, severities, scenes, verdicts, people, devices, drills } = report;
   const raised = Object.values(severities).reduce((sum, of) => sum + of.raised, 0);
   return [
     h("p", { class: "report-span" }, t("report.span", { from: moment(from), to: moment(to), count: raised })),
@@ -126,6 +127,7 @@ function sections(report) {
         one.nuisances,
       ]),
     ),
+    table("drill.times", DRILL_HEADS, drills.map(drillRow)),
   ];
 }
 

@@ -28,6 +28,10 @@ const FAMILIES = {
   act: ["handle", "dispatch", "dispatch_again"],
   report: ["shift_day", "shift_night", "shift_whole"],
   devices: ["all", "trouble", "silent", "battery", "clock"],
+  title: words.TITLES,
+  weekday: words.WEEKDAYS,
+  contact: ["phone", "wecom", "dingtalk", "feishu", "email"],
+  drill: ["place", "scene", "severity", "note"],
   told: ["sent", "digest", "given_up", "waiting"],
   channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "ok", "failing", "refused"],
   health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
@@ -99,6 +103,8 @@ test("the words are those of the API", () => {
   same(words.VERBS, api.TakenAction.properties.verb.enum);
   same(words.CLASSES, api.Device.properties.class.enum);
   same(words.ROLES, api.Session.properties.role.enum);
+  same(words.TITLES, api.Title.enum);
+  same(words.WEEKDAYS, api.Weekday.enum);
   same(words.PERSONS, api.Device.properties.person.enum);
   same(words.PLACE_KINDS, api.Place.properties.kind.enum);
 });

@@ -136,6 +136,7 @@ export function navigated() {
     link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices") || !alerts),
     alerts ? link("#/history", "clock", t("nav.history"), at.startsWith("#/history")) : null,
     mayDo("GET", "/report") ? link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")) : null,
+    mayDo("GET", "/roster") ? link("#/roster", "person", t("nav.roster"), at.startsWith("#/roster")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
 }

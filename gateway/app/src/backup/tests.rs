@@ -118,6 +118,7 @@ impl Site {
             sensor_types: Vec::new(),
             rules: Vec::new(),
             models: Vec::new(),
+            ladders: Vec::new(),
         };
         for at_ms in [1, 2] {
             let state = Pipeline::new(settings.clone(), at_ms).0.checkpoint().unwrap();

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::Site;
 
+use crate::clock::Clock;
 use crate::config::{Config, Faults};
+use crate::duty::{self, RosterFile};
 use crate::lang::Lang;
 use crate::notify;
 use crate::scorer::{self, Sources};
@@ -21,7 +23,7 @@ pub(crate) struct CheckArgs {
     site: PathBuf,
 }
 
-/// Checks the site file, the registry, every sensor type, rule and model.
+/// Checks the site file, the registry, roster and ladders, every sensor type, rule and model.
 ///
 /// # Errors
 /// Every fault, a line each: file, line, key, problem, mend.
@@ -30,10 +32,15 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let unready = unready_channels(args, &config)?;
     let loaded =
         scorer::load(&Sources::to_check(config.files.models.as_deref(), config.files.onnxruntime.as_deref()), None);
-    let (settings, _) = SiteFiles::new(config, loaded.cards).read()?;
+    let data_dir = config.gateway.data_dir.clone();
+    let files = SiteFiles::new(config, loaded.cards);
+    let (settings, _) = files.read()?;
     let (site, mut faults) = Site::compile(&settings);
     faults.extend(loaded.faults);
     faults.extend(unready);
+    let (roster, roster_faults) = RosterFile::open(&data_dir);
+    faults.extend(roster_faults);
+    faults.extend(files.unknown(&settings, &roster));
     let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
@@ -43,6 +50,10 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
         Lang::En => {
             writeln!(out, "{places} places, {devices} devices, {types} sensor types, {rules} rules, {models} models")?;
         }
+    }
+    // No fault: somebody may mean it so.
+    for hole in duty::holes(&settings, &roster.in_force(), Clock::System.now_ms(), lang) {
+        writeln!(out, "{hole}")?;
     }
     if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
 }

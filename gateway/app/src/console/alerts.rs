@@ -18,6 +18,7 @@ use ninewatch_core::time::TimeMs;
 use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
+use super::ladder::{self, LadderView};
 use super::problem::Problem;
 use super::rights::{self, OfPeople};
 use super::sheet;
@@ -136,6 +137,7 @@ pub(super) struct AlertView {
     record: AlertRecord,
     /// Oldest first.
     notifications: Vec<Notification>,
+    ladder: LadderView,
 }
 
 /// `GET /alerts/{id}`
@@ -145,13 +147,16 @@ pub(super) async fn one(
     who: Who,
 ) -> Result<(Option<Extension<OfPeople>>, Json<AlertView>), Problem> {
     let record = find(&shared, &who, AlertId::from(id.as_str())).await?;
-    let shown = rights::of_people(rights::alert_is_of_people(&shared.site(), &record.alert));
-    let notifications = shared.state.notify.notifications(&record.alert.id);
-    Ok((shown, Json(AlertView { record, notifications })))
+    let site = shared.site();
+    let shown = rights::of_people(rights::alert_is_of_people(&site, &record.alert));
+    let roster = shared.state.roster.in_force();
+    let notifications = ladder::with_names(&roster, shared.state.notify.notifications(&record.alert.id));
+    let ladder = LadderView::of(&site, &roster, &record.alert, shared.state.clock.now_ms());
+    Ok((shown, Json(AlertView { record, notifications, ladder })))
 }
 
 /// The alert; one that may not be seen is not there.
-async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<AlertRecord, Problem> {
+pub(super) async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<AlertRecord, Problem> {
     let (index, wanted) = (shared.state.index.clone(), id.clone());
     let found = shared.ask(move || index.alert(&wanted)).await?;
     let found = found.filter(|record| who.rights.sees_place(&shared.site(), &record.alert.place));
@@ -235,13 +240,19 @@ impl Action {
                 Problem::unavailable("no_randomness", error.to_string(), "give the action an `id`")
             })?),
         };
-        let note = self.note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-        if note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
-            return Err(Problem::bad("`note` is too long", format!("use at most {LONGEST_NOTE} characters")));
-        }
+        let note = note(self.note)?;
         let upon = self.upon;
         Ok(StaffAction { note, upon, ..StaffAction::new(id, alert, by, verb) })
     }
+}
+
+/// What somebody wrote besides; nothing where that says nothing.
+pub(super) fn note(note: Option<String>) -> Result<Option<String>, Problem> {
+    let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
+    if note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+        return Err(Problem::bad("`note` is too long", format!("use at most {LONGEST_NOTE} characters")));
+    }
+    Ok(note)
 }
 
 /// One line of text that says something.

@@ -6,6 +6,7 @@
 //!                                                        site     places and devices
 //!                                                        models   what scores, and how well
 //!                                                        commands, downlink messages down to a device
+//!                                                        roster, ladder, drills who is on duty, who is told next; playing it
 //!                                                        notify   the channels that tell people, and trying them
 //!                                                        health   is the gateway well? metrics
 //!                                                        log_in   sessions
@@ -24,9 +25,11 @@ mod commands;
 mod connection;
 mod credential;
 mod downlink;
+mod drills;
 mod events;
 mod gate;
 mod health;
+mod ladder;
 mod log_in;
 mod models;
 mod notify;
@@ -34,6 +37,7 @@ mod problem;
 mod proof;
 mod report;
 mod rights;
+mod roster;
 mod rules;
 mod session;
 mod sheet;
@@ -66,6 +70,7 @@ use crate::audit::Recorder;
 use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
+use crate::duty::RosterFile;
 use crate::engine::Engine;
 use crate::health::Part;
 use crate::index::{AlertQuery, AlertRecord, Index};
@@ -98,6 +103,7 @@ pub(crate) struct ConsoleState {
     pub(crate) models: Models,
     pub(crate) downlinks: Downlinks,
     pub(crate) notify: Notify,
+    pub(crate) roster: RosterFile,
     pub(crate) audit: Recorder,
 }
 
@@ -253,6 +259,9 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/models", models::list);
     routes.add(Method::GET, "/api/v1/notify", notify::list);
     routes.add(Method::POST, "/api/v1/notify/{name}/test", notify::test);
+    routes.add(Method::GET, "/api/v1/roster", roster::look);
+    routes.add(Method::PUT, "/api/v1/roster", roster::change);
+    routes.add(Method::POST, "/api/v1/drills", drills::begin);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);
     routes.add(Method::POST, "/api/v1/session", log_in::begin);

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ninewatch_core::alert::{ChangeKind, Scene, Severity, Verdict};
+use ninewatch_core::pipeline::Site;
 use ninewatch_core::time::TimeMs;
 
 use super::Shared;
+use super::drills::DrillReport;
 use super::gate::Who;
 use super::problem::Problem;
 use super::rights::OfPeople;
@@ -39,6 +41,8 @@ pub(super) struct Report {
     people: BTreeMap<String, Work>,
     /// Those with most false alarms and nuisances first.
     devices: Vec<DeviceReport>,
+    /// Oldest first; they are counted nowhere else.
+    drills: Vec<DrillReport>,
 }
 
 /// How alerts were seen to.
@@ -92,7 +96,20 @@ pub(super) async fn report(
     }
     let places = who.rights.places(&shared.site());
     let query = AlertQuery { from_ms: Some(from_ms), to_ms: Some(to_ms), places, ..AlertQuery::default() };
-    let (shown, report) = shared.look_back(query, move |_, records| Report::of(from_ms, to_ms, records)).await?;
+    let notify = shared.state.notify.clone();
+    let look = move |_: &Site, records: &mut dyn Iterator<Item = AlertRecord>| {
+        let mut drills = Vec::new();
+        let real = records.filter(|record| {
+            if record.alert.drill {
+                drills.push(DrillReport::of(record, &notify.notifications(&record.alert.id)));
+            }
+            !record.alert.drill
+        });
+        let report = Report::of(from_ms, to_ms, real);
+        drills.reverse();
+        Report { drills, ..report }
+    };
+    let (shown, report) = shared.look_back(query, look).await?;
     Ok((shown, Json(report)))
 }
 

@@ -96,6 +96,8 @@ const DESK: For = For::Roles(&[Duty, Admin]);
 const TELLERS: For = For::Roles(&[Duty, Installer, Integrator, Admin]);
 /// They see whether people are told of alerts, and try it out.
 const TRIERS: For = For::Roles(&[Duty, Installer, Admin]);
+/// They see who is on duty: whoever answers alerts, and whoever asks the desk for help with a device.
+const ROSTERED: For = For::Roles(&[Duty, GridMember, Installer, Admin]);
 const FITTERS: For = For::Roles(&[Installer, Integrator, Admin]);
 const WATCHERS: For = For::Roles(&[Duty, Integrator, Admin]);
 const ADMIN: For = For::Roles(&[Admin]);
@@ -103,7 +105,7 @@ const ADMIN: For = For::Roles(&[Admin]);
 /// The first line that fits counts. A path is compared as it was sent, before any `%41` in it is decoded: what is written
 /// in a roundabout way falls to the line with the parameter, which is therefore never the laxer one.
 #[rustfmt::skip]
-static TABLE: [Rule; 27] = [
+static TABLE: [Rule; 30] = [
     rule(Method::GET,    "/api/v1/alerts",                       RESPONDERS,  "alerts.look",     Log::People),
     rule(Method::GET,    "/api/v1/alerts.csv",                   RESPONDERS,  "alerts.export",   Log::People),
     rule(Method::GET,    "/api/v1/alerts/{id}",                  RESPONDERS,  "alert.look",      Log::People),
@@ -125,6 +127,9 @@ static TABLE: [Rule; 27] = [
     rule(Method::GET,    "/api/v1/models",                       WATCHERS,    "models.look",     Log::Never),
     rule(Method::GET,    "/api/v1/notify",                       TELLERS,     "channels.look",   Log::Never),
     rule(Method::POST,   "/api/v1/notify/{name}/test",           TRIERS,      "channel.test",    Log::Always),
+    rule(Method::GET,    "/api/v1/roster",                       ROSTERED,    "roster.look",     Log::People),
+    rule(Method::PUT,    "/api/v1/roster",                       DESK,        "roster.change",   Log::Always),
+    rule(Method::POST,   "/api/v1/drills",                       DESK,        "drill.begin",     Log::Always),
     rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
     rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),
     // A log-in is noted where it is known whose it is.

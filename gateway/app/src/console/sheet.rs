@@ -11,7 +11,7 @@ use crate::index::AlertRecord;
 
 /// More rows than these are for a database.
 const MOST_ROWS: usize = 50_000;
-const HEADER: [&str; 21] = [
+const HEADER: [&str; 22] = [
     "number",
     "raised_at",
     "severity",
@@ -33,6 +33,7 @@ const HEADER: [&str; 21] = [
     "reason_zh",
     "reason_en",
     "id",
+    "drill",
 ];
 
 /// Writes them.
@@ -49,7 +50,7 @@ pub(super) fn write(site: &Site, records: impl Iterator<Item = AlertRecord>) -> 
     out.into_inner().context("the sheet cannot be finished")
 }
 
-fn cells(site: &Site, AlertRecord { alert, life, .. }: &AlertRecord) -> [String; 21] {
+fn cells(site: &Site, AlertRecord { alert, life, .. }: &AlertRecord) -> [String; 22] {
     let time = |at_ms: TimeMs| site.utc_offset.rfc3339(at_ms);
     // The last of its kind: somebody else may have been sent.
     let when = |kind: ChangeKind| {
@@ -79,6 +80,7 @@ fn cells(site: &Site, AlertRecord { alert, life, .. }: &AlertRecord) -> [String;
         alert.reason.zh.clone(),
         alert.reason.en.clone(),
         alert.id.to_string(),
+        if alert.drill { "drill".to_owned() } else { String::new() },
     ]
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use ninewatch_core::ailment::Complaint;
-use ninewatch_core::alert::{Acted, ActionError, AlertChange, StaffAction, Verdict};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, Drill, DrillError, StaffAction, Verdict};
 use ninewatch_core::decode::without_bulk;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
 use ninewatch_core::replay::Recorded;
@@ -161,6 +161,7 @@ impl Decide {
         match command {
             Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.admit(message)),
             Command::Act(action, reply) => self.act(action, reply),
+            Command::Drill(drill, reply) => self.drill(drill, reply),
             Command::Configure(settings, serving, reply) => {
                 if let Some(serving) = serving {
                     self.serving = serving;
@@ -334,6 +335,22 @@ impl Decide {
                 let models = change.alert.rules.iter().filter_map(|rule| self.pipeline.site().rules.model_of(rule));
                 models.for_each(|model| self.serving.watch.confirmed(model));
             }
+            self.batch.changes.extend(effects.changes);
+        }
+        self.reply(move || _ = reply.send(result));
+        Ok(())
+    }
+
+    fn drill(&mut self, drill: Drill, reply: oneshot::Sender<Result<AlertId, DrillError>>) -> Result<(), Halt> {
+        let now = self.tick()?;
+        let effects = self.pipeline.step(Event::Drill(&drill), now, &mut *self.serving.scorer);
+        let result = match (effects.drill, effects.changes.last()) {
+            (Some(error), _) => Err(error),
+            (None, Some(change)) => Ok(change.alert.id.clone()),
+            (None, None) => return Ok(()),
+        };
+        if result.is_ok() {
+            self.record(&Recorded::Drill(drill))?;
             self.batch.changes.extend(effects.changes);
         }
         self.reply(move || _ = reply.send(result));

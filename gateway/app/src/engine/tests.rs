@@ -51,6 +51,7 @@ pub(super) fn settings() -> Settings {
         sensor_types: vec![shipped("sos.toml", include_str!("../../../sensors/ninewatch-sos.toml"))],
         rules: vec![shipped("rules.toml", rule)],
         models: Vec::new(),
+        ladders: Vec::new(),
     }
 }
 

@@ -120,6 +120,25 @@ pub(crate) fn alert(source: &Source, change: &AlertChange, max_bytes: usize) -> 
     event.json()
 }
 
+/// To whom a message goes, beside what it tells.
+#[derive(Serialize)]
+pub(crate) struct Told<'a> {
+    /// The rungs of the ladder on which it is told.
+    pub(crate) rungs: &'a [u8],
+    /// Ids of the roster.
+    pub(crate) people: &'a [String],
+}
+
+/// An alert change for a program that calls people.
+///
+/// # Errors
+/// Where it cannot be serialised.
+pub(crate) fn told(source: &Source, change: &AlertChange, told: &Told<'_>) -> serde_json::Result<Vec<u8>> {
+    let mut event: serde_json::Value = serde_json::from_slice(&alert(source, change, usize::MAX)?)?;
+    event["data"]["told"] = serde_json::to_value(told)?;
+    serde_json::to_vec(&event)
+}
+
 /// Stands for a change that the disk has damaged: the numbers have no gap for it.
 ///
 /// # Errors

@@ -120,7 +120,7 @@ impl Waiting {
             let records = asked.alerts(&query).into_iter().filter_map(|alert| asked.alert(&alert.id));
             records.filter_map(|record| Some((record.life.last()?.seq, record.alert))).collect::<Vec<_>>()
         });
-        for (seq, alert) in open.await? {
+        for (seq, alert) in open.await?.into_iter().filter(|(_, alert)| alert.may_sound()) {
             self.critical.insert(alert.id.clone(), Critical { seq, since: now, alert });
         }
         let Some(from) = delivered.iter().map(|delivered| delivered.up_to + 1).min() else { return Ok(()) };
@@ -149,7 +149,7 @@ impl Waiting {
             self.remember(change.seq, now);
         }
         let alert = &change.alert;
-        if alert.severity == Severity::Critical && alert.status == Status::Raised {
+        if alert.severity == Severity::Critical && alert.status == Status::Raised && alert.may_sound() {
             let new = || Critical { seq: 0, since: now, alert: alert.clone() };
             let critical = self.critical.entry(alert.id.clone()).or_insert_with(new);
             critical.seq = change.seq;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify as Wake, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use ninewatch_core::alert::{AlertChange, AlertId, ChangeKind, Status};
+use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Severity, Status};
+use ninewatch_core::duty::Ladders;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
 
@@ -15,10 +16,12 @@ use super::config::{Kind, NotifyConfig};
 use super::feed::Feed;
 use super::ledger::{Entry, Ledger, Notification, Outcome, Place};
 use super::pace::{Backoff, Pace};
+use super::rungs::{Called, Rungs};
 use super::service::{self, Failure, Message};
 use super::waiting::{Next, Telling, Waiting};
 use super::wording::Wording;
 use crate::clock::Clock;
+use crate::duty::RosterFile;
 use crate::engine::Stopped;
 use crate::forward::{Source, cloudevent};
 use crate::mqtt_client::Link;
@@ -37,6 +40,43 @@ pub(super) struct Shared {
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) clock: Clock,
     pub(super) ledger: Ledger,
+    roster: RosterFile,
+    /// All channels.
+    channels: Vec<NotifyConfig>,
+    /// Made of the settings once, and not for every alert.
+    ladders: Mutex<(Arc<Settings>, Arc<Ladders>)>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        source: Source,
+        settings: watch::Receiver<Arc<Settings>>,
+        (roster, channels): (RosterFile, Vec<NotifyConfig>),
+        clock: Clock,
+        ledger: Ledger,
+    ) -> Self {
+        let now = settings.borrow().clone();
+        let ladders = Mutex::new((now.clone(), Arc::new(ladders_of(&now))));
+        Self { source, settings, clock, ledger, roster, channels, ladders }
+    }
+
+    /// Looks at what is in force.
+    pub(super) fn with_rungs<T>(&self, look: impl FnOnce(Rungs<'_>) -> T) -> T {
+        let settings = self.settings.borrow().clone();
+        let ladders = {
+            let mut ready = self.ladders.lock().unwrap_or_else(PoisonError::into_inner);
+            if !Arc::ptr_eq(&ready.0, &settings) {
+                *ready = (settings.clone(), Arc::new(ladders_of(&settings)));
+            }
+            ready.1.clone()
+        };
+        look(Rungs { settings: &settings, ladders: &ladders, channels: &self.channels })
+    }
+}
+
+/// What is set aside has been told when the engine took the settings.
+fn ladders_of(settings: &Settings) -> Ladders {
+    Ladders::compile(&settings.ladders, &settings.registry).0
 }
 
 /// A question whether a siren sounds, with the way to answer it.
@@ -99,7 +139,16 @@ enum Step {
 struct Saying {
     message: Message,
     tellings: Vec<Telling>,
-    is_digest: bool,
+    digest: Option<Digest>,
+}
+
+/// Why one message tells of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Digest {
+    /// They are more than the service takes.
+    Many,
+    /// They waited for the end of the quiet.
+    AfterQuiet,
 }
 
 impl Channel {
@@ -222,6 +271,8 @@ impl Channel {
     /// None: what fails is tried again, and said.
     pub(super) async fn run(self: Arc<Self>, mut feed: Feed) -> anyhow::Result<()> {
         let mut kept = (self.state().seen, Instant::now());
+        // What is quiet may not be so any more.
+        let (mut settings, mut are_followed) = (self.shared.settings.clone(), true);
         loop {
             // All that is known decides what goes first.
             while feed.has_more() {
@@ -266,15 +317,17 @@ impl Channel {
                 },
                 () = wait => {}
                 () = self.wake.notified() => {}
+                changed = settings.changed(), if are_followed => are_followed = changed.is_ok(),
             }
         }
     }
 
     fn take_in(&self, change: &AlertChange) {
-        let settings = self.shared.settings.borrow().clone();
         let mut state = self.state();
-        self.shared.ledger.look(self.name(), |place| {
-            state.waiting.take_in(change, &self.config, &settings.registry, place.unwrap_or(&Place::default()));
+        self.shared.with_rungs(|rungs| {
+            self.shared.ledger.look(self.name(), |place| {
+                state.waiting.take_in(change, &self.config, rungs, place.unwrap_or(&Place::default()));
+            });
         });
         state.seen = state.seen.max(change.seq);
     }
@@ -286,36 +339,59 @@ impl Channel {
             return Step::Wait(Some(until));
         }
         let State { waiting, pace, .. } = &mut *state;
+        let (now_ms, speed) = (self.shared.clock.now_ms(), self.shared.clock.speed());
+        self.shared.with_rungs(|rungs| {
+            waiting.be_quiet(
+                |alert, at_ms| {
+                    let left_ms = u32::try_from(rungs.quiet_until(alert, at_ms)? - now_ms).unwrap_or(0);
+                    Some(now + Duration::from_millis(u64::from(left_ms)).div_f64(speed))
+                },
+                now_ms,
+            );
+        });
         let next = waiting.next(self.config.kind, pace, now);
-        let (tellings, is_digest) = match next {
+        let (mut tellings, digest) = match next {
             Next::Nothing(until) => return Step::Wait(until),
-            Next::One(alert) => (waiting.get(&alert).cloned().into_iter().collect::<Vec<_>>(), false),
-            Next::Digest => (waiting.digest(now), true),
+            Next::One(alert) => (waiting.get(&alert).cloned().into_iter().collect::<Vec<_>>(), None),
+            Next::Digest => (waiting.digest(now), Some(Digest::Many)),
+            Next::AfterQuiet => (waiting.after_quiet(), Some(Digest::AfterQuiet)),
         };
         drop(state);
-        let message = self.message(&tellings, is_digest);
-        Step::Say(Box::new(Saying { message, tellings, is_digest }))
+        let message = self.message(&mut tellings, digest);
+        Step::Say(Box::new(Saying { message, tellings, digest }))
     }
 
-    fn message(&self, tellings: &[Telling], is_digest: bool) -> Message {
+    /// The message; notes in a telling whom it calls.
+    fn message(&self, tellings: &mut [Telling], digest: Option<Digest>) -> Message {
         let settings = self.shared.settings.borrow().clone();
-        let wording = wording(&self.config, &settings, self.shared.clock.now_ms());
-        let calls = |telling: &Telling| {
-            telling.is_critical() && telling.alert.status == Status::Raised && telling.alert.recovered_at_ms.is_none()
-        };
-        let urgent = self.config.mention_all && tellings.iter().any(calls);
-        match tellings {
-            [one] if !is_digest => Message {
+        let now_ms = self.shared.clock.now_ms();
+        let wording = wording(&self.config, &settings, now_ms);
+        let waits = |alert: &Alert| alert.status == Status::Raised && alert.recovered_at_ms.is_none();
+        let mut called = Called::default();
+        if let ([one], None) = (&mut *tellings, digest)
+            && waits(&one.alert)
+        {
+            let roster = self.shared.roster.in_force();
+            called =
+                self.shared.with_rungs(|rungs| rungs.called(&roster, self.config.kind, &one.alert, &one.rungs, now_ms));
+            one.people = called.people.iter().map(|person| person.id.clone()).collect();
+        }
+        let is_urgent = |one: &Telling| one.alert.severity == Severity::Critical && waits(&one.alert);
+        let urgent = self.config.mention_all && (called.everybody || tellings.iter().any(is_urgent));
+        match &*tellings {
+            [one] if digest.is_none() => Message {
                 id: self.shared.source.id(one.alert.id.as_str(), one.seq),
-                text: wording.one(one),
+                text: wording.one(one, &called.unmanned),
                 urgent,
+                people: called.people,
                 event: self.event(one),
             },
             many => {
                 let seqs = || many.iter().map(|telling| telling.seq);
                 let (first, last) = (seqs().min().unwrap_or(0), seqs().max().unwrap_or(0));
                 let id = format!("digest.{}.{first}.{last}", self.shared.source.gateway);
-                Message { id, text: wording.digest(many), urgent, event: Vec::new() }
+                let text = wording.digest(many, digest.unwrap_or(Digest::Many));
+                Message { id, text, urgent, people: Vec::new(), event: Vec::new() }
             }
         }
     }
@@ -334,7 +410,8 @@ impl Channel {
             evidence: None,
             action: None,
         };
-        cloudevent::alert(&self.shared.source, &change, usize::MAX).unwrap_or_default()
+        let told = cloudevent::Told { rungs: &telling.rungs, people: &telling.people };
+        cloudevent::told(&self.shared.source, &change, &told).unwrap_or_default()
     }
 
     async fn settle(&self, saying: &Saying, result: Result<(), Failure>) {
@@ -346,16 +423,16 @@ impl Channel {
                 Ok(()) => {
                     state.went_well(now_ms);
                     self.counts.sent.fetch_add(1, Relaxed);
-                    self.counts.digests.fetch_add(u64::from(saying.is_digest), Relaxed);
+                    self.counts.digests.fetch_add(u64::from(saying.digest.is_some()), Relaxed);
                     for telling in &saying.tellings {
-                        if saying.is_digest && telling.is_critical() && telling.alert.status != Status::Closed {
+                        if saying.digest.is_some() && telling.goes_first() && telling.alert.status != Status::Closed {
                             // It has a message of its own to come.
                             state.waiting.get_mut(&telling.alert.id).into_iter().for_each(|one| one.announced = true);
                             continue;
                         }
                         let mut told = telling.clone();
                         told.attempts += 1;
-                        let outcome = if saying.is_digest { Outcome::Digest } else { Outcome::Sent };
+                        let outcome = if saying.digest.is_some() { Outcome::Digest } else { Outcome::Sent };
                         entries.push(self.entry(&told, now_ms, outcome));
                         state.waiting.settle(telling);
                     }
@@ -422,6 +499,9 @@ impl Channel {
             result,
             attempts: telling.attempts,
             error: telling.error.clone(),
+            rungs: telling.rungs.clone(),
+            people: telling.people.clone(),
+            quiet: telling.is_quiet(),
         }
     }
 
@@ -470,5 +550,5 @@ fn wording<'s>(config: &NotifyConfig, settings: &'s Settings, now_ms: TimeMs) ->
 pub(super) fn test_message(config: &NotifyConfig, settings: &Settings, now_ms: TimeMs) -> Message {
     let id = format!("test.{}.{now_ms}", settings.gateway);
     let event = cloudevent::channel_test(&settings.gateway, &id, &config.name).unwrap_or_default();
-    Message { id, text: wording(config, settings, now_ms).test(&config.name), urgent: false, event }
+    Message { id, text: wording(config, settings, now_ms).test(&config.name), urgent: false, people: Vec::new(), event }
 }

@@ -50,6 +50,22 @@ pub(crate) struct Notification {
     pub(crate) attempts: u32,
     /// What the service said last, where it did not take it at first.
     pub(crate) error: Option<String>,
+    /// The rungs of the ladder on which it was; 0 is the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rungs: Vec<u8>,
+    /// Ids of those of the roster whom it called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) people: Vec<String>,
+    /// It waits for the end of the quiet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) quiet: bool,
+}
+
+impl Notification {
+    /// Whether the service took it.
+    pub(crate) fn was_told(&self) -> bool {
+        matches!(self.result, Outcome::Sent | Outcome::Digest)
+    }
 }
 
 /// A notification, with what the channel remembers by it.
@@ -293,6 +309,9 @@ mod tests {
                 result: Outcome::Sent,
                 attempts: 1,
                 error: None,
+                rungs: Vec::new(),
+                people: Vec::new(),
+                quiet: false,
             },
         }
     }

@@ -38,7 +38,8 @@ pub(super) async fn send(config: &NotifyConfig, message: &Message) -> Result<(),
 /// # Errors
 /// What is not.
 pub(super) fn check(config: &NotifyConfig) -> anyhow::Result<()> {
-    let message = Message { id: "check".into(), text: "check".into(), urgent: false, event: Vec::new() };
+    let message =
+        Message { id: "check".into(), text: "check".into(), urgent: false, people: Vec::new(), event: Vec::new() };
     mail(config, &message)?;
     transport(config).map(drop)
 }
@@ -47,8 +48,16 @@ fn mail(config: &NotifyConfig, message: &Message) -> anyhow::Result<lettre::Mess
     let from: Mailbox = mailbox(config.from.as_deref().context("there is no `from`")?)?;
     let domain = from.email.domain().to_owned();
     let mut mail = lettre::Message::builder().from(from);
-    for to in &config.to {
-        mail = mail.to(mailbox(to)?);
+    let mut readers: Vec<Mailbox> = config.to.iter().map(|to| mailbox(to)).collect::<anyhow::Result<_>>()?;
+    for person in &message.people {
+        // The roster has looked at it; who is not reachable keeps the mail from nobody else.
+        let Ok(reader) = mailbox(&person.email) else { continue };
+        if !readers.iter().any(|other| other.email == reader.email) {
+            readers.push(reader);
+        }
+    }
+    for reader in readers {
+        mail = mail.to(reader);
     }
     let subject = message.text.lines().next().unwrap_or_default();
     // Of several copies of one mail, a reader shows one.

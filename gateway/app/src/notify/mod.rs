@@ -3,6 +3,7 @@
 //! ```text
 //! journal ─feed─▶ waiting (critical first, one message an alert) ─wording─▶ service, mail ─▶ ledger
 //!                    ▲ pace (what the service takes)                 siren (a state, not a message)
+//!                    ▲ rungs (which rung tells here, whom it calls, what waits for the morning)
 //! ```
 //! One task for each channel. What they tell, and how to set them up, is `docs/notify.md`; why it is as it is,
 //! `docs/decisions/0015-notify.md`.
@@ -14,6 +15,7 @@ mod http;
 mod ledger;
 mod mail;
 mod pace;
+mod rungs;
 mod service;
 mod siren;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use ninewatch_core::pipeline::Settings;
 
 use crate::clock::Clock;
 use crate::config::{Config, MqttServer};
+use crate::duty::RosterFile;
 use crate::engine::Engine;
 use crate::forward::Source;
 use crate::index::{Index, Progress};
@@ -55,6 +58,7 @@ pub(crate) struct Ground {
     pub(crate) engine: Engine,
     pub(crate) index: Index,
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
+    pub(crate) roster: RosterFile,
     pub(crate) clock: Clock,
 }
 
@@ -77,8 +81,9 @@ impl Notify {
         if ground.channels.is_empty() {
             return Ok((Self::default(), Vec::new()));
         }
-        let Ground { source, channels, brokers, data_dir, engine, index, settings, clock } = ground;
-        let shared = Arc::new(Shared { source, settings, clock, ledger: Ledger::open(&data_dir)? });
+        let Ground { source, channels, brokers, data_dir, engine, index, settings, roster, clock } = ground;
+        let ledger = Ledger::open(&data_dir)?;
+        let shared = Arc::new(Shared::new(source, settings, (roster, channels.clone()), clock, ledger));
         let mut notify = Self { channels: Vec::new(), shared: Some(shared.clone()) };
         let mut work: Work = Vec::new();
         for of in channels {

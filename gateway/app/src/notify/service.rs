@@ -10,6 +10,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use ninewatch_core::duty::Person;
 use ninewatch_core::time::TimeMs;
 
 use super::config::{Kind, NotifyConfig};
@@ -27,6 +28,8 @@ pub(super) struct Message {
     pub(super) text: String,
     /// Whether everybody in the group is to be called.
     pub(super) urgent: bool,
+    /// Those who are to be called by themselves, each of whom the service can call.
+    pub(super) people: Vec<Person>,
     /// The CloudEvent, where a program is told.
     pub(super) event: Vec<u8>,
 }
@@ -103,7 +106,8 @@ pub(super) async fn send(config: &NotifyConfig, message: &Message, now: TimeMs) 
 /// # Errors
 /// What is not.
 pub(super) fn check(config: &NotifyConfig) -> anyhow::Result<()> {
-    let message = Message { id: "check".into(), text: String::new(), urgent: false, event: Vec::new() };
+    let message =
+        Message { id: "check".into(), text: String::new(), urgent: false, people: Vec::new(), event: Vec::new() };
     match config.kind {
         Kind::Email => mail::check(config),
         _ => Request::new(config, &message, 0).map(drop),
@@ -129,11 +133,10 @@ impl Request {
             (Kind::Dingtalk, Some(secret)) => {
                 let sign = sign(secret.as_bytes(), format!("{now}\n{secret}").as_bytes());
                 let url = format!("{url}&timestamp={now}&sign={}", url_encoded(&sign));
-                (url, Vec::new(), dingtalk(message).to_string().into_bytes())
+                (url, Vec::new(), body(config.kind, message).to_string().into_bytes())
             }
-            (Kind::Dingtalk, None) => (url, Vec::new(), dingtalk(message).to_string().into_bytes()),
             (Kind::Feishu, secret) => {
-                let mut body = feishu(message);
+                let mut body = body(config.kind, message);
                 if let Some(secret) = secret {
                     let seconds = now / 1000;
                     // The key is what is signed elsewhere, and nothing is signed: so its page says.
@@ -146,7 +149,7 @@ impl Request {
                 let secret = secret.context("a webhook needs a `secret_file`")?;
                 (url, standard_webhook(&secret, message, now / 1000)?, message.event.clone())
             }
-            _ => (url, Vec::new(), wecom(message).to_string().into_bytes()),
+            _ => (url, Vec::new(), body(config.kind, message).to_string().into_bytes()),
         };
         let content_type = if config.kind == Kind::Webhook { CLOUDEVENT } else { "application/json; charset=utf-8" };
         Ok(Self { url: address(&url)?, content_type, headers, body })
@@ -183,23 +186,65 @@ fn url_encoded(base64: &str) -> String {
     base64.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }
 
+/// Of people who can be called by an id of the service, or else by their phones: the ids, and the phones of the others.
+fn ids_and_phones<'p>(people: &'p [Person], id: impl Fn(&'p Person) -> &'p str) -> (Vec<&'p str>, Vec<&'p str>) {
+    let ids = people.iter().map(&id).filter(|id| !id.is_empty()).collect();
+    let others = people.iter().filter(|person| id(person).is_empty());
+    (ids, others.map(|person| person.phone.as_str()).filter(|phone| !phone.is_empty()).collect())
+}
+
+/// What a robot is asked to say.
+pub(super) fn body(kind: Kind, message: &Message) -> Value {
+    match kind {
+        Kind::Dingtalk => dingtalk(message),
+        Kind::Feishu => feishu(message),
+        _ => wecom(message),
+    }
+}
+
 /// Text and not Markdown: only with text everybody can be called, and it is shown in WeChat as well.
 fn wecom(message: &Message) -> Value {
     let mut text = json!({"content": message.text});
+    let (mut ids, phones) = ids_and_phones(&message.people, |person| &person.wecom);
     if message.urgent {
-        text["mentioned_list"] = json!(["@all"]);
+        ids.push("@all");
+    }
+    if !ids.is_empty() {
+        text["mentioned_list"] = json!(ids);
+    }
+    if !phones.is_empty() {
+        text["mentioned_mobile_list"] = json!(phones);
     }
     json!({"msgtype": "text", "text": text})
 }
 
+/// Whom it calls has to stand in the text too; members see a name there.
 fn dingtalk(message: &Message) -> Value {
-    json!({"msgtype": "text", "text": {"content": message.text}, "at": {"isAtAll": message.urgent}})
+    let (ids, phones) = ids_and_phones(&message.people, |person| &person.dingtalk);
+    let named: Vec<String> = ids.iter().chain(&phones).map(|one| format!("@{one}")).collect();
+    let text = if named.is_empty() { message.text.clone() } else { format!("{}\n{}", message.text, named.join(" ")) };
+    let mut at = json!({"isAtAll": message.urgent});
+    if !ids.is_empty() {
+        at["atUserIds"] = json!(ids);
+    }
+    if !phones.is_empty() {
+        at["atMobiles"] = json!(phones);
+    }
+    json!({"msgtype": "text", "text": {"content": text}, "at": at})
 }
 
 fn feishu(message: &Message) -> Value {
     // A name must not be taken for a tag.
-    let text = message.text.replace('<', "＜").replace('>', "＞");
-    let text = if message.urgent { format!("{text}\n<at user_id=\"all\">所有人</at>") } else { text };
+    let mut text = message.text.replace('<', "＜").replace('>', "＞");
+    // The service puts the name in by itself: none leaves the house.
+    let people = message.people.iter().map(|person| (person.feishu.as_str(), "值班人员"));
+    let everybody = message.urgent.then_some(("all", "所有人"));
+    let tags: Vec<String> =
+        people.chain(everybody).map(|(id, name)| format!("<at user_id=\"{id}\">{name}</at>")).collect();
+    if !tags.is_empty() {
+        text.push('\n');
+        text.push_str(&tags.join(" "));
+    }
     json!({"msg_type": "text", "content": {"text": text}})
 }
 
@@ -321,6 +366,7 @@ mod tests {
             id: "msg_p5jXN8AQM9LWM0D4loKWxJek".into(),
             text: String::new(),
             urgent: false,
+            people: Vec::new(),
             event: br#"{"test": 2432232314}"#.to_vec(),
         };
         let headers = standard_webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &message, 1_614_265_330).unwrap();

@@ -22,6 +22,8 @@ use crate::mqtt_client::{Access, KEEP_ALIVE, network_options, polled};
 
 /// A siren that was away, or whose own time is up, sounds again after this time.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How often it looks whether quiet hours have begun or ended, for what is not critical.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How long a test sounds.
 const TEST: Duration = Duration::from_secs(3);
 /// For the broker to take a test.
@@ -82,8 +84,8 @@ async fn watch_alerts(
     // First listen, then look.
     let mut live = engine.changes();
     let sounds = |alert: &Alert| {
-        let settings = channel.shared.settings.borrow().clone();
-        alert.status == Status::Raised && channel.config.wants(alert, &settings.registry)
+        let now = channel.shared.clock.now_ms();
+        alert.status == Status::Raised && channel.shared.with_rungs(|rungs| rungs.sounds(&channel.config, alert, now))
     };
     let look = async || {
         let index = index.clone();
@@ -93,9 +95,17 @@ async fn watch_alerts(
         reasons.send_if_modified(|reasons: &mut Reasons| replaced(reasons, now));
         anyhow::Ok(())
     };
-    look().await?;
+    let mut hours = tokio::time::interval(LOOK_AGAIN);
     loop {
-        match live.recv().await {
+        let next = tokio::select! {
+            next = live.recv() => next,
+            // Quiet hours may have begun or ended; the first look is at once.
+            _ = hours.tick() => {
+                look().await?;
+                continue;
+            }
+        };
+        match next {
             Ok(change) => {
                 let AlertChange { alert, .. } = &*change;
                 let sounds = sounds(alert);
@@ -235,6 +245,9 @@ impl Line<'_> {
                 result: Outcome::Sent,
                 attempts: 1,
                 error: None,
+                rungs: Vec::new(),
+                people: Vec::new(),
+                quiet: false,
             },
         };
         let begun = reasons.iter().filter(|(alert, _)| !told.contains_key(alert));

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Scene, Severity};
-use ninewatch_core::site::Registry;
 use ninewatch_core::time::TimeMs;
 
 use super::config::{Kind, NotifyConfig};
 use super::ledger::Place;
 use super::pace::Pace;
+use super::rungs::{self, Rungs};
 
 /// Between messages that tell of many, unless critical alerts wait.
 const DIGEST_EVERY: Duration = Duration::from_secs(60);
@@ -38,6 +38,16 @@ pub(super) struct Telling {
     pub(super) announced: bool,
     /// What the service said last.
     pub(super) error: Option<String>,
+    /// The rungs that tell of it here.
+    pub(super) rungs: Vec<u8>,
+    /// Ids of those whom the message calls.
+    pub(super) people: Vec<String>,
+    /// When the first change happened.
+    since_ms: TimeMs,
+    /// Until when it waits because of a quiet rule.
+    quiet_until: Option<Instant>,
+    /// It waited because of one.
+    was_quiet: bool,
 }
 
 /// What goes out next.
@@ -46,6 +56,8 @@ pub(super) enum Next {
     One(AlertId),
     /// All that wait and are not announced, in one message.
     Digest,
+    /// All that were quiet, in one message.
+    AfterQuiet,
     /// Nothing before this time, or before something happens.
     Nothing(Option<Instant>),
 }
@@ -62,7 +74,7 @@ impl Waiting {
         &mut self,
         change: &AlertChange,
         config: &NotifyConfig,
-        registry: &Registry,
+        rungs: Rungs<'_>,
         place: &Place,
     ) -> bool {
         if place.delivered.holds(change.seq) {
@@ -71,21 +83,30 @@ impl Waiting {
         let alert = &change.alert;
         let waits = self.alerts.get(&alert.id).map(|telling| telling.alert.severity);
         let known_as = place.told.get(&alert.id).copied().max(waits);
+        let on_rung = rungs.tells(config, alert);
+        // It has become graver: whoever was told of it has to know, on whatever rung.
+        let is_graver = known_as.is_some_and(|known| alert.severity > known);
         let is_news = match change.kind {
-            ChangeKind::Raised | ChangeKind::Escalated => config.wants(alert, registry),
-            // It has become graver.
+            ChangeKind::Raised | ChangeKind::Escalated => on_rung,
             ChangeKind::Joined | ChangeKind::Repeated => {
-                known_as.is_none_or(|known| alert.severity > known) && config.wants(alert, registry)
+                on_rung && known_as.is_none() || is_graver && (on_rung || config.wants(alert, &rungs.settings.registry))
             }
             // Whoever was told that it began is told that it is over.
             ChangeKind::Recovered | ChangeKind::Closed => known_as.is_some(),
             ChangeKind::Accepted | ChangeKind::Dispatched | ChangeKind::Handled | ChangeKind::Noted => false,
         };
-        match self.alerts.get_mut(&alert.id) {
+        let telling = match self.alerts.get_mut(&alert.id) {
             // What waits tells the newest state, also that somebody has accepted it.
-            Some(telling) => telling.add(change),
-            None if is_news => _ = self.alerts.insert(alert.id.clone(), Telling::new(change)),
+            Some(telling) => {
+                telling.add(change);
+                telling
+            }
+            None if is_news => self.alerts.entry(alert.id.clone()).or_insert_with(|| Telling::new(change)),
             None => return false,
+        };
+        let climbs = matches!(change.kind, ChangeKind::Raised | ChangeKind::Escalated) || is_graver;
+        if climbs && on_rung && !telling.rungs.contains(&alert.escalation) {
+            telling.rungs.push(alert.escalation);
         }
         true
     }
@@ -109,8 +130,13 @@ impl Waiting {
             telling.seqs.retain(|seq| !told.seqs.contains(seq));
             telling.kinds.drain(..told.kinds.len().min(telling.kinds.len()));
             // What came while it was said may be nothing that is told by itself: that somebody has it now.
-            let is_news = |kind| matches!(kind, ChangeKind::Escalated | ChangeKind::Recovered | ChangeKind::Closed);
             let is_graver = telling.alert.severity > told.alert.severity;
+            telling.rungs.retain(|rung| is_graver || !told.rungs.contains(rung));
+            let climbed_here = !telling.rungs.is_empty();
+            let is_news = |kind| match kind {
+                ChangeKind::Escalated => climbed_here,
+                kind => matches!(kind, ChangeKind::Recovered | ChangeKind::Closed),
+            };
             if !is_graver && !telling.kinds.iter().any(|kind| is_news(*kind)) {
                 self.alerts.remove(&told.alert.id);
                 return;
@@ -134,22 +160,41 @@ impl Waiting {
     /// Those that a message about many tells of, gravest first.
     pub(super) fn digest(&mut self, now: Instant) -> Vec<Telling> {
         self.last_digest = Some(now);
-        let mut all: Vec<Telling> = self.alerts.values().filter(|telling| !telling.announced).cloned().collect();
+        self.all(|telling| !telling.announced && !telling.is_quiet())
+    }
+
+    /// Those that waited for the end of the quiet, gravest first.
+    pub(super) fn after_quiet(&self) -> Vec<Telling> {
+        self.all(Telling::is_due_after_quiet)
+    }
+
+    fn all(&self, which: impl Fn(&Telling) -> bool) -> Vec<Telling> {
+        let mut all: Vec<Telling> = self.alerts.values().filter(|telling| which(telling)).cloned().collect();
         all.sort_by_key(Telling::rank);
         all
     }
 
+    /// Looks which of them are to wait at `now`: `until` says it of an alert at a time.
+    pub(super) fn be_quiet(&mut self, until: impl Fn(&Alert, TimeMs) -> Option<Instant>, now: TimeMs) {
+        for telling in self.alerts.values_mut() {
+            telling.quiet_until = until(&telling.alert, now);
+            telling.was_quiet = until(&telling.alert, telling.since_ms).is_some();
+        }
+    }
+
     /// What is not worth telling any more, where nothing gets through.
     pub(super) fn stale(&self, now_ms: TimeMs) -> Vec<Telling> {
-        let stale = |telling: &&Telling| !telling.is_critical() && now_ms - telling.at_ms > STALE_MS;
+        let stale =
+            |telling: &&Telling| !telling.goes_first() && !telling.is_quiet() && now_ms - telling.at_ms > STALE_MS;
         self.alerts.values().filter(stale).cloned().collect()
     }
 
     /// What goes out next at `now`.
     pub(super) fn next(&self, kind: Kind, pace: &Pace, now: Instant) -> Next {
-        let ready = || self.alerts.values().filter(|telling| telling.not_before.is_none_or(|at| at <= now));
+        let waits_until = |telling: &Telling| telling.not_before.max(telling.quiet_until);
+        let ready = || self.alerts.values().filter(|telling| waits_until(telling).is_none_or(|at| at <= now));
         let Some(first) = ready().min_by_key(|telling| telling.rank()) else {
-            return Next::Nothing(self.alerts.values().filter_map(|telling| telling.not_before).min());
+            return Next::Nothing(self.alerts.values().filter_map(waits_until).min());
         };
         if let Some(at) = pace.free_at(0, now) {
             return Next::Nothing(Some(at));
@@ -157,12 +202,15 @@ impl Waiting {
         let id = || first.alert.id.clone();
         let unannounced = ready().filter(|telling| !telling.announced).count();
         let digests = kind != Kind::Webhook;
-        if first.is_critical() {
+        if first.goes_first() {
             // The last one that the service takes tells of all.
             let last = digests && pace.free(now) == 1 && unannounced > 1;
             return if last { Next::Digest } else { Next::One(id()) };
         }
-        let Some(more_at) = pace.free_at(pace.reserve(), now) else { return Next::One(id()) };
+        let Some(more_at) = pace.free_at(pace.reserve(), now) else {
+            let after_quiet = ready().filter(|telling| telling.is_due_after_quiet()).count();
+            return if digests && after_quiet > 1 { Next::AfterQuiet } else { Next::One(id()) };
+        };
         let digest_at = self.last_digest.map_or(now, |last| last + DIGEST_EVERY);
         match (digests && digest_at <= now, unannounced) {
             (true, 1) => Next::One(id()),
@@ -186,6 +234,11 @@ impl Telling {
             not_before: None,
             announced: false,
             error: None,
+            rungs: Vec::new(),
+            people: Vec::new(),
+            since_ms: change.at_ms,
+            quiet_until: None,
+            was_quiet: false,
         }
     }
 
@@ -197,13 +250,25 @@ impl Telling {
         self.kinds.push(change.kind);
     }
 
-    pub(super) fn is_critical(&self) -> bool {
-        self.alert.severity == Severity::Critical
+    /// Whether it goes before all that can wait.
+    pub(super) fn goes_first(&self) -> bool {
+        rungs::goes_first(&self.alert)
     }
 
-    /// Critical ones first, then the graver, then the older; those that were refused stand behind.
-    fn rank(&self) -> (std::cmp::Reverse<Severity>, u32, u64) {
-        (std::cmp::Reverse(self.alert.severity), self.refusals, self.seqs.first().copied().unwrap_or(0))
+    /// Whether a quiet rule holds it.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet_until.is_some()
+    }
+
+    fn is_due_after_quiet(&self) -> bool {
+        self.was_quiet && !self.is_quiet() && !self.goes_first() && self.refusals == 0
+    }
+
+    /// What really happened before drills; then critical ones first, then the graver, then the older; those that were
+    /// refused stand behind.
+    fn rank(&self) -> (bool, std::cmp::Reverse<Severity>, u32, u64) {
+        let Alert { drill, severity, .. } = self.alert;
+        (drill, std::cmp::Reverse(severity), self.refusals, self.seqs.first().copied().unwrap_or(0))
     }
 }
 

@@ -2,10 +2,13 @@
 //! a locked telephone shows.
 
 use ninewatch_core::alert::{ChangeKind, Severity, Status};
+use ninewatch_core::duty::Title;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
 
+use super::channel::Digest;
 use super::waiting::Telling;
+use crate::duty;
 use crate::lang::{self, Lang};
 
 /// What all messages of a gateway have in common.
@@ -18,14 +21,21 @@ pub(super) struct Wording<'s> {
 }
 
 impl Wording<'_> {
-    /// A message about one alert.
-    pub(super) fn one(&self, telling: &Telling) -> String {
+    /// A message about one alert; as `unmanned` nobody is on duty who was to be called.
+    pub(super) fn one(&self, telling: &Telling, unmanned: &[Title]) -> String {
         let alert = &telling.alert;
         let stop = self.lang.pick("。", ". ");
         let mut text = format!("{}{stop}{}", self.line(telling), self.to_do(telling));
         if alert.reason != alert.title {
             text.push('\n');
             text.push_str(self.lang.of(&alert.reason));
+        }
+        if !unmanned.is_empty() {
+            let titles: Vec<&str> = unmanned.iter().map(|title| duty::title(*title, self.lang)).collect();
+            text.push_str(&match self.lang {
+                Lang::Zh => format!("\n此刻无人值班：{}。请群内任何人接警。", titles.join("、")),
+                Lang::En => format!("\nNobody is on duty as {}: whoever reads this, accept it.", titles.join(", ")),
+            });
         }
         let grid = self.settings.registry.place(&alert.place).map(|place| place.grid.as_str()).unwrap_or_default();
         let number = alert.number;
@@ -38,7 +48,7 @@ impl Wording<'_> {
     }
 
     /// A message about many alerts, gravest first.
-    pub(super) fn digest(&self, tellings: &[Telling]) -> String {
+    pub(super) fn digest(&self, tellings: &[Telling], why: Digest) -> String {
         let by_severity = [Severity::Critical, Severity::Major, Severity::Minor, Severity::Notice].map(|severity| {
             let count = tellings.iter().filter(|telling| telling.alert.severity == severity).count();
             (severity, count)
@@ -47,9 +57,17 @@ impl Wording<'_> {
         let counts: Vec<String> =
             counts.map(|(severity, count)| format!("{} {count}", lang::severity(*severity, self.lang))).collect();
         let count = tellings.len();
-        let mut text = match self.lang {
-            Lang::Zh => format!("另有 {count} 条预警（{}），请打开值守台逐条查看：", counts.join("，")),
-            Lang::En => format!("{count} more alerts ({}): look at each on the console.", counts.join(", ")),
+        let mut text = match (self.lang, why) {
+            (Lang::Zh, Digest::AfterQuiet) => {
+                format!("免打扰时段内有 {count} 条预警（{}），请打开值守台逐条查看：", counts.join("，"))
+            }
+            (Lang::En, Digest::AfterQuiet) => {
+                format!("{count} alerts came in the quiet hours ({}): look at each on the console.", counts.join(", "))
+            }
+            (Lang::Zh, Digest::Many) => format!("另有 {count} 条预警（{}），请打开值守台逐条查看：", counts.join("，")),
+            (Lang::En, Digest::Many) => {
+                format!("{count} more alerts ({}): look at each on the console.", counts.join(", "))
+            }
         };
         let rest = |left: usize| match self.lang {
             Lang::Zh => format!("\n· 还有 {left} 条见值守台\n{}", self.signature()),
@@ -86,11 +104,15 @@ impl Wording<'_> {
         let alert = &telling.alert;
         let severity = lang::severity(alert.severity, self.lang);
         let place = self.settings.registry.place(&alert.place).map_or(alert.place.as_str(), |place| &place.name);
+        let drill = alert.drill;
         let (title, since) = (self.lang.of(&alert.title), self.time(alert.raised_at_ms));
         let state = self.state(telling);
+        let severity = severity.to_uppercase();
         match self.lang {
+            Lang::Zh if drill => format!("【演练·{severity}】{place}：{title}（{since}）{state}"),
             Lang::Zh => format!("【{severity}】{place}：{title}（{since}）{state}"),
-            Lang::En => format!("[{}] {place}: {title} ({since}){state}", severity.to_uppercase()),
+            Lang::En if drill => format!("[DRILL · {severity}] {place}: {title} ({since}){state}"),
+            Lang::En => format!("[{severity}] {place}: {title} ({since}){state}"),
         }
     }
 

@@ -71,6 +71,7 @@ pub(super) fn settings() -> Settings {
         ],
         rules: vec![SourceFile { name: "rules.toml".into(), text: rules.concat() }],
         models: Vec::new(),
+        ladders: Vec::new(),
     }
 }
 

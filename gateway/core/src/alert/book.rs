@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
+use super::drill::{self, Drill, DrillError};
 use super::life::Life;
 use super::{
     Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Signal, StaffAction,
-    Status,
+    Status, Text,
 };
 use crate::time::TimeMs;
 use open::{OpenAlert, OpenAlerts, Pair};
@@ -79,41 +80,94 @@ impl AlertBook {
         finding: Finding,
         now: TimeMs,
     ) -> AlertChange {
+        let Finding { place, group, scene, severity, lasting, title, evidence } = finding;
+        let about = About { place, group, scene, severity, title, reason: evidence.reason.clone() };
+        let mut alert = self.new_alert(gateway, about, now);
+        (alert.devices, alert.rules) = (vec![pair.0.clone()], vec![pair.1.clone()]);
+        self.insert(settings, alert, lasting.then_some(pair), Some(evidence), now)
+    }
+
+    /// Begins a drill at `now`: an alert of its own, whatever else there is at the place.
+    ///
+    /// # Errors
+    /// Where another drill is going on there. Whether there is such a place is for the caller to know.
+    pub fn drill(
+        &mut self,
+        gateway: &str,
+        settings: &AlertSettings,
+        drill: &Drill,
+        now: TimeMs,
+    ) -> Result<AlertChange, DrillError> {
+        if let Some(other) = self.open().find(|alert| alert.drill && alert.place == drill.place) {
+            return Err(DrillError::StillOpen(other.number));
+        }
+        let about = About {
+            place: drill.place.clone(),
+            group: drill.group().into(),
+            scene: drill.scene,
+            severity: drill.severity,
+            title: drill.title(),
+            reason: Drill::reason(),
+        };
+        let mut alert = self.new_alert(gateway, about, now);
+        alert.rules = vec![drill::RULE.to_owned()];
+        let mut change = self.insert(settings, alert, None, None, now);
+        change.by = Some(drill.by.clone());
+        change.note.clone_from(&drill.note);
+        Ok(change)
+    }
+
+    fn new_alert(&mut self, gateway: &str, about: About, now: TimeMs) -> Alert {
         self.last_number += 1;
-        let alert = Alert {
+        let drill = drill::is_group(&about.group);
+        Alert {
             id: alert_id(gateway, self.last_number, now),
             number: self.last_number,
             gateway: gateway.to_owned(),
-            place: finding.place,
-            group: finding.group,
-            scene: finding.scene,
-            severity: finding.severity,
+            place: about.place,
+            group: about.group,
+            scene: about.scene,
+            severity: about.severity,
             status: Status::Raised,
-            title: finding.title,
-            reason: finding.evidence.reason.clone(),
+            title: about.title,
+            reason: about.reason,
             raised_at_ms: now,
             updated_at_ms: now,
             recovered_at_ms: None,
-            devices: vec![pair.0.clone()],
-            rules: vec![pair.1.clone()],
+            devices: Vec::new(),
+            rules: Vec::new(),
             occurrences: 1,
             escalation: 0,
             accepted_by: None,
             dispatched_to: None,
             verdict: None,
-        };
+            next_rung_at_ms: None,
+            drill,
+        }
+    }
+
+    /// Takes a new alert in, and the pair that holds in it, where it lasts.
+    fn insert(
+        &mut self,
+        settings: &AlertSettings,
+        mut alert: Alert,
+        holds: Option<Pair>,
+        evidence: Option<Evidence>,
+        now: TimeMs,
+    ) -> AlertChange {
+        alert.next_rung_at_ms = settings.next_rung(&alert, now);
         let open = OpenAlert {
-            escalate_at_ms: settings.ladder(alert.severity).first().map(|span| now + span.ms()),
+            escalate_at_ms: alert.next_rung_at_ms,
             alert: alert.clone(),
-            active: finding.lasting.then_some(pair).into_iter().collect(),
+            told_active: holds.is_some(),
+            active: holds.into_iter().collect(),
             last_finding_ms: now,
             tell_at: 2,
-            told_active: finding.lasting,
             tell_active_at_ms: None,
             life: Life::default(),
         };
         self.open.insert(open);
-        self.change(ChangeKind::Raised, alert, now, Some(finding.evidence))
+        self.change(ChangeKind::Raised, alert, now, evidence)
     }
 
     fn join(
@@ -158,6 +212,7 @@ impl AlertBook {
             let judged = alert.verdict;
             let (kind, outcome, taken) = life.take(alert, action, last_seq, now)?;
             alert.updated_at_ms = now;
+            alert.next_rung_at_ms = None;
             let judged = alert.verdict.filter(|verdict| judged != Some(*verdict));
             Ok(ControlFlow::Continue((kind, outcome, taken, judged, alert.clone())))
         };
@@ -211,21 +266,34 @@ impl AlertBook {
             life.adopt(change);
             return;
         }
-        let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
+        let rung = alert.next_rung_at_ms.or_else(|| {
+            // One from before changes told it.
+            let after = settings.after(alert, alert.escalation.saturating_add(1));
+            after.map(|after| alert.raised_at_ms + after.ms())
+        });
+        let rung = rung.filter(|_| alert.status == Status::Raised);
         let mut life = self.open.remove(&alert.id).map(|open| open.life).unwrap_or_default();
         life.adopt(change);
         let open = OpenAlert {
             active: BTreeSet::new(),
             last_finding_ms: change.at_ms,
-            escalate_at_ms: rung.filter(|_| alert.status == Status::Raised).map(|span| alert.raised_at_ms + span.ms()),
+            escalate_at_ms: rung,
             tell_at: alert.occurrences.saturating_mul(2),
             told_active: false,
             tell_active_at_ms: None,
             life,
-            alert: alert.clone(),
+            alert: Alert { next_rung_at_ms: rung, ..alert.clone() },
         };
         self.open.insert(open);
         self.close(alert);
+    }
+
+    /// The book as it was when it was written down: what a checkpoint does not say of an alert follows from the rest.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.open.settle();
+        self.closed.iter_mut().for_each(|(alert, _)| alert.drill = drill::is_group(&alert.group));
+        self
     }
 
     /// When time alone next changes an alert.
@@ -250,6 +318,16 @@ impl AlertBook {
         self.open.with(&change.alert.id, |open| open.life.told(&change));
         change
     }
+}
+
+/// What a new alert is about.
+struct About {
+    place: String,
+    group: std::sync::Arc<str>,
+    scene: super::Scene,
+    severity: super::Severity,
+    title: Text,
+    reason: Text,
 }
 
 /// The id of alert `number` of `gateway`: a ULID whose random part is drawn from both, so that

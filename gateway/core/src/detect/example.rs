@@ -89,6 +89,7 @@ impl Bench {
             sensor_types: Vec::new(),
             rules: Vec::new(),
             models: Vec::new(),
+            ladders: Vec::new(),
         };
         Self { site: Site::new(&settings, types.clone(), Rules::default()) }
     }

@@ -6,7 +6,6 @@ mod example;
 pub mod features;
 mod fields;
 mod finding;
-mod hours;
 mod household;
 mod memory;
 pub mod model;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::example::{Bench, ExampleCount};
-use super::hours::Hours;
 use super::reason::Template;
 use super::routine;
 use super::rule_file;
@@ -12,6 +11,7 @@ use crate::decode::{SensorType, SensorTypes};
 use crate::detect::model::ModelCard;
 use crate::fault::Fault;
 use crate::fault::SourceFile;
+use crate::hours::Hours;
 use crate::reading::SensorClass;
 use crate::site::{Device, PersonCategory, Place, PlaceKind};
 

@@ -8,7 +8,7 @@ use super::example::ExampleTable;
 use super::example::{Bench, ExampleCount};
 use super::reason::Template;
 use super::rule::{Band, CheckedRule, Clause, Condition, Input, Is, Rule, Step, Test};
-use crate::alert::{Scene, Severity, Text};
+use crate::alert::{Scene, Severity, Text, drill};
 use crate::decode::{Field, FieldKind, SensorTypes, convert_unit};
 use crate::detect::features::{self, Source, series};
 use crate::detect::model::ModelCard;
@@ -100,6 +100,10 @@ impl Compiler<'_> {
         if facts.contains(&WHY) && !reason.says(WHY) {
             let mend = "put `{why}` into both sentences: the inputs that moved the score";
             self.fault("reason", "a model's alert says which inputs moved it", mend);
+        }
+        if table.group.as_deref().is_some_and(drill::is_group) {
+            self.fault("group", "drills have this group to themselves", "give it another name");
+            return None;
         }
         Some(Rule {
             id: table.id.into(),

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hours::Hours;
+use crate::hours::Hours;
 use crate::time::{TimeMs, UtcOffset};
 
 /// What a stretch is measured by.

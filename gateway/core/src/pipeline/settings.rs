@@ -8,6 +8,7 @@ use crate::alert::AlertSettings;
 use crate::decode::{Hears, SensorType, SensorTypes};
 use crate::detect::Rules;
 use crate::detect::model::ModelCard;
+use crate::duty::Ladders;
 use crate::fault::{Fault, SourceFile};
 use crate::site::{Place, Registry};
 use crate::time::UtcOffset;
@@ -29,6 +30,9 @@ pub struct Settings {
     pub rules: Vec<SourceFile>,
     /// The models that can be scored.
     pub models: Vec<ModelCard>,
+    /// Ladders and quiet rules: one file, or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ladders: Vec<SourceFile>,
 }
 
 impl Settings {
@@ -37,7 +41,9 @@ impl Settings {
     pub fn or_former(mut self, former: &Self) -> (Self, Vec<Fault>) {
         let (mut site, found) = Site::compile(&self);
         let mut told = Vec::new();
-        for (kind, before) in [(Kind::SensorTypes, &former.sensor_types), (Kind::Rules, &former.rules)] {
+        let kinds =
+            [(Kind::SensorTypes, &former.sensor_types), (Kind::Rules, &former.rules), (Kind::Ladders, &former.ladders)];
+        for (kind, before) in kinds {
             for index in 0..kind.files(&mut self).len() {
                 let Some(new) = kind.files(&mut self).get(index).cloned() else { continue };
                 let is_faulty = |fault: &&Fault| fault.file == new.name;
@@ -61,11 +67,12 @@ impl Settings {
     }
 }
 
-/// The two kinds of files that people write in numbers.
+/// The kinds of files that people write.
 #[derive(Clone, Copy)]
 enum Kind {
     SensorTypes,
     Rules,
+    Ladders,
 }
 
 impl Kind {
@@ -73,6 +80,7 @@ impl Kind {
         match self {
             Self::SensorTypes => &mut settings.sensor_types,
             Self::Rules => &mut settings.rules,
+            Self::Ladders => &mut settings.ladders,
         }
     }
 }
@@ -113,7 +121,11 @@ impl Site {
         let (rules, rule_faults) = Rules::compile(&settings.rules, &sensor_types, &settings.models);
         faults.extend(rule_faults);
         faults.extend(untyped(&settings.registry, &sensor_types));
-        (Self::new(settings, sensor_types, rules), faults)
+        let (ladders, ladder_faults) = Ladders::compile(&settings.ladders, &settings.registry);
+        faults.extend(ladder_faults);
+        let mut site = Self::new(settings, sensor_types, rules);
+        site.alerts.ladders = ladders;
+        (site, faults)
     }
 
     /// A site of these sensor types and rules; those of the settings are passed over.
@@ -154,7 +166,7 @@ impl Site {
 
     /// How much is in force.
     fn size(&self) -> usize {
-        self.sensor_types.iter().count() + self.rules.iter().count()
+        self.sensor_types.iter().count() + self.rules.iter().count() + self.alerts.ladders.len()
     }
 
     /// Where in the registry the device with this id is.
@@ -260,6 +272,7 @@ mod tests {
             sensor_types,
             rules: Vec::new(),
             models: Vec::new(),
+            ladders: Vec::new(),
         }
     }
 

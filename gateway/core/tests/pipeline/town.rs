@@ -77,6 +77,7 @@ pub(crate) fn settings() -> Settings {
         sensor_types: files("sensors"),
         rules: files("rules"),
         models: cards(),
+        ladders: Vec::new(),
     }
 }
 

@@ -85,6 +85,7 @@ fn site(sensor_types: Vec<SourceFile>, devices: &[(String, String)], rules: Vec<
         sensor_types,
         rules,
         models: Vec::new(),
+        ladders: Vec::new(),
     };
     Pipeline::new(settings, NOW).0
 }

@@ -21,6 +21,7 @@ fn checkpoint(now: TimeMs) -> Vec<u8> {
         sensor_types: Vec::new(),
         rules: Vec::new(),
         models: Vec::new(),
+        ladders: Vec::new(),
     };
     Pipeline::new(settings, now).0.checkpoint().unwrap()
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{
-    Acted, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Signal, StaffAction, Text,
+    Acted, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Drill, DrillError, Finding, Signal, StaffAction, Text,
 };
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::fault::SourceFile;
@@ -93,6 +93,14 @@ impl Played {
         Ok(acted)
     }
 
+    /// Begins a drill at `now`.
+    pub(super) fn drill(&mut self, drill: &Drill, now: TimeMs) -> Result<AlertId, DrillError> {
+        let change = self.book.drill(GATEWAY, &self.settings, drill, now)?;
+        let id = change.alert.id.clone();
+        self.tell(vec![change]);
+        Ok(id)
+    }
+
     fn tell(&mut self, changes: Vec<AlertChange>) -> Vec<AlertChange> {
         for change in &changes {
             self.journal.append_alert(change).unwrap();
@@ -152,6 +160,7 @@ pub(super) fn settings(registry: Registry) -> Settings {
         sensor_types: sensor_types(),
         rules: Vec::new(),
         models: Vec::new(),
+        ladders: Vec::new(),
     }
 }
 
@@ -218,6 +227,7 @@ impl Desk {
             models: Models::new(Sources::to_check(None, None)),
             downlinks: crate::downlink::Downlinks::default(),
             notify: crate::notify::Notify::default(),
+            roster: crate::duty::RosterFile::empty(dir.path()),
             audit: audit.clone(),
         };
         Self {
@@ -289,6 +299,7 @@ async fn play(
         let mut played = played.lock().unwrap();
         match command {
             Command::Act(action, reply) => _ = reply.send(played.act(&action, Clock::System.now_ms())),
+            Command::Drill(drill, reply) => _ = reply.send(played.drill(&drill, Clock::System.now_ms())),
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
             Command::Thresholds(reply) => _ = reply.send(Vec::new()),
             Command::Heard(_, reply) => _ = reply.send(None),

@@ -30,6 +30,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         models: crate::scorer::Models::new(crate::scorer::Sources::to_check(None, None)),
         downlinks: crate::downlink::Downlinks::default(),
         notify: crate::notify::Notify::default(),
+        roster: crate::duty::RosterFile::empty(dir.path()),
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
     };
     let (_, list) = routes(Shared::new(state, 0, None));

@@ -9,6 +9,7 @@ mod schema;
 mod acting;
 mod auditing;
 mod doors;
+mod duty;
 mod feed;
 mod https;
 mod looking;

@@ -189,6 +189,8 @@ fn change(seq: u64, alert: &str, severity: Severity) -> AlertChange {
             accepted_by: None,
             dispatched_to: None,
             verdict: None,
+            next_rung_at_ms: None,
+            drill: false,
         },
         evidence: Some(evidence),
     }

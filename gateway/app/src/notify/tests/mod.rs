@@ -1,6 +1,7 @@
 //! What goes out, in which order and in which words.
 
 mod feed;
+mod rungs;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -10,13 +11,16 @@ use tokio::time::Instant;
 use ninewatch_core::alert::{
     Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Scene, Severity, Status, Text, Verdict,
 };
+use ninewatch_core::duty::Ladders;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::{Place as SitePlace, PlaceKind, Registry};
 use ninewatch_core::time::UtcOffset;
 
+use super::channel::Digest;
 use super::config::{Kind, NotifyConfig};
 use super::ledger::Place;
 use super::pace::Pace;
+use super::rungs::Rungs;
 use super::waiting::{Next, Waiting};
 use super::wording::Wording;
 use crate::index::Delivered;
@@ -69,9 +73,24 @@ fn change(seq: u64, alert: &str, severity: Severity, kind: ChangeKind) -> AlertC
             accepted_by: Some("zhao".into()),
             dispatched_to: Some("陈医生".into()),
             verdict: (kind == ChangeKind::Closed).then_some(Verdict::FalseAlarm),
+            next_rung_at_ms: None,
+            drill: false,
         },
         evidence: None,
         action: None,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        gateway: "kaili-01".into(),
+        utc_offset: UtcOffset::CHINA,
+        alerts: AlertSettings::default(),
+        registry: registry(),
+        sensor_types: Vec::new(),
+        rules: Vec::new(),
+        models: Vec::new(),
+        ladders: Vec::new(),
     }
 }
 
@@ -91,7 +110,13 @@ impl Desk {
     }
 
     fn take_in(&mut self, seq: u64, alert: &str, severity: Severity, kind: ChangeKind) -> bool {
-        self.waiting.take_in(&change(seq, alert, severity, kind), &self.config, &registry(), &self.place)
+        self.take_in_change(&change(seq, alert, severity, kind))
+    }
+
+    fn take_in_change(&mut self, change: &AlertChange) -> bool {
+        let (settings, ladders) = (settings(), Ladders::default());
+        let rungs = Rungs { settings: &settings, ladders: &ladders, channels: &[] };
+        self.waiting.take_in(change, &self.config, rungs, &self.place)
     }
 
     fn next(&self) -> Next {
@@ -103,12 +128,13 @@ impl Desk {
         let told = match self.next() {
             Next::One(alert) => vec![self.waiting.get(&alert).unwrap().clone()],
             Next::Digest => self.waiting.digest(self.now),
+            Next::AfterQuiet => self.waiting.after_quiet(),
             Next::Nothing(_) => return Vec::new(),
         };
         let is_digest = told.len() > 1;
         self.pace.sent(self.now);
         for telling in &told {
-            if is_digest && telling.is_critical() {
+            if is_digest && telling.goes_first() {
                 self.waiting.get_mut(&telling.alert.id).unwrap().announced = true;
             } else {
                 self.waiting.settle(telling);
@@ -236,25 +262,18 @@ fn only_what_is_not_critical_grows_stale() {
 
 #[test]
 fn the_first_line_says_it_all_in_both_languages() {
-    let settings = Settings {
-        gateway: "kaili-01".into(),
-        utc_offset: UtcOffset::CHINA,
-        alerts: AlertSettings::default(),
-        registry: registry(),
-        sensor_types: Vec::new(),
-        rules: Vec::new(),
-        models: Vec::new(),
-    };
+    let settings = settings();
     let said = |lang: Lang, changes: &[AlertChange], now_ms: i64, longest: usize| {
         let mut waiting = Waiting::default();
         let config = config("severities = [\"critical\", \"major\", \"minor\"]");
         for change in changes {
-            assert!(waiting.take_in(change, &config, &registry(), &Place::default()));
+            let rungs = Rungs { settings: &settings, ladders: &Ladders::default(), channels: &[] };
+            assert!(waiting.take_in(change, &config, rungs, &Place::default()));
         }
         let wording = Wording { lang, settings: &settings, now_ms, longest };
         match waiting.digest(Instant::now()).as_slice() {
-            [one] => wording.one(one),
-            many => wording.digest(many),
+            [one] => wording.one(one, &[]),
+            many => wording.digest(many, Digest::Many),
         }
     };
     let raised = change(1, "a", Critical, Raised);

@@ -51,7 +51,11 @@ fn config(dir: &Path, toml: &str) -> NotifyConfig {
 
 fn message() -> Message {
     Message {
-        id: "01K.7".into(), text: "【紧急】酸汤鱼馆：一氧化碳升高".into(), urgent: true, event: Vec::new()
+        id: "01K.7".into(),
+        text: "【紧急】酸汤鱼馆：一氧化碳升高".into(),
+        urgent: true,
+        people: Vec::new(),
+        event: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::super::drill;
 use super::super::life::Life;
 use super::super::{Alert, AlertId, AlertSettings, ChangeKind, Finding, Scene, Severity, Status};
 use crate::time::{Span, TimeMs};
@@ -105,6 +106,14 @@ impl OpenAlerts {
         self.at_place.get(&finding.place)?.iter().rev().find(takes).cloned()
     }
 
+    /// Puts in what a checkpoint does not say of each.
+    pub(super) fn settle(&mut self) {
+        for open in self.by_id.values_mut() {
+            open.alert.drill = drill::is_group(&open.alert.group);
+            open.alert.next_rung_at_ms = open.escalate_at_ms;
+        }
+    }
+
     /// When time alone next changes one.
     pub(super) fn next_due(&self) -> Option<TimeMs> {
         self.due.first().map(|(due, _)| *due)
@@ -180,7 +189,8 @@ impl OpenAlert {
             // A graver alert starts its own ladder, unless somebody already has it.
             if alert.status == Status::Raised {
                 alert.escalation = 0;
-                self.escalate_at_ms = settings.ladder(alert.severity).first().map(|span| now + span.ms());
+                alert.next_rung_at_ms = settings.next_rung(alert, now);
+                self.escalate_at_ms = alert.next_rung_at_ms;
             }
         }
         if new_device {
@@ -231,10 +241,10 @@ impl OpenAlert {
             self.told_active = true;
             changes.push((ChangeKind::Repeated, alert.clone()));
         }
-        if self.escalate_at_ms.is_some_and(|at| at <= now) {
+        if let Some(at) = self.escalate_at_ms.take_if(|at| *at <= now) {
             alert.escalation = alert.escalation.saturating_add(1);
-            let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
-            self.escalate_at_ms = rung.map(|span| (alert.raised_at_ms + span.ms()).max(now + 1));
+            alert.next_rung_at_ms = settings.next_rung(alert, at);
+            self.escalate_at_ms = alert.next_rung_at_ms;
             changes.push((ChangeKind::Escalated, alert.clone()));
         }
         changes

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::alert::{Scene, Severity, Text};
 use crate::detect::example::ExampleTable;
-use crate::detect::hours::Hours;
 use crate::detect::routine;
+use crate::hours::Hours;
 use crate::reading::SensorClass;
 use crate::site::{PersonCategory, PlaceKind};
 use crate::time::Span;

@@ -1,6 +1,6 @@
 //! Hours of the local day, such as `23:00-05:00`.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
 use crate::time::{TimeMs, UtcOffset};
@@ -9,14 +9,14 @@ const DAY_MIN: u32 = 24 * 60;
 
 /// From a minute of the local day, included, to another, excluded; may go over midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hours {
+pub struct Hours {
     from_min: u32,
     to_min: u32,
 }
 
 impl Hours {
     /// Whether the local time of `at` is within.
-    pub(super) fn contains(self, offset: UtcOffset, at: TimeMs) -> bool {
+    pub fn contains(self, offset: UtcOffset, at: TimeMs) -> bool {
         let minute = offset.minute_of_day(at);
         if self.from_min < self.to_min {
             (self.from_min..self.to_min).contains(&minute)
@@ -26,17 +26,23 @@ impl Hours {
     }
 
     /// The next moment after `at` at which they begin or end.
-    pub(super) fn next_change(self, offset: UtcOffset, at: TimeMs) -> TimeMs {
+    pub(crate) fn next_change(self, offset: UtcOffset, at: TimeMs) -> TimeMs {
         next(self.from_min, offset, at).min(next(self.to_min, offset, at))
     }
 
     /// The next moment after `at` at which they end.
-    pub(super) fn next_end(self, offset: UtcOffset, at: TimeMs) -> TimeMs {
+    pub fn next_end(self, offset: UtcOffset, at: TimeMs) -> TimeMs {
         next(self.to_min, offset, at)
     }
 
+    /// The minute of the day at which they begin, and the one at which they end: at or before it, where midnight lies
+    /// between.
+    pub(crate) fn ends(self) -> (u32, u32) {
+        (self.from_min, self.to_min)
+    }
+
     /// How long they are.
-    pub(super) fn length_ms(self) -> i64 {
+    pub(crate) fn length_ms(self) -> i64 {
         i64::from((self.to_min + DAY_MIN - self.from_min) % DAY_MIN) * 60_000
     }
 }
@@ -53,6 +59,13 @@ impl fmt::Display for Hours {
     }
 }
 
+impl Serialize for Hours {
+    /// As it is read: `23:00-05:00`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_string().replace('–', "-"))
+    }
+}
+
 impl<'de> Deserialize<'de> for Hours {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -63,7 +76,7 @@ impl<'de> Deserialize<'de> for Hours {
 }
 
 /// The minute of the day that `text`, such as `23:00`, names.
-pub(super) fn minute(text: &str) -> Option<u32> {
+pub(crate) fn minute(text: &str) -> Option<u32> {
     let (hour, minute) = text.trim().split_once(':')?;
     let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
