@@ -10,7 +10,7 @@ import { reportPage } from "./pages/report.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
 import { end, start } from "./ui/live.js";
-import { mayDo, problem, setClock, setRights, t } from "./ui/say.js";
+import { mayDo, problem, setAccount, setClock, setRights, t } from "./ui/say.js";
 import { navigated, shell, shellSession, startShell } from "./ui/shell.js";
 import { placeName, refreshSite } from "./ui/site.js";
 import { unlock } from "./ui/sound.js";
@@ -49,6 +49,7 @@ function draw() {
 function entered(who) {
   session = who;
   setClock(who);
+  setAccount(who.account);
   setRights(who.may);
   shellSession(who);
   draw();

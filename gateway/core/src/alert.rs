@@ -9,7 +9,7 @@ mod life;
 mod staff;
 
 pub use book::AlertBook;
-pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, Verb, VerbName};
+pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, UNDO_WITHIN, Verb, VerbName};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -291,6 +291,10 @@ pub enum ChangeKind {
     Closed,
     /// Staff did something that the life had gone beyond already.
     Noted,
+    /// Somebody took back what they had done; the alert is as if they had not.
+    Undone,
+    /// Somebody wrote something down.
+    Annotated,
 }
 
 /// One step in an alert's life, with the alert after it.

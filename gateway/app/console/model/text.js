@@ -118,6 +118,10 @@ export const TEXT = {
   "change.handled": ["处置", "Handled"],
   "change.closed": ["办结", "Closed"],
   "change.noted": ["补记", "Noted"],
+  "change.undone": ["撤销", "Undone"],
+  "change.annotated": ["备注", "Note"],
+  "noted.undo": ["撤销（他人已继续处理，仍有效）", "wanted to undo; others had gone on, it stands"],
+  "noted.note": ["备注", "note"],
   "noted.accept": ["也已接警", "also accepted it"],
   "noted.dispatch": ["也已派单", "had also sent"],
   "noted.handle": ["也已处置", "had also handled it"],
@@ -252,6 +256,9 @@ export const TEXT = {
   "act.close": ["办结", "Close"],
   "act.close_early": ["无须派人，直接办结", "Nobody needs to go: close it"],
   "act.verdict": ["研判结论", "Verdict"],
+  "act.undo": ["撤销", "Undo"],
+  "act.note_text": ["写下要让同事知道的事", "What colleagues should know"],
+  "undo.button": ["撤销“{what}”（{seconds} 秒）", "Undo “{what}” ({seconds} s)"],
   "act.already": [
     "已有人先一步处理；您的操作已记入时间线。",
     "Somebody was faster. What you did is noted in the timeline.",
@@ -372,6 +379,12 @@ export const TEXT = {
   "problem.too_many": [
     "这条预警的操作记录已满，请直接办结。",
     "Enough has been noted on this alert. Close it.",
+  ],
+  "problem.no_action": ["没有可以撤销的操作。", "There is nothing of yours to undo."],
+  "problem.not_yours": ["只能撤销自己所作的操作。", "Only who did it can undo it."],
+  "problem.too_late": [
+    "已超过一分钟，不能再撤销。请继续处理，或写备注说明。",
+    "More than a minute has passed. Carry the alert on, or write a note that says so.",
   ],
   "problem.no_alert": ["没有这条预警。", "There is no such alert."],
   "problem.wrong_status": [

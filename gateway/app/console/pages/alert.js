@@ -1,5 +1,6 @@
 // One alert: why, where, what was measured, what was done, and what to do next.
 
+import { undoable, undone } from "../model/actions.js";
 import { timeline } from "../model/alerts.js";
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
@@ -11,8 +12,9 @@ import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
-import { moment, problem, say, t } from "../ui/say.js";
+import { account, mayDo, moment, now, problem, say, t } from "../ui/say.js";
 import { deviceIcon, deviceName, fieldName, onSite, place, placeName, rule } from "../ui/site.js";
+import { offerUndo } from "../ui/undo.js";
 import { actionPanel } from "./actions.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
@@ -29,6 +31,7 @@ export function alertPage(root, id) {
   let left = false;
   const parts = {
     head: h("header", { class: "alert-head" }),
+    undo: h("div", { class: "undo-offer" }),
     act: h("section", { class: "alert-act panel", "aria-labelledby": "act-title" }),
     response: h("section", { class: "alert-response panel", "aria-labelledby": "response-title" }),
     evidence: h("section", { class: "alert-evidence", "aria-labelledby": "evidence-title" }),
@@ -43,12 +46,14 @@ export function alertPage(root, id) {
       "article",
       { class: "alert" },
       h("div", { class: "alert-main" }, parts.head, parts.evidence),
-      h("div", { class: "alert-column" }, parts.act, parts.response, parts.side),
+      h("div", { class: "alert-column" }, parts.undo, parts.act, parts.response, parts.side),
     ),
   );
   // What to do stands beside the evidence, or where there is no room for that, before it.
   const arrange = () =>
-    NARROW.matches ? parts.head.after(parts.act, parts.response) : parts.side.before(parts.act, parts.response);
+    NARROW.matches
+      ? parts.head.after(parts.undo, parts.act, parts.response)
+      : parts.side.before(parts.undo, parts.act, parts.response);
   arrange();
   NARROW.addEventListener("change", arrange);
 
@@ -57,6 +62,8 @@ export function alertPage(root, id) {
     drawHead(parts.head, record);
     drawResponse(parts.response, record);
     drawSide(parts.side, record);
+    const mine = mayDo("POST", `/alerts/${id}/undo`) ? undoable(record.life, account(), now()) : null;
+    offerUndo(parts.undo, id, mine, load);
     // Not under the hands of somebody who fills it in.
     if (act) actionPanel(parts.act, record, load);
     if (evidence) drawEvidence(parts.evidence, record);
@@ -203,7 +210,7 @@ function drawSide(side, { alert, life, notifications }) {
       h(
         "ol",
         { class: "plain timeline" },
-        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one) : notified(one))),
+        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one, life) : notified(one))),
       ),
     ),
   );
@@ -231,10 +238,12 @@ function notified({ channel, at_ms: at, told, result, attempts, error }) {
   );
 }
 
-function lifeStep(step) {
+function lifeStep(step, life) {
   const { action } = step;
+  const taken = action?.undoes && life.find((one) => one.action?.id === action.undoes && one.action.via === action.via);
   const detail = [
     step.kind === "noted" && action ? t(`noted.${action.verb}`) : null,
+    taken ? t(`act.${taken.action.verb}`) : null,
     action?.to,
     action?.verdict ? t(`verdict.${action.verdict}`) : null,
   ].filter(Boolean);
@@ -243,7 +252,7 @@ function lifeStep(step) {
   const made = action && step.at_ms - action.made_at_ms >= LATE_MS ? action.made_at_ms : null;
   return h(
     "li",
-    { class: `life life-${step.kind}` },
+    { class: `life life-${step.kind}${action && undone(life).has(action.id) ? " is-undone" : ""}` },
     h(
       "span",
       { class: "life-what" },

@@ -1,5 +1,6 @@
 // The live board: open alerts by severity, and what happened of late.
 
+import { UNDO_MS } from "../model/actions.js";
 import { counts, response, shown } from "../model/alerts.js";
 import { isGateway } from "../model/site.js";
 import { SCENES, SEVERITIES } from "../model/words.js";
@@ -8,8 +9,9 @@ import { h, reconcile, replace } from "../ui/dom.js";
 import { icon, severityShape } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
-import { moment, problem, say, t } from "../ui/say.js";
+import { moment, now, problem, say, t } from "../ui/say.js";
 import { device, onSite, place, placeName, refreshSite, rule } from "../ui/site.js";
+import { offerUndo } from "../ui/undo.js";
 
 /** They are offered where there is something of them. */
 const RARE_SCENES = new Set(["employment", "operations"]);
@@ -27,6 +29,7 @@ export function boardPage(root) {
     hidden: h("p", { class: "hidden-note" }),
     recent: h("ol", { class: "plain recent-list" }),
     failed: h("p", { class: "form-error board-error", role: "alert" }),
+    undo: h("div", { class: "undo-offer", role: "status" }),
   };
   replace(
     root,
@@ -40,6 +43,7 @@ export function boardPage(root) {
         parts.counters,
         parts.scenes,
         parts.failed,
+        parts.undo,
         parts.lists,
         parts.hidden,
       ),
@@ -292,6 +296,8 @@ async function accept(alert, parts, draw) {
     const acted = await ask(`/alerts/${alert.id}/accept`, { method: "POST", body: { id } });
     if (acted.outcome === "already") {
       replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${t("act.already")}`);
+    } else {
+      offerUndo(parts.undo, alert.id, { action: id, verb: "accept", until: now() + UNDO_MS }, draw);
     }
   } catch (error) {
     replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${problem(error)}`);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { allowed, permitted, remembered, verbOf, verdictsFor } from "../model/actions.js";
+import { allowed, permitted, remembered, undoable, undone, verbOf, verdictsFor } from "../model/actions.js";
 import { lets } from "../model/rights.js";
 import { fits, grouped, isGateway, ofGateway, troubles } from "../model/site.js";
 import { STATUSES } from "../model/words.js";
@@ -93,4 +93,24 @@ test("grids hold places hold devices; a filter leaves empty places out", () => {
     silent.map(({ grid, groups }) => [grid, groups[0].devices.map((one) => one.id)]),
     [["kaili-1", ["b"]]],
   );
+});
+
+test("one takes back the last step that one did oneself, within a minute, and once", () => {
+  const step = (id, by, verb, at, more = {}) => ({
+    by,
+    action: { id, via: null, verb, made_at_ms: at, ...more },
+  });
+  const life = [
+    { by: null },
+    step("a", "li", "accept", 1000),
+    step("b", "zhang", "note", 2000),
+    step("c", "li", "dispatch", 5000, { to: "grid-3" }),
+  ];
+  assert.deepEqual(undoable(life, "li", 6000), { action: "c", verb: "dispatch", until: 65_000 });
+  assert.equal(undoable(life, "li", 65_000), null, "a minute later it stands");
+  assert.equal(undoable(life, "zhang", 6000), null, "a note is not undone");
+  assert.equal(undoable([...life, step("d", "li", "accept", 6000, { via: "city" })], "li", 7000).action, "c");
+  const back = [...life, step("e", "li", "undo", 7000, { undoes: "c" })];
+  assert.deepEqual([...undone(back)], ["c"]);
+  assert.deepEqual(undoable(back, "li", 8000), { action: "a", verb: "accept", until: 61_000 });
 });

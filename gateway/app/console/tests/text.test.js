@@ -25,7 +25,7 @@ const FAMILIES = {
   role: words.ROLES,
   feed: ["live", "connecting", "stale"],
   tool: ["theme_system", "theme_dark", "theme_light"],
-  act: ["handle", "dispatch", "dispatch_again"],
+  act: [...words.VERBS, "dispatch_again"],
   report: ["shift_day", "shift_night", "shift_whole"],
   devices: ["all", "trouble", "silent", "battery", "clock"],
   told: ["sent", "digest", "given_up", "waiting"],

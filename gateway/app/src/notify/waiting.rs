@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Scene, Severity};
+use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Scene, Severity, Status};
 use ninewatch_core::site::Registry;
 use ninewatch_core::time::TimeMs;
 
@@ -73,13 +73,18 @@ impl Waiting {
         let known_as = place.told.get(&alert.id).copied().max(waits);
         let is_news = match change.kind {
             ChangeKind::Raised | ChangeKind::Escalated => config.wants(alert, registry),
+            // Nobody has it any more, or it is not over.
+            ChangeKind::Undone => {
+                (alert.status == Status::Raised || known_as.is_some()) && config.wants(alert, registry)
+            }
             // It has become graver.
             ChangeKind::Joined | ChangeKind::Repeated => {
                 known_as.is_none_or(|known| alert.severity > known) && config.wants(alert, registry)
             }
             // Whoever was told that it began is told that it is over.
             ChangeKind::Recovered | ChangeKind::Closed => known_as.is_some(),
-            ChangeKind::Accepted | ChangeKind::Dispatched | ChangeKind::Handled | ChangeKind::Noted => false,
+            ChangeKind::Accepted | ChangeKind::Dispatched | ChangeKind::Handled => false,
+            ChangeKind::Noted | ChangeKind::Annotated => false,
         };
         match self.alerts.get_mut(&alert.id) {
             // What waits tells the newest state, also that somebody has accepted it.
@@ -109,7 +114,9 @@ impl Waiting {
             telling.seqs.retain(|seq| !told.seqs.contains(seq));
             telling.kinds.drain(..told.kinds.len().min(telling.kinds.len()));
             // What came while it was said may be nothing that is told by itself: that somebody has it now.
-            let is_news = |kind| matches!(kind, ChangeKind::Escalated | ChangeKind::Recovered | ChangeKind::Closed);
+            let is_news = |kind| {
+                matches!(kind, ChangeKind::Escalated | ChangeKind::Recovered | ChangeKind::Closed | ChangeKind::Undone)
+            };
             let is_graver = telling.alert.severity > told.alert.severity;
             if !is_graver && !telling.kinds.iter().any(|kind| is_news(*kind)) {
                 self.alerts.remove(&told.alert.id);

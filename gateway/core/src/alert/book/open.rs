@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::life::Life;
-use super::super::{Alert, AlertId, AlertSettings, ChangeKind, Finding, Scene, Severity, Status};
+use super::super::{Alert, AlertId, AlertSettings, ChangeKind, Finding, Scene, Severity, Status, UNDO_WITHIN};
 use crate::time::{Span, TimeMs};
 
 /// A device and a rule about it.
@@ -17,7 +17,8 @@ pub(super) struct OpenAlert {
     /// The pairs whose condition holds now.
     pub(super) active: BTreeSet<Pair>,
     pub(super) last_finding_ms: TimeMs,
-    pub(super) escalate_at_ms: Option<TimeMs>,
+    /// When it climbs its next rung; of one that is closed, when it is put aside.
+    pub(super) due_at_ms: Option<TimeMs>,
     /// Repeats are told at 2, 4, 8 … unless critical.
     pub(super) tell_at: u32,
     /// Whether the last change said that a condition holds.
@@ -140,8 +141,23 @@ impl From<BTreeMap<AlertId, OpenAlert>> for OpenAlerts {
 }
 
 impl OpenAlert {
+    /// An alert as the log or those put aside have it: what holds in it now is not known.
+    pub(super) fn found_again(settings: &AlertSettings, alert: Alert, life: Life, now: TimeMs) -> Self {
+        let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
+        Self {
+            active: BTreeSet::new(),
+            last_finding_ms: now,
+            due_at_ms: rung.filter(|_| alert.status == Status::Raised).map(|span| alert.raised_at_ms + span.ms()),
+            tell_at: alert.occurrences.saturating_mul(2),
+            told_active: false,
+            tell_active_at_ms: None,
+            life,
+            alert,
+        }
+    }
+
     fn next_due(&self) -> Option<TimeMs> {
-        [self.escalate_at_ms, self.tell_active_at_ms].into_iter().flatten().min()
+        [self.due_at_ms, self.tell_active_at_ms].into_iter().flatten().min()
     }
 
     /// Whether `finding` belongs into this alert rather than into one of its own.
@@ -180,7 +196,7 @@ impl OpenAlert {
             // A graver alert starts its own ladder, unless somebody already has it.
             if alert.status == Status::Raised {
                 alert.escalation = 0;
-                self.escalate_at_ms = settings.ladder(alert.severity).first().map(|span| now + span.ms());
+                self.due_at_ms = settings.ladder(alert.severity).first().map(|span| now + span.ms());
             }
         }
         if new_device {
@@ -214,6 +230,9 @@ impl OpenAlert {
         }
         self.alert.recovered_at_ms = Some(now);
         self.tell_active_at_ms = None;
+        if self.alert.status == Status::Closed {
+            return None;
+        }
         // What was not told to hold is not told to be over.
         std::mem::take(&mut self.told_active).then(|| {
             self.alert.updated_at_ms = now;
@@ -221,22 +240,55 @@ impl OpenAlert {
         })
     }
 
+    /// What follows for it from what staff did at `now`, where it was `before`.
+    pub(super) fn acted_upon(&mut self, settings: &AlertSettings, before: Status, now: TimeMs) {
+        let alert = &mut self.alert;
+        match (before, alert.status) {
+            (before, after) if before == after => {}
+            // Whoever had it has it no more: the ladder goes on from where it would be, at once where a rung is overdue.
+            (_, Status::Raised) => self.due_at_ms = next_rung(settings, alert, now),
+            (_, Status::Closed) => {
+                self.due_at_ms = Some(now + UNDO_WITHIN.ms());
+                self.tell_active_at_ms = None;
+            }
+            _ => self.due_at_ms = None,
+        }
+        if before == Status::Closed && alert.status < Status::Closed && !self.active.is_empty() {
+            // What came back meanwhile is told with it.
+            alert.recovered_at_ms = None;
+            self.told_active = true;
+        }
+    }
+
+    /// Whether it is closed, and nobody can undo that any more.
+    pub(super) fn is_done(&self, now: TimeMs) -> bool {
+        self.alert.status == Status::Closed && self.due_at_ms.is_none_or(|at| at <= now)
+    }
+
     /// What time has done to it at `now`.
     pub(super) fn on_time(&mut self, settings: &AlertSettings, now: TimeMs) -> Vec<(ChangeKind, Alert)> {
         let mut changes = Vec::new();
         let alert = &mut self.alert;
+        if alert.status == Status::Closed {
+            return changes;
+        }
         alert.updated_at_ms = now;
         if self.tell_active_at_ms.take_if(|at| *at <= now).is_some() {
             alert.recovered_at_ms = None;
             self.told_active = true;
             changes.push((ChangeKind::Repeated, alert.clone()));
         }
-        if self.escalate_at_ms.is_some_and(|at| at <= now) {
+        if alert.status == Status::Raised && self.due_at_ms.is_some_and(|at| at <= now) {
             alert.escalation = alert.escalation.saturating_add(1);
-            let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
-            self.escalate_at_ms = rung.map(|span| (alert.raised_at_ms + span.ms()).max(now + 1));
+            self.due_at_ms = next_rung(settings, alert, now);
             changes.push((ChangeKind::Escalated, alert.clone()));
         }
         changes
     }
+}
+
+/// When an alert that nobody has climbs next: at its own time, or at once where that has passed.
+fn next_rung(settings: &AlertSettings, alert: &Alert, now: TimeMs) -> Option<TimeMs> {
+    let rung = settings.ladder(alert.severity).get(usize::from(alert.escalation));
+    rung.map(|span| (alert.raised_at_ms + span.ms()).max(now + 1))
 }
