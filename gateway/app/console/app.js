@@ -1,14 +1,18 @@
 // The console: who is in, and which page is shown.
 
 import { alertPage } from "./pages/alert.js";
+import { auditPage } from "./pages/audit.js";
 import { boardPage } from "./pages/board.js";
 import { channelsPage } from "./pages/channels.js";
+import { devicePage } from "./pages/device.js";
 import { devicesPage } from "./pages/devices.js";
 import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
+import { placesPage } from "./pages/places.js";
 import { reportPage } from "./pages/report.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
+import { startKeys } from "./ui/keys.js";
 import { end, start } from "./ui/live.js";
 import { mayDo, problem, setAccount, setClock, setRights, t } from "./ui/say.js";
 import { navigated, shell, shellSession, startShell } from "./ui/shell.js";
@@ -20,17 +24,21 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/notify". */
+/** The page of the address: "#/", "#/board?wall=1", "#/alerts/ID", "#/places", "#/devices", "#/devices/ID", "#/history", "#/report", "#/audit", "#/notify". */
 function route() {
   if (!main) return;
   leave();
-  const [, page = "", id = ""] = (location.hash || "#/").split("/");
+  const [path, query = ""] = (location.hash || "#/").split("?");
+  const [, page = "", id = ""] = path.split("/");
   if (page === "" && !mayDo("GET", "/alerts")) leave = devicesPage(main);
-  else if (page === "") leave = boardPage(main);
+  else if (page === "" || page === "board") leave = boardPage(main, { wall: new URLSearchParams(query).has("wall") });
   else if (page === "alerts" && id) leave = alertPage(main, decodeURIComponent(id));
+  else if (page === "places") leave = placesPage(main);
+  else if (page === "devices" && id) leave = devicePage(main, decodeURIComponent(id));
   else if (page === "devices") leave = devicesPage(main);
   else if (page === "history") leave = historyPage(main);
   else if (page === "report") leave = reportPage(main);
+  else if (page === "audit") leave = auditPage(main);
   else if (page === "notify") leave = channelsPage(main);
   else {
     leave = () => {};
@@ -79,6 +87,7 @@ async function begin() {
 }
 
 startShell(placeName);
+startKeys(() => session !== null);
 addEventListener("hashchange", () => {
   route();
   scrollTo(0, 0);

@@ -83,7 +83,7 @@ function form(step, alert, send) {
   if (step === "accept") {
     return h(
       "div",
-      { class: `act sev-${alert.severity}` },
+      { class: `act sev-${alert.severity}`, "data-step": step },
       h(
         "button",
         { type: "button", class: "primary big accept", on: { click: () => send("accept", {}) } },
@@ -125,7 +125,7 @@ function form(step, alert, send) {
   };
   return h(
     "form",
-    { class: "act", on: { submit } },
+    { class: "act", "data-step": step, on: { submit } },
     step === "dispatch"
       ? [
           h("label", { for: to.id }, t("act.to")),

@@ -12,6 +12,8 @@ import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
 import { moment, now, problem, say, t } from "../ui/say.js";
 import { device, onSite, place, placeName, refreshSite, rule } from "../ui/site.js";
 import { offerUndo } from "../ui/undo.js";
+import { wallScreen } from "../ui/wall.js";
+import { waitingHandovers } from "./handovers.js";
 
 /** They are offered where there is something of them. */
 const RARE_SCENES = new Set(["employment", "operations"]);
@@ -20,8 +22,8 @@ const filter = { severities: new Set(), scenes: new Set() };
 /** Alerts whose acceptance is on its way, with the id that keeps a second try from counting twice. */
 const accepting = new Map();
 
-/** Shows the board in `root`; gives the way to leave it. */
-export function boardPage(root) {
+/** Shows the board in `root`, for a wall screen large and without what one would press; gives the way to leave it. */
+export function boardPage(root, { wall = false } = {}) {
   const parts = {
     counters: h("div", { class: "counters", role: "group", "aria-label": t("board.filter") }),
     scenes: h("div", { class: "scenes", role: "group", "aria-label": t("alert.scene") }),
@@ -30,6 +32,7 @@ export function boardPage(root) {
     recent: h("ol", { class: "plain recent-list" }),
     failed: h("p", { class: "form-error board-error", role: "alert" }),
     undo: h("div", { class: "undo-offer", role: "status" }),
+    handovers: h("ul", { class: "plain handovers" }),
   };
   replace(
     root,
@@ -42,6 +45,7 @@ export function boardPage(root) {
         h("h1", { id: "board-title", class: "visually-hidden" }, t("board.title")),
         parts.counters,
         parts.scenes,
+        wall ? null : parts.handovers,
         parts.failed,
         parts.undo,
         parts.lists,
@@ -52,11 +56,15 @@ export function boardPage(root) {
         { class: "recent", "aria-labelledby": "recent-title" },
         h("h2", { id: "recent-title" }, t("board.recent")),
         parts.recent,
+        wall
+          ? h("a", { class: "wall-link", href: "#/" }, t("board.wall_off"))
+          : h("a", { class: "wall-link", href: "#/board?wall=1" }, icon("board"), t("board.wall")),
       ),
     ),
   );
   const draw = () => drawBoard(parts, draw);
   const leave = [
+    wall ? wallScreen() : waitingHandovers(parts.handovers),
     onLive(({ change }) => {
       if (change && !isGateway(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
       draw();

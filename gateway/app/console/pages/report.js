@@ -8,6 +8,7 @@ import { icon } from "../ui/icons.js";
 import { severityMark } from "../ui/marks.js";
 import { moment, now, offset, problem, span, t } from "../ui/say.js";
 import { deviceName, onSite, placeName } from "../ui/site.js";
+import { handoverPart } from "./handovers.js";
 
 /** The shift that is looked at; the one that goes on at first. */
 let chosen = null;
@@ -18,12 +19,14 @@ export function reportPage(root) {
   let report = null;
   let question = 0;
   const body = h("div", { class: "report-body" });
+  const handed = h("div", { class: "report-body" });
   const failed = h("p", { class: "form-error", role: "alert" });
   const sheet = h("a", { class: "button-link", download: "ninewatch-alerts.csv" }, icon("sheet"), t("history.sheet"));
   const draw = () => report && replace(body, sections(report));
   const load = async () => {
     const mine = ++question;
     const { from_ms: from, to_ms: to } = shiftSpan(chosen.day, chosen.shift, offset());
+    replace(handed, handoverPart({ from, to }));
     sheet.href = `/api/v1/alerts.csv?raised_from_ms=${from}&raised_to_ms=${to}`;
     try {
       const fresh = await ask(`/report?from_ms=${from}&to_ms=${to}`);
@@ -79,6 +82,7 @@ export function reportPage(root) {
       ),
       failed,
       body,
+      handed,
     ),
   );
   load();

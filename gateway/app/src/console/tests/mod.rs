@@ -10,6 +10,7 @@ mod acting;
 mod auditing;
 mod doors;
 mod feed;
+mod handing;
 mod https;
 mod looking;
 mod roles;
