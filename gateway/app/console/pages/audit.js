@@ -95,7 +95,7 @@ export function auditPage(root) {
       parts.failed,
       h(
         "div",
-        { class: "wide-table panel" },
+        { class: "wide-table panel", tabindex: "0", role: "region", "aria-label": t("audit.title") },
         h(
           "table",
           {},

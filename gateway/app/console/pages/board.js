@@ -32,7 +32,7 @@ export function boardPage(root, { wall = false } = {}) {
     recent: h("ol", { class: "plain recent-list" }),
     failed: h("p", { class: "form-error board-error", role: "alert" }),
     undo: h("div", { class: "undo-offer", role: "status" }),
-    handovers: h("ul", { class: "plain handovers" }),
+    handovers: h("ul", { class: "plain handovers waiting" }),
   };
   replace(
     root,

@@ -7,7 +7,8 @@ import { mayDo, moment, problem, t } from "../ui/say.js";
 
 const REFRESH_MS = 30_000;
 
-function note(handover, taken) {
+/** One hand-over, and the button that takes it over; `taken` is called then. */
+function note(handover, taken, folded = false) {
   const { by, text, written_at_ms: at, accepted_by: acceptedBy, accepted_at_ms: acceptedAt } = handover;
   const failed = h("p", { class: "form-error", role: "alert" });
   const take = async (event) => {
@@ -20,11 +21,15 @@ function note(handover, taken) {
       replace(failed, problem(error));
     }
   };
+  const told = t("handover.by", { by, time: moment(at) });
+  const whole = h("p", { class: "handover-text" }, text);
   return h(
     "li",
     { class: `handover panel${acceptedBy ? " is-taken" : ""}` },
-    h("p", { class: "handover-by muted" }, icon("sheet"), t("handover.by", { by, time: moment(at) })),
-    h("p", { class: "handover-text" }, text),
+    // On the board alerts have the room: one line, and the rest when somebody wants to read it.
+    folded
+      ? h("details", {}, h("summary", {}, h("strong", {}, told), " ", h("span", { class: "handover-line" }, text)), whole)
+      : [h("p", { class: "muted" }, icon("sheet"), told), whole],
     acceptedBy
       ? h("p", { class: "muted" }, icon("check"), t("handover.taken", { by: acceptedBy, time: moment(acceptedAt) }))
       : h("button", { type: "button", class: "primary no-print", on: { click: take } }, t("handover.take")),
@@ -44,7 +49,7 @@ export function waitingHandovers(box) {
       const mark = JSON.stringify(waiting);
       if (box.dataset.mark === mark) return;
       box.dataset.mark = mark;
-      replace(box, waiting.map((one) => note(one, load)));
+      replace(box, waiting.map((one) => note(one, load, true)));
     } catch {
       // The board says by itself that it is cut off.
     }

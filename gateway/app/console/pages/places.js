@@ -254,7 +254,7 @@ function pin(box, grid, place, state, at, arranging, tell) {
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!by) return;
     event.preventDefault();
-    const within = (value) => Math.min(1, Math.max(0, value));
+    const within = (value) => Math.min(1, Math.max(0, Number(value.toFixed(4))));
     put({ x: within(now.x + by[0] * STEP), y: within(now.y + by[1] * STEP) });
   });
   node.addEventListener("keyup", (event) => event.key.startsWith("Arrow") && keep());

@@ -16,9 +16,10 @@ const ROWS = 40;
 
 /**
  * A figure of `group` (series that share a chart, called `names`). `marks` are moments as `{at, key, by}`, by time: those
- * within what is drawn stand in it. It reaches to `until` at least, and begins at `from`, where they are given.
+ * within what is drawn stand in it. It reaches to `until` at least, and begins at `from`, where they are given;
+ * `told`: what its marks are stands elsewhere.
  */
-export function chart(group, names, { marks = [], from, until } = {}) {
+export function chart(group, names, { marks = [], from, until, told = false } = {}) {
   const first = group[0];
   const span = { marks, from, until };
   const shown = within(group, span);
@@ -46,7 +47,7 @@ export function chart(group, names, { marks = [], from, until } = {}) {
       readout,
     ),
     plot,
-    shown.length > 1 ? legend(shown) : null,
+    shown.length > 1 && !told ? momentList(shown) : null,
     h("p", { class: "visually-hidden" }, summary(group, names)),
     table(group, names),
   );
@@ -223,7 +224,7 @@ function curve(series, index, count, { x, y, bottom, until }) {
 }
 
 /** What the numbers over a chart stand for. */
-function legend(marks) {
+export function momentList(marks) {
   return h(
     "ol",
     { class: "moments" },

@@ -1,7 +1,7 @@
 // What devices measured, asked of the gateway and drawn.
 
 import { ask } from "./api.js";
-import { chart } from "./chart.js";
+import { chart, momentList } from "./chart.js";
 import { h, replace } from "./dom.js";
 import { moment, problem, say, t } from "./say.js";
 
@@ -16,14 +16,18 @@ export async function drawReadings(box, device, { from, to, marks = [] }, wanted
     const { series, known_from_ms: known } = await ask(`/devices/${encodeURIComponent(device)}/readings?${query}`);
     if (!wanted()) return;
     const curves = series.map((one) => ({ ...one, threshold: null }));
+    const shown = marks.filter(({ at }) => at >= known && at <= to);
+    // Where nothing is known, nothing is drawn.
+    const span = { marks: shown, from: known, until: to, told: true };
     replace(
       box,
       known > from + LATE_MS ? h("p", { class: "muted" }, t("readings.known_from", { time: moment(known) })) : null,
       curves.length === 0 ? h("p", { class: "muted" }, t("readings.none")) : null,
+      shown.length > 1 && curves.length > 0 ? momentList(shown) : null,
       h(
         "div",
         { class: "charts" },
-        curves.map((one) => chart([one], [say(one.label) || one.field], { marks, from, until: to })),
+        curves.map((one) => chart([one], [say(one.label) || one.field], span)),
       ),
     );
   } catch (error) {

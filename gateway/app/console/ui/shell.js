@@ -144,6 +144,8 @@ export function navigated() {
     mayDo("GET", "/audit") ? link("#/audit", "search", t("nav.audit"), at.startsWith("#/audit")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
+  const here = nav.querySelector("[aria-current]");
+  if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.clientWidth) / 2;
 }
 
 function drawAll() {
