@@ -24,14 +24,15 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/board?wall=1", "#/alerts/ID", "#/places", "#/devices", "#/devices/ID", "#/history", "#/report", "#/audit", "#/notify". */
+/** The page of the address: "#/" or "#/board?wall=1", "#/alerts/ID", "#/devices/ID", and those below by their names. */
 function route() {
   if (!main) return;
   leave();
   const [path, query = ""] = (location.hash || "#/").split("?");
   const [, page = "", id = ""] = path.split("/");
-  if (page === "" && !mayDo("GET", "/alerts")) leave = devicesPage(main);
-  else if (page === "" || page === "board") leave = boardPage(main, { wall: new URLSearchParams(query).has("wall") });
+  const isBoard = page === "" || page === "board";
+  if (isBoard && !mayDo("GET", "/alerts")) leave = devicesPage(main);
+  else if (isBoard) leave = boardPage(main, { wall: new URLSearchParams(query).has("wall") });
   else if (page === "alerts" && id) leave = alertPage(main, decodeURIComponent(id));
   else if (page === "places") leave = placesPage(main);
   else if (page === "devices" && id) leave = devicePage(main, decodeURIComponent(id));

@@ -24,7 +24,9 @@ export function moments(series, foundAt, life) {
     .filter(({ kind, at_ms: at }) => STEPS.includes(kind) && !(kind === "raised" && Math.abs(at - foundAt) < SAME_MS))
     .map(({ kind, at_ms: at, by }) => ({ at, key: `change.${kind}`, by }));
   const all = [
-    ...(begun && begun < foundAt ? [{ at: begun, key: isSwitch(series) ? "chart.turned" : "chart.passed", by: null }] : []),
+    ...(begun && begun < foundAt
+      ? [{ at: begun, key: isSwitch(series) ? "chart.turned" : "chart.passed", by: null }]
+      : []),
     { at: foundAt, key: "chart.found", by: null },
     ...steps,
   ];

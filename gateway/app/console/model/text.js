@@ -188,7 +188,10 @@ export const TEXT = {
   "hours.quarter": ["前后 6 小时", "6 hours around"],
   "hours.day": ["前后 24 小时", "24 hours around"],
   "readings.none": ["这段时间没有读数：情况不明，不等于正常。", "No readings in this time: unknown, which is not the same as fine."],
-  "readings.known_from": ["{time} 之前的读数已不在本机或未及读取。", "What came before {time} is not kept any more, or took too long to read."],
+  "readings.known_from": [
+    "{time} 之前的读数已不在本机或未及读取。",
+    "What came before {time} is not kept any more, or took too long to read.",
+  ],
 
   "history.title": ["历史预警", "History"],
   "history.search": ["编号、名称、场所…", "Number, words, place…"],
@@ -221,7 +224,10 @@ export const TEXT = {
   "audit.check": ["核对整条链", "Check the chain"],
   "audit.holds": ["链条完整：每条记录都是当时写下的样子。", "The chain holds: every entry is as it was written."],
   "audit.broken": ["链条已断：{found}", "The chain is broken: {found}"],
-  "audit.head": ["当前链头：{head}。抄在别处，日后可证明此刻已有这些记录。", "It stands at {head}. Noted elsewhere, that proves later what is here now."],
+  "audit.head": [
+    "当前链头：{head}。抄在别处，日后可证明此刻已有这些记录。",
+    "It stands at {head}. Noted elsewhere, that proves later what is here now.",
+  ],
   "deed.alert": ["预警", "Alert"],
   "deed.alerts": ["预警列表", "Alerts"],
   "deed.report": ["值班报告", "Report"],
@@ -376,7 +382,10 @@ export const TEXT = {
   "places.remove_sure": ["移除这个网格的底图？场所的位置会保留。", "Take this grid's picture away? Where the places stand is kept."],
   "places.arrange": ["摆放场所", "Put the places"],
   "places.arranged": ["摆放完毕", "Done"],
-  "places.arrange_how": ["拖动场所到图上的位置；也可以选中后用方向键移动。", "Drag each place to where it is; or select it and use the arrow keys."],
+  "places.arrange_how": [
+    "拖动场所到图上的位置；也可以选中后用方向键移动。",
+    "Drag each place to where it is; or select it and use the arrow keys.",
+  ],
   "places.not_put": ["还有 {count} 处未摆放", "{count} places are not put yet"],
 
   "past.title": ["读数曲线", "Readings"],
@@ -508,7 +517,10 @@ export const TEXT = {
   "problem.no_grid": ["没有这个网格。", "There is no such grid."],
   "problem.no_place": ["这个网格没有这处场所。", "There is no such place in this grid."],
   "problem.too_large": ["文件太大：{detail}", "It is too large: {detail}"],
-  "problem.not_heard": ["网关启动后还没有听到这台设备，等它上报后再试。", "The device has not been heard since the gateway started. Try after its next message."],
+  "problem.not_heard": [
+    "网关启动后还没有听到这台设备，等它上报后再试。",
+    "The device has not been heard since the gateway started. Try after its next message.",
+  ],
   "problem.not_sent": ["没有发出：{detail}", "It was not sent: {detail}"],
   "problem.no_alert": ["没有这条预警。", "There is no such alert."],
   "problem.wrong_status": [

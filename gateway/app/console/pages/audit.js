@@ -8,7 +8,20 @@ import { icon } from "../ui/icons.js";
 import { moment, offset, problem, t } from "../ui/say.js";
 
 /** The first parts of deeds' names, for choosing. */
-const DEEDS = ["alert", "alerts", "readings", "devices", "device", "places", "handover", "plan", "channel", "session", "account", "audit"];
+const DEEDS = [
+  "alert",
+  "alerts",
+  "readings",
+  "devices",
+  "device",
+  "places",
+  "handover",
+  "plan",
+  "channel",
+  "session",
+  "account",
+  "audit",
+];
 const PAGE = 100;
 /** What is looked for. It stays while one goes elsewhere and back. */
 const filter = { who: "", what: "", since: "" };
@@ -58,7 +71,8 @@ export function auditPage(root) {
     }
     event.target.disabled = false;
   };
-  const field = (label, control) => h("label", { class: "history-choice" }, h("span", { class: "muted" }, label), control);
+  const field = (label, control) =>
+    h("label", { class: "history-choice" }, h("span", { class: "muted" }, label), control);
   const bound = (tag, name, props, ...children) => {
     const change = () => {
       filter[name] = control.value;
@@ -102,7 +116,11 @@ export function auditPage(root) {
           h(
             "thead",
             {},
-            h("tr", {}, ["audit.when", "audit.who", "audit.what", "audit.of", "audit.result", "audit.from"].map(heading)),
+            h(
+              "tr",
+              {},
+              ["audit.when", "audit.who", "audit.what", "audit.of", "audit.result", "audit.from"].map(heading),
+            ),
           ),
           parts.rows,
         ),

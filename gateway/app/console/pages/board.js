@@ -181,6 +181,7 @@ function drawLists(parts, alerts, draw) {
   const calm = live.board.open.size === 0 && live.feed === "live";
   const loading = live.feed === "connecting" && live.board.seq === 0;
   const items = sections.length > 0 ? sections : calm ? ["calm"] : loading ? ["loading"] : [];
+  const selected = document.activeElement?.closest(".board .card")?.querySelector(".card-link").getAttribute("href");
   reconcile(parts.lists, items, {
     key: (item) => item,
     mark: () => "",
@@ -220,6 +221,10 @@ function drawLists(parts, alerts, draw) {
         },
       );
     }
+  }
+  // An alert that has moved to another list stays selected.
+  if (selected && !parts.lists.contains(document.activeElement)) {
+    parts.lists.querySelector(`[href="${selected}"]`)?.focus({ preventScroll: true });
   }
 }
 

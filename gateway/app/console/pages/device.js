@@ -52,7 +52,11 @@ export function devicePage(root, id) {
     if (device) drawHead(parts.head, device);
     else replace(parts.head, h("h1", { tabindex: "-1" }, id), h("p", { class: "muted" }, t("devices.none")));
   };
-  const refresh = () => refreshSite().then(() => replace(parts.failed), (error) => !left && replace(parts.failed, problem(error)));
+  const refresh = () =>
+    refreshSite().then(
+      () => replace(parts.failed),
+      (error) => !left && replace(parts.failed, problem(error)),
+    );
   const timer = setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_MS);
   const leave = [onSite(draw), () => clearInterval(timer)];
   draw();
@@ -68,7 +72,12 @@ export function devicePage(root, id) {
 function drawHead(head, device) {
   const found = troubles(device);
   const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
-  const skew = device.skew_ms === null ? t("devices.no_clock") : found.includes("clock") ? clockText(device) : t("devices.clock_right");
+  const skew =
+    device.skew_ms === null
+      ? t("devices.no_clock")
+      : found.includes("clock")
+        ? clockText(device)
+        : t("devices.clock_right");
   replace(
     head,
     h("h1", { tabindex: "-1" }, icon(deviceIcon(device.id)), deviceName(device.id)),
@@ -91,7 +100,10 @@ function drawHead(head, device) {
 async function commands(box, id) {
   const path = `/devices/${encodeURIComponent(id)}/commands`;
   if (!mayDo("GET", path)) return;
-  const list = await ask(path).then((answer) => answer.commands, () => []);
+  const list = await ask(path).then(
+    (answer) => answer.commands,
+    () => [],
+  );
   box.hidden = list.length === 0;
   replace(
     box,
@@ -105,7 +117,11 @@ function commandForm(path, { name, label, parameters }) {
   const inputs = parameters.map(({ name: parameter, label: called, min, max, words, default: given }) => {
     const field = `${name}-${parameter}`;
     const control = words
-      ? h("select", { id: field }, words.map((word) => h("option", { value: word, selected: word === given }, word)))
+      ? h(
+          "select",
+          { id: field },
+          words.map((word) => h("option", { value: word, selected: word === given }, word)),
+        )
       : h("input", { id: field, type: "number", step: "any", min, max, value: given, required: given === null });
     return { parameter, control, words, view: [h("label", { for: field }, say(called)), control] };
   });

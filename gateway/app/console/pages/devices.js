@@ -163,7 +163,11 @@ function drawRanked(box, list) {
     mark: (what) => (what === "ranked" ? JSON.stringify(list) + Math.floor(now() / 10_000) : t("devices.none")),
     make: (what) =>
       what === "ranked"
-        ? h("ul", { class: "plain device-list panel" }, list.map((device) => deviceRow(device, placeName(device.place))))
+        ? h(
+            "ul",
+            { class: "plain device-list panel" },
+            list.map((device) => deviceRow(device, placeName(device.place))),
+          )
         : h("p", { class: "muted loading" }, t("devices.none")),
   });
 }
@@ -195,7 +199,11 @@ function placeCard({ place, devices: inside }) {
       h("p", { class: "muted" }, about.filter(Boolean).join(" · ")),
       h("p", { class: "place-marks" }, marks),
     ),
-    h("ul", { class: "plain device-list" }, inside.map((device) => deviceRow(device))),
+    h(
+      "ul",
+      { class: "plain device-list" },
+      inside.map((device) => deviceRow(device)),
+    ),
   );
 }
 
@@ -216,14 +224,7 @@ function deviceRow(device, where = "") {
         h("span", { class: "muted" }, [name, where].filter(Boolean).join(" · ")),
       ),
       h("p", { class: "device-values" }, device.values.filter((one) => one.field !== "battery_percent").map(reading)),
-      found.includes("clock")
-        ? h(
-            "p",
-            { class: "device-clock" },
-            icon("clock"),
-            clockText(device),
-          )
-        : null,
+      found.includes("clock") ? h("p", { class: "device-clock" }, icon("clock"), clockText(device)) : null,
     ),
     h("div", { class: "device-side" }, seen(device), charge(device, found)),
   );

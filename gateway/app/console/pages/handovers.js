@@ -28,7 +28,12 @@ function note(handover, taken, folded = false) {
     { class: `handover panel${acceptedBy ? " is-taken" : ""}` },
     // On the board alerts have the room: one line, and the rest when somebody wants to read it.
     folded
-      ? h("details", {}, h("summary", {}, h("strong", {}, told), " ", h("span", { class: "handover-line" }, text)), whole)
+      ? h(
+          "details",
+          {},
+          h("summary", {}, h("strong", {}, told), " ", h("span", { class: "handover-line" }, text)),
+          whole,
+        )
       : [h("p", { class: "muted" }, icon("sheet"), told), whole],
     acceptedBy
       ? h("p", { class: "muted" }, icon("check"), t("handover.taken", { by: acceptedBy, time: moment(acceptedAt) }))
@@ -49,7 +54,10 @@ export function waitingHandovers(box) {
       const mark = JSON.stringify(waiting);
       if (box.dataset.mark === mark) return;
       box.dataset.mark = mark;
-      replace(box, waiting.map((one) => note(one, load, true)));
+      replace(
+        box,
+        waiting.map((one) => note(one, load, true)),
+      );
     } catch {
       // The board says by itself that it is cut off.
     }
@@ -73,7 +81,10 @@ export function handoverPart({ from, to }) {
     try {
       const { handovers } = await ask("/handovers");
       const own = handovers.filter((one) => one.from_ms === from && one.to_ms === to);
-      replace(list, own.map((one) => note(one, load)));
+      replace(
+        list,
+        own.map((one) => note(one, load)),
+      );
     } catch (error) {
       replace(failed, problem(error));
     }

@@ -22,7 +22,7 @@ export function lastHours() {
   );
   const details = h(
     "details",
-    { class: "hours panel", on: { toggle: () => details.open && load() } },
+    { class: "hours panel", hidden: true, on: { toggle: () => details.open && load() } },
     h("summary", {}, h("h2", {}, t("hours.title"))),
     h("div", { class: "hours-choice" }, span),
     body,

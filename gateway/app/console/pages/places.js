@@ -50,14 +50,24 @@ export function placesPage(root) {
     reconcile(grids, byGrid(places()), {
       key: ({ grid }) => grid,
       mark: ({ grid, places: of }) =>
-        JSON.stringify([of, of.map((place) => stateOf(place, open)), plans.get(grid), view.plan, view.arranging === grid]),
+        JSON.stringify([
+          of,
+          of.map((place) => stateOf(place, open)),
+          plans.get(grid),
+          view.plan,
+          view.arranging === grid,
+        ]),
       make: (one) => gridSection(one, open, plans.get(one.grid), { draw, loadPlans, tell }),
     });
   };
   const refresh = () => refreshSite().then(() => replace(failed), tell);
   // Not under the hands of somebody who puts places.
   const timer = setInterval(() => document.visibilityState === "visible" && !view.arranging && refresh(), REFRESH_MS);
-  const leave = [onSite(() => view.arranging ?? draw()), onLive(() => view.arranging ?? draw()), () => clearInterval(timer)];
+  const leave = [
+    onSite(() => view.arranging ?? draw()),
+    onLive(() => view.arranging ?? draw()),
+    () => clearInterval(timer),
+  ];
   draw();
   refresh();
   loadPlans();
@@ -124,14 +134,20 @@ function gridSection({ grid, places: of }, open, plan, actions) {
     view.plan && !shownOnPlan && !mayDo("PUT", `/plans/${grid}/picture`)
       ? h("p", { class: "muted" }, t("places.no_plan"))
       : null,
-    h("ul", { class: "plain place-list" }, of.map((place) => placeRow(place, stateOf(place, open)))),
+    h(
+      "ul",
+      { class: "plain place-list" },
+      of.map((place) => placeRow(place, stateOf(place, open))),
+    ),
   );
 }
 
 function placeRow(place, state) {
   return h(
     "li",
-    { class: `place-row panel${state.worst ? ` has-open sev-${state.worst}` : ""}${state.unknown ? " is-unknown" : ""}` },
+    {
+      class: `place-row panel${state.worst ? ` has-open sev-${state.worst}` : ""}${state.unknown ? " is-unknown" : ""}`,
+    },
     h(
       "div",
       {},
@@ -146,7 +162,12 @@ function placeRow(place, state) {
 function planTools(grid, plan, { draw, loadPlans, tell }) {
   const path = `/plans/${encodeURIComponent(grid)}/picture`;
   if (!mayDo("PUT", path)) return null;
-  const picked = h("input", { type: "file", accept: "image/png,image/jpeg", class: "visually-hidden", id: `plan-${grid}` });
+  const picked = h("input", {
+    type: "file",
+    accept: "image/png,image/jpeg",
+    class: "visually-hidden",
+    id: `plan-${grid}`,
+  });
   picked.addEventListener("change", async () => {
     const file = picked.files[0];
     if (!file) return;
@@ -179,7 +200,11 @@ function planTools(grid, plan, { draw, loadPlans, tell }) {
     h("label", { class: "button-link", for: picked.id }, t(plan?.picture ? "places.other_picture" : "places.picture")),
     plan?.picture
       ? [
-          h("button", { type: "button", "aria-pressed": String(arranging), on: { click: arrange } }, t(arranging ? "places.arranged" : "places.arrange")),
+          h(
+            "button",
+            { type: "button", "aria-pressed": String(arranging), on: { click: arrange } },
+            t(arranging ? "places.arranged" : "places.arrange"),
+          ),
           h("button", { type: "button", class: "quiet", on: { click: remove } }, t("places.remove")),
         ]
       : null,
@@ -217,8 +242,12 @@ function aside(index, count) {
 function pin(box, grid, place, state, at, arranging, tell) {
   const words = [
     place.name,
-    ...SEVERITIES.filter((severity) => state.counts[severity]).map((severity) => `${t(`severity.${severity}`)} ${state.counts[severity]}`),
-    state.unknown ? t(state.unknown === "silent" ? "places.unknown" : "places.unwatched", { count: place.silent_devices }) : null,
+    ...SEVERITIES.filter((severity) => state.counts[severity]).map(
+      (severity) => `${t(`severity.${severity}`)} ${state.counts[severity]}`,
+    ),
+    state.unknown
+      ? t(state.unknown === "silent" ? "places.unknown" : "places.unwatched", { count: place.silent_devices })
+      : null,
   ].filter(Boolean);
   const node = h(
     arranging ? "button" : "span",
@@ -240,7 +269,10 @@ function pin(box, grid, place, state, at, arranging, tell) {
   put(at);
   if (!arranging) return node;
   const keep = () =>
-    ask(`/plans/${encodeURIComponent(grid)}/positions/${encodeURIComponent(place.id)}`, { method: "PUT", body: now }).catch(tell);
+    ask(`/plans/${encodeURIComponent(grid)}/positions/${encodeURIComponent(place.id)}`, {
+      method: "PUT",
+      body: now,
+    }).catch(tell);
   node.addEventListener("pointerdown", (event) => {
     node.setPointerCapture(event.pointerId);
     event.preventDefault();

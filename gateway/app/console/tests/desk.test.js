@@ -147,7 +147,10 @@ test("the most pressing device comes first, by what is asked for", () => {
     device("b", { seen_ms: null, battery_percent: null, skew_ms: null }),
     device("c", { seen_ms: 10, battery_percent: 5, skew_ms: 100 }),
   ];
-  const order = (by) => ranked(list, () => shop, all, by).map(({ id }) => id).join("");
+  const order = (by) =>
+    ranked(list, () => shop, all, by)
+      .map(({ id }) => id)
+      .join("");
   assert.deepEqual(["heard", "charge", "skew"].map(order), ["bca", "cab", "acb"]);
   assert.equal(ranked(list, () => shop, { ...all, state: "battery" }, "heard").length, 1);
 });

@@ -17,11 +17,29 @@ test("a condition began when the limit was passed for the last time", () => {
 });
 
 test("a switch began when it turned", () => {
-  assert.equal(began(curve([[0, 0], [1000, 1], [2000, 1]], null, ""), 2000), 1000);
+  assert.equal(
+    began(
+      curve(
+        [
+          [0, 0],
+          [1000, 1],
+          [2000, 1],
+        ],
+        null,
+        "",
+      ),
+      2000,
+    ),
+    1000,
+  );
 });
 
 test("the life stands in the chart by time, and the finding is not said twice", () => {
-  const points = [[0, 10], [5000, 60], [20_000, 70]];
+  const points = [
+    [0, 10],
+    [5000, 60],
+    [20_000, 70],
+  ];
   const life = [
     step("raised", 20_100),
     step("repeated", 25_000),

@@ -228,7 +228,9 @@ export function momentList(marks) {
   return h(
     "ol",
     { class: "moments" },
-    marks.map(({ at, key, by }) => h("li", {}, h("time", {}, timeOfDay(at, offset(), true)), ` ${t(key)}`, by ? ` · ${by}` : null)),
+    marks.map(({ at, key, by }) =>
+      h("li", {}, h("time", {}, timeOfDay(at, offset(), true)), ` ${t(key)}`, by ? ` · ${by}` : null),
+    ),
   );
 }
 

@@ -70,8 +70,19 @@ function act(step) {
 /** Tells of the keys, and lets one turn them off. */
 function help() {
   const dialog = h("dialog", { class: "panel keys-dialog", "aria-labelledby": "keys-title" });
-  const toggle = h("input", { type: "checkbox", checked: wantsKeys(), on: { change: () => setWantsKeys(toggle.checked) } });
-  const row = ([key, what]) => [h("dt", {}, key.split(" ").map((one) => h("kbd", {}, one))), h("dd", {}, t(what))];
+  const toggle = h("input", {
+    type: "checkbox",
+    checked: wantsKeys(),
+    on: { change: () => setWantsKeys(toggle.checked) },
+  });
+  const row = ([key, what]) => [
+    h(
+      "dt",
+      {},
+      key.split(" ").map((one) => h("kbd", {}, one)),
+    ),
+    h("dd", {}, t(what)),
+  ];
   replace(
     dialog,
     h("h2", { id: "keys-title" }, t("keys.title")),
@@ -87,7 +98,8 @@ function help() {
 /** Listens to the keyboard as long as the page is there; `isIn` says whether somebody is logged in. */
 export function startKeys(isIn) {
   addEventListener("keydown", (event) => {
-    if (!isIn() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
+    if (!isIn() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented)
+      return;
     if (document.querySelector("dialog[open]") || isTyped(event.target)) return;
     // Turned off, the keys can still be turned on again.
     if (event.key === "?") return help();

@@ -136,7 +136,9 @@ export function navigated() {
   const alerts = mayDo("GET", "/alerts");
   replace(
     nav,
-    alerts ? link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/board") || at.startsWith("#/alerts/")) : null,
+    alerts
+      ? link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/board") || at.startsWith("#/alerts/"))
+      : null,
     link("#/places", "place", t("nav.places"), at.startsWith("#/places")),
     link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices") || (!alerts && at === "#/")),
     alerts ? link("#/history", "clock", t("nav.history"), at.startsWith("#/history")) : null,

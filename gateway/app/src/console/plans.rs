@@ -204,7 +204,7 @@ pub(super) async fn put_position(
     Sent(position): Sent<Position>,
 ) -> Result<StatusCode, Problem> {
     known(&shared, &grid)?;
-    if !shared.site().registry.place(&place).is_some_and(|known| known.grid == grid) {
+    if shared.site().registry.place(&place).is_none_or(|known| known.grid != grid) {
         let detail = format!("no place `{place}` is in this grid");
         return Err(Problem::not_found("no_place", detail, "GET /api/v1/places lists them"));
     }

@@ -102,17 +102,18 @@ fn read(dir: &FilePath, site: &Site, index: usize, wanted: &Wanted, deadline: In
     let is_wanted = |name: &str| wanted.field.as_ref().is_none_or(|field| field == name);
     let mut curves: Vec<Option<Thinned>> =
         fields.iter().map(|field| is_wanted(&field.name).then(|| Thinned::new(wanted.from_ms, wanted.to_ms))).collect();
+    let latest_ms = wanted.to_ms.saturating_add(LATEST_MS);
     let mut known_from_ms = wanted.to_ms;
     for segment in journal::intake_segments(dir)?.iter().rev() {
         let Some(begun_at_ms) = segment.begun_at_ms() else { continue };
-        if begun_at_ms > wanted.to_ms + LATEST_MS {
+        if begun_at_ms > latest_ms {
             continue;
         }
         // The ring may let go of it meanwhile.
         let Ok(mut frames) = journal::read_intake(segment) else { break };
         let mut past = Past::new(site, index);
         while let Some(frame) = frames.next() {
-            if Instant::now() >= deadline || frame.at_ms > wanted.to_ms + LATEST_MS {
+            if Instant::now() >= deadline || frame.at_ms > latest_ms {
                 break;
             }
             let Ok(Recorded::Message { device, topic, payload, redelivered, .. }) = frame.recorded() else { continue };
@@ -167,7 +168,7 @@ impl Thinned {
     }
 
     fn take(&mut self, at: TimeMs, value: f64) {
-        let bucket = usize::try_from((at - self.from_ms).div_euclid(self.bucket_ms)).ok();
+        let bucket = usize::try_from(at.saturating_sub(self.from_ms).div_euclid(self.bucket_ms)).ok();
         let Some(bucket) = bucket.and_then(|bucket| self.buckets.get_mut(bucket)) else { return };
         let point = (at, value);
         let [first, lowest, highest, last] = bucket.get_or_insert([point; 4]);

@@ -73,10 +73,8 @@ impl Waiting {
         let known_as = place.told.get(&alert.id).copied().max(waits);
         let is_news = match change.kind {
             ChangeKind::Raised | ChangeKind::Escalated => config.wants(alert, registry),
-            // Nobody has it any more, or it is not over.
-            ChangeKind::Undone => {
-                (alert.status == Status::Raised || known_as.is_some()) && config.wants(alert, registry)
-            }
+            // Nobody has it any more, or it is not over: also where it was told to be.
+            ChangeKind::Undone => alert.status != Status::Closed && config.wants(alert, registry),
             // It has become graver.
             ChangeKind::Joined | ChangeKind::Repeated => {
                 known_as.is_none_or(|known| alert.severity > known) && config.wants(alert, registry)

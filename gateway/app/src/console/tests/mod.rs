@@ -13,4 +13,5 @@ mod feed;
 mod handing;
 mod https;
 mod looking;
+mod past;
 mod roles;
