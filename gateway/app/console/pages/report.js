@@ -166,7 +166,7 @@ function table(title, heads, rows) {
     h("h2", {}, t(title)),
     h(
       "div",
-      { class: "wide-table", tabindex: "0", role: "region", "aria-label": t(title) },
+      { class: "wide-table", tabindex: "0" },
       h(
         "table",
         {},

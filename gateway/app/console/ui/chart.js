@@ -234,14 +234,18 @@ export function momentList(marks) {
   );
 }
 
-/** A moment, and what it is called. */
+/** A moment, and what it is called; or its number, where several may stand close together. */
 function moment(at, text, { rem, top, bottom, right }) {
+  const line = s("line", { x1: at, x2: at, y1: top, y2: bottom });
+  if (/^\d+$/.test(text)) {
+    return s("g", { class: "found" }, line, s("text", { x: at, y: top - 0.3 * rem, "text-anchor": "middle" }, text));
+  }
   const beside = at > right - 4 * rem;
   const size = 0.35 * rem;
   return s(
     "g",
     { class: "found" },
-    s("line", { x1: at, x2: at, y1: top, y2: bottom }),
+    line,
     s("path", { d: `M${at - size} ${top - 1.6 * size}h${2 * size}l${-size} ${1.6 * size}z` }),
     s(
       "text",
