@@ -158,3 +158,47 @@ async fn an_action_under_way_in_a_kill_acts_once_and_is_answered() -> anyhow::Re
     });
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_undone_here_is_undone_upstream_also_through_a_kill() -> anyhow::Result<()> {
+    if skipped_without("mosquitto", mosquitto::find().is_some()) {
+        return Ok(());
+    }
+    let mut town = Town::new().await?;
+    town.console_acts("accept", &json!({"id": "c-1"}))?;
+    town.kill_and_restart()?;
+    let undo = json!({"id": "c-2", "action": "c-1"});
+    assert_eq!(town.console_acts("undo", &undo)?["alert"]["status"], "raised");
+    town.kill_and_restart()?;
+    let again = town.console_acts("undo", &undo)?;
+    assert_eq!(
+        (&again["again"], &again["outcome"]),
+        (&json!(true), &json!("applied")),
+        "it was durable when it was answered"
+    );
+    let accepted_by = &again["alert"]["accepted_by"];
+    assert_eq!(accepted_by, &Value::Null);
+    town.are_one().await?;
+    town.city.look(|seen| {
+        let kinds: Vec<_> = seen.events.iter().map(|(.., event)| event["type"].as_str().unwrap_or_default()).collect();
+        assert!(kinds.contains(&"cn.ninewatch.alert.undone"), "{kinds:?}");
+    });
+    // The city closes by mistake, and takes that back: the alert is open again on both sides.
+    for (id, after, what) in [
+        ("u-1", 3, json!({"verb": "accept"})),
+        ("u-2", 4, json!({"verb": "close", "verdict": "nuisance"})),
+        ("u-3", 5, json!({"verb": "undo", "action": "u-2"})),
+        ("u-4", 6, json!({"verb": "note", "note": "wrong button"})),
+    ] {
+        town.city_acts(id, after, what).await?;
+        town.city.until(LIMIT, |seen| seen.answers_to(id).contains(&"applied")).await?;
+    }
+    town.are_one().await?;
+    let alert = town.record()?["alert"].clone();
+    assert_eq!((&alert["status"], &alert["verdict"]), (&json!("accepted"), &Value::Null));
+    let open = town.gateway.get("/api/v1/alerts?open=true")?;
+    assert_eq!(open["alerts"].as_array().map(Vec::len), Some(1));
+    town.city_acts("u-5", 7, json!({"verb": "undo", "action": "c-1"})).await?;
+    town.city.until(LIMIT, |seen| seen.answers_to("u-5").contains(&"refused")).await?;
+    Ok(())
+}

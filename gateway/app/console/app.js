@@ -1,17 +1,21 @@
 // The console: who is in, and which page is shown.
 
 import { alertPage } from "./pages/alert.js";
+import { auditPage } from "./pages/audit.js";
 import { boardPage } from "./pages/board.js";
 import { channelsPage } from "./pages/channels.js";
+import { devicePage } from "./pages/device.js";
 import { devicesPage } from "./pages/devices.js";
 import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
+import { placesPage } from "./pages/places.js";
 import { reportPage } from "./pages/report.js";
 import { rosterPage } from "./pages/roster.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
+import { startKeys } from "./ui/keys.js";
 import { end, start } from "./ui/live.js";
-import { mayDo, problem, setClock, setRights, t } from "./ui/say.js";
+import { mayDo, problem, setAccount, setClock, setRights, t } from "./ui/say.js";
 import { navigated, shell, shellSession, startShell } from "./ui/shell.js";
 import { placeName, refreshSite } from "./ui/site.js";
 import { unlock } from "./ui/sound.js";
@@ -21,17 +25,22 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/notify", "#/roster". */
+/** The page of the address: "#/" or "#/board?wall=1", "#/alerts/ID", "#/devices/ID", and those below by their names. */
 function route() {
   if (!main) return;
   leave();
-  const [, page = "", id = ""] = (location.hash || "#/").split("/");
-  if (page === "" && !mayDo("GET", "/alerts")) leave = devicesPage(main);
-  else if (page === "") leave = boardPage(main);
+  const [path, query = ""] = (location.hash || "#/").split("?");
+  const [, page = "", id = ""] = path.split("/");
+  const isBoard = page === "" || page === "board";
+  if (isBoard && !mayDo("GET", "/alerts")) leave = devicesPage(main);
+  else if (isBoard) leave = boardPage(main, { wall: new URLSearchParams(query).has("wall") });
   else if (page === "alerts" && id) leave = alertPage(main, decodeURIComponent(id));
+  else if (page === "places") leave = placesPage(main);
+  else if (page === "devices" && id) leave = devicePage(main, decodeURIComponent(id));
   else if (page === "devices") leave = devicesPage(main);
   else if (page === "history") leave = historyPage(main);
   else if (page === "report") leave = reportPage(main);
+  else if (page === "audit") leave = auditPage(main);
   else if (page === "notify") leave = channelsPage(main);
   else if (page === "roster") leave = rosterPage(main);
   else {
@@ -51,6 +60,7 @@ function draw() {
 function entered(who) {
   session = who;
   setClock(who);
+  setAccount(who.account);
   setRights(who.may);
   shellSession(who);
   draw();
@@ -80,6 +90,7 @@ async function begin() {
 }
 
 startShell(placeName);
+startKeys(() => session !== null);
 addEventListener("hashchange", () => {
   route();
   scrollTo(0, 0);

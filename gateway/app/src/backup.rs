@@ -20,7 +20,7 @@ use ninewatch_core::time::TimeMs;
 use crate::audit;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::AUTHORITY;
+use crate::console::{AUTHORITY, HANDOVERS, PICTURES, PLANS};
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
@@ -28,7 +28,7 @@ use crate::{duty, engine, notify, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
-const FILES: [&str; 13] = [
+const FILES: &[&str] = &[
     DELIVERY,
     EPOCHS,
     notify::LOG,
@@ -36,6 +36,8 @@ const FILES: [&str; 13] = [
     audit::HEAD,
     audit::LOG,
     AUTHORITY,
+    HANDOVERS,
+    PLANS,
     "registry.toml",
     "accounts.toml",
     duty::ROSTER,
@@ -43,8 +45,8 @@ const FILES: [&str; 13] = [
     "site.key",
     "models/refused.json",
 ];
-/// Models to go back to.
-const FOLDERS: [&str; 2] = ["models/in_use", "models/former"];
+/// Models to go back to, and pictures of plans.
+const FOLDERS: [&str; 3] = ["models/in_use", "models/former", PICTURES];
 const JOURNAL: &str = "journal";
 
 /// What a backup holds.

@@ -47,6 +47,14 @@ pub(crate) struct AlertRecord {
 }
 
 impl AlertRecord {
+    /// The steps of the life, without what staff took back.
+    pub(crate) fn standing(&self) -> impl DoubleEndedIterator<Item = &Step> {
+        let undone: HashSet<_> = self.life.iter().filter_map(Step::undoes).collect();
+        self.life.iter().filter(move |step| {
+            !step.action.as_ref().is_some_and(|action| undone.contains(&(action.via.as_deref(), action.id.as_str())))
+        })
+    }
+
     /// Keeps a value small: sled writes it whole at each change.
     fn thin(&mut self) {
         const FIRST: usize = 4;
@@ -74,6 +82,14 @@ pub(crate) struct Step {
     pub(crate) note: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<TakenAction>,
+}
+
+impl Step {
+    /// Whose action, by which id, it takes back.
+    fn undoes(&self) -> Option<(Option<&str>, &str)> {
+        let action = self.action.as_ref()?;
+        Some((action.via.as_deref(), action.undoes.as_deref()?))
+    }
 }
 
 /// Which alerts are wanted, newest first.

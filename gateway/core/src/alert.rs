@@ -11,7 +11,7 @@ mod staff;
 
 pub use book::AlertBook;
 pub use drill::{Drill, DrillError};
-pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, Verb, VerbName};
+pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, UNDO_WITHIN, Verb, VerbName};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -336,6 +336,10 @@ pub enum ChangeKind {
     Closed,
     /// Staff did something that the life had gone beyond already.
     Noted,
+    /// Somebody took back what they had done; the alert is as if they had not.
+    Undone,
+    /// Somebody wrote something down.
+    Annotated,
 }
 
 /// One step in an alert's life, with the alert after it.
@@ -411,6 +415,11 @@ impl AlertSettings {
             None => Some(Span::default()),
             Some(climb) => climbs.get(usize::from(climb)).copied(),
         }
+    }
+
+    /// When an alert climbs from where it is, by when it was raised.
+    fn rung_after_raising(&self, alert: &Alert) -> Option<TimeMs> {
+        Some(alert.raised_at_ms + self.after(alert, alert.escalation.checked_add(1)?)?.ms())
     }
 
     /// When an alert climbs from where it is, if it was there since `at`.

@@ -207,7 +207,7 @@ impl Pipeline {
                 self.report(signals, now, &mut effects.changes);
             }
             Event::Action(action) => {
-                let acted = self.state.book.act(action, now);
+                let acted = self.state.book.act(&self.site.alerts, action, now);
                 effects.action = Some(acted.map(|(acted, change)| {
                     if let (Some(verdict), Some(change)) = (acted.judged, &change)
                         && !change.alert.drill

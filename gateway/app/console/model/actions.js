@@ -33,3 +33,22 @@ export function remembered(list, to, limit = 8) {
   const name = to.trim();
   return name ? [name, ...list.filter((other) => other !== name)].slice(0, limit) : list;
 }
+
+/** As long as this one can take back what one did. */
+export const UNDO_MS = 60_000;
+
+/** The ids of the actions that were taken back at this gateway's console. */
+export function undone(life) {
+  return new Set(life.map(({ action }) => (action?.via === null ? action.undoes : null)).filter(Boolean));
+}
+
+/** The last step of a life that `account` can still take back `now`, and until when; `null` where there is none. */
+export function undoable(life, account, now) {
+  const gone = undone(life);
+  const step = life.findLast(
+    ({ by, action }) =>
+      action?.via === null && by === account && !["undo", "note"].includes(action.verb) && !gone.has(action.id),
+  );
+  const until = step ? step.action.made_at_ms + UNDO_MS : 0;
+  return until > now ? { action: step.action.id, verb: step.action.verb, until } : null;
+}

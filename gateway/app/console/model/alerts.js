@@ -96,13 +96,13 @@ export function waiting(board) {
 
 /**
  * What a change sounds like: the severity to be sounded, or nothing. New alerts, ones that got
- * graver, and ones that climbed a rung; nothing that somebody has, or that is old news.
+ * graver, ones that climbed a rung, and ones that whoever had them gave back; nothing that somebody has, or that is old news.
  */
 export function soundOf(before, change, since) {
   if (change.seq <= since || change.alert.status !== "raised") return null;
   const known = before.open.get(change.alert.id);
   const graver = known && rank(change.alert.severity) < rank(known.severity);
-  return change.kind === "raised" || change.kind === "escalated" || graver ? change.alert.severity : null;
+  return ["raised", "escalated", "undone"].includes(change.kind) || graver ? change.alert.severity : null;
 }
 
 /** Whether something critical waits: it sounds until somebody accepts it. */

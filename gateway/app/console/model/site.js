@@ -1,5 +1,7 @@
 // Places and devices: what needs attention, and how they are grouped and filtered.
 
+import { SEVERITIES } from "./words.js";
+
 /** Below it a battery should be replaced. */
 export const LOW_BATTERY_PERCENT = 15;
 /** Beyond it a device's clock is wrong enough to tell a person. */
@@ -56,4 +58,46 @@ export function grouped(places, devices, filter) {
     grids.get(group.place.grid).push(group);
   }
   return [...grids].map(([grid, groups]) => ({ grid, groups }));
+}
+
+const PRESSING = {
+  heard: (device) => -(device.seen_ms ?? 0),
+  charge: (device) => -(device.battery_percent ?? Infinity),
+  skew: (device) => Math.abs(device.skew_ms ?? 0),
+};
+
+/** The devices that fit, the most pressing first: the longest unheard, the emptiest, the one whose clock is most off. */
+export function ranked(devices, placeOf, filter, order) {
+  const pressing = PRESSING[order];
+  return devices
+    .filter((device) => fits(device, placeOf(device.place), filter))
+    .sort((one, other) => pressing(other) - pressing(one) || one.id.localeCompare(other.id));
+}
+
+/**
+ * How a place is: the gravest of its open alerts and how many of each severity, and whether something of it is unknown
+ * because a device is silent, or because none is there. Unknown is not the same as fine.
+ */
+export function stateOf(place, open) {
+  const counts = {};
+  for (const alert of open) if (alert.place === place.id) counts[alert.severity] = (counts[alert.severity] ?? 0) + 1;
+  const worst = SEVERITIES.find((severity) => counts[severity]) ?? null;
+  const unknown = place.devices === 0 ? "unwatched" : place.silent_devices > 0 ? "silent" : null;
+  return { worst, counts, unknown };
+}
+
+/** The places of each grid, in the registry's order. */
+export function byGrid(places) {
+  const grids = new Map();
+  for (const place of places) {
+    if (!grids.has(place.grid)) grids.set(place.grid, []);
+    grids.get(place.grid).push(place);
+  }
+  return [...grids].map(([grid, of]) => ({ grid, places: of }));
+}
+
+/** Where on a picture of this box (`{left, top, width, height}`) a point is, 0 to 1 and never beside it. */
+export function onPicture({ left, top, width, height }, { clientX, clientY }) {
+  const within = (at) => Math.min(1, Math.max(0, Number(at.toFixed(4))));
+  return { x: within((clientX - left) / width), y: within((clientY - top) / height) };
 }

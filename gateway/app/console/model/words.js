@@ -15,8 +15,10 @@ export const CHANGES = [
   "handled",
   "closed",
   "noted",
+  "undone",
+  "annotated",
 ];
-export const VERBS = ["accept", "dispatch", "handle", "close"];
+export const VERBS = ["accept", "dispatch", "handle", "close", "undo", "note"];
 export const CLASSES = ["face_camera", "bracelet", "smoke", "gas", "electrical", "door", "presence", "sos", "water"];
 export const PLACE_KINDS = [
   "school",

@@ -30,8 +30,8 @@ export function actionPanel(panel, { alert, life }, done) {
       : alert.status !== "closed"
         ? h("p", { class: "muted" }, t("act.others"))
         : h("p", { class: "act-closed" }, icon("check"), t("act.closed", { verdict: t(`verdict.${alert.verdict}`) })),
-    others.map((step) =>
-      h("details", { class: "act-other" }, h("summary", {}, summaryOf(step)), form(step, alert, send)),
+    [...others, ...permitted(["note"], (verb) => mayDo("POST", `/alerts/${alert.id}/${verb}`))].map((step) =>
+      h("details", { class: `act-other act-${step}` }, h("summary", {}, summaryOf(step)), form(step, alert, send)),
     ),
   );
 }
@@ -55,6 +55,8 @@ function sender(alert, panel, failed, done) {
       const path = `/alerts/${alert.id}/${verbOf(step)}`;
       const acted = await ask(path, { method: "POST", body: { id, upon, ...body } });
       if (body.to) setSentLately(remembered(sentLately(), body.to));
+      // A note changes no status: its form stays, empty for the next.
+      if (step === "note") panel.querySelector(".act-note form")?.reset();
       await done();
       // Drawn anew by now: it stands until the next step.
       if (acted.outcome === "already") tellAlready(panel);
@@ -81,7 +83,7 @@ function form(step, alert, send) {
   if (step === "accept") {
     return h(
       "div",
-      { class: `act sev-${alert.severity}` },
+      { class: `act sev-${alert.severity}`, "data-step": step },
       h(
         "button",
         { type: "button", class: "primary big accept", on: { click: () => send("accept", {}) } },
@@ -92,9 +94,10 @@ function form(step, alert, send) {
     );
   }
   const field = (name) => `${step}-${name}`;
-  const note = h("textarea", { id: field("note"), rows: "2", maxlength: "2000" });
-  const optional = h("span", { class: "muted" }, t("act.optional"));
-  const noteLabel = step === "handle" ? t("act.handle_note") : t("act.note");
+  const isNote = step === "note";
+  const note = h("textarea", { id: field("note"), rows: "2", maxlength: "2000", required: isNote });
+  const optional = isNote ? null : h("span", { class: "muted" }, t("act.optional"));
+  const noteLabel = step === "handle" ? t("act.handle_note") : t(isNote ? "act.note_text" : "act.note");
   const to = h("input", {
     id: field("to"),
     list: "sent-lately",
@@ -122,7 +125,7 @@ function form(step, alert, send) {
   };
   return h(
     "form",
-    { class: "act", on: { submit } },
+    { class: "act", "data-step": step, on: { submit } },
     step === "dispatch"
       ? [
           h("label", { for: to.id }, t("act.to")),
@@ -139,7 +142,7 @@ function form(step, alert, send) {
     note,
     h(
       "button",
-      { type: "submit", class: step === "close_early" ? "quiet" : "primary" },
+      { type: "submit", class: step === "close_early" || isNote ? "quiet" : "primary" },
       t(closes ? "act.close" : `act.${step === "dispatch" && alert.dispatched_to ? "dispatch_again" : step}`),
     ),
   );

@@ -1,6 +1,8 @@
 // One alert: why, where, what was measured, what was done, and what to do next.
 
+import { undoable, undone } from "../model/actions.js";
 import { timeline } from "../model/alerts.js";
+import { moments } from "../model/moments.js";
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
 import { response } from "../model/alerts.js";
@@ -12,9 +14,12 @@ import { icon } from "../ui/icons.js";
 import { ladderPanel } from "../ui/ladder.js";
 import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
-import { moment, problem, say, t } from "../ui/say.js";
+import { account, mayDo, moment, now, problem, say, t } from "../ui/say.js";
 import { deviceIcon, deviceName, fieldName, onSite, place, placeName, rule } from "../ui/site.js";
+import { showStep, wantedStep } from "../ui/keys.js";
+import { offerUndo } from "../ui/undo.js";
 import { actionPanel } from "./actions.js";
+import { lastHours } from "./hours.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
 const OPEN_FINDINGS = 2;
@@ -28,11 +33,15 @@ const NARROW = matchMedia("(max-width: 60rem)");
 export function alertPage(root, id) {
   let record = null;
   let left = false;
+  /** What a key on the board wanted to do with it. */
+  let step = wantedStep();
   const parts = {
     head: h("header", { class: "alert-head" }),
+    undo: h("div", { class: "undo-offer" }),
     act: h("section", { class: "alert-act panel", "aria-labelledby": "act-title" }),
     response: h("section", { class: "alert-response panel", "aria-labelledby": "response-title" }),
     evidence: h("section", { class: "alert-evidence", "aria-labelledby": "evidence-title" }),
+    hours: lastHours(),
     side: h("div", { class: "alert-side" }),
     failed: h("div", { class: "alert-failed" }),
   };
@@ -43,13 +52,15 @@ export function alertPage(root, id) {
     h(
       "article",
       { class: "alert" },
-      h("div", { class: "alert-main" }, parts.head, parts.evidence),
-      h("div", { class: "alert-column" }, parts.act, parts.response, parts.side),
+      h("div", { class: "alert-main" }, parts.head, parts.evidence, parts.hours.box),
+      h("div", { class: "alert-column" }, parts.undo, parts.act, parts.response, parts.side),
     ),
   );
   // What to do stands beside the evidence, or where there is no room for that, before it.
   const arrange = () =>
-    NARROW.matches ? parts.head.after(parts.act, parts.response) : parts.side.before(parts.act, parts.response);
+    NARROW.matches
+      ? parts.head.after(parts.undo, parts.act, parts.response)
+      : parts.side.before(parts.undo, parts.act, parts.response);
   arrange();
   NARROW.addEventListener("change", arrange);
 
@@ -58,9 +69,16 @@ export function alertPage(root, id) {
     drawHead(parts.head, record);
     drawResponse(parts.response, record);
     drawSide(parts.side, record);
+    const mine = mayDo("POST", `/alerts/${id}/undo`) ? undoable(record.life, account(), now()) : null;
+    offerUndo(parts.undo, id, mine, load);
     // Not under the hands of somebody who fills it in.
-    if (act) actionPanel(parts.act, record, load);
+    if (act) {
+      actionPanel(parts.act, record, load);
+      if (step) showStep(parts.act, step);
+      step = null;
+    }
     if (evidence) drawEvidence(parts.evidence, record);
+    parts.hours.update(record);
   };
   const load = async () => {
     try {
@@ -70,7 +88,8 @@ export function alertPage(root, id) {
       record = fresh;
       replace(parts.failed);
       draw({
-        evidence: before?.evidence.length !== record.evidence.length,
+        // The steps of the life are marked in the charts.
+        evidence: before?.evidence.length !== record.evidence.length || before?.life.length !== record.life.length,
         act: before?.life.at(-1)?.seq !== record.life.at(-1)?.seq,
       });
     } catch (error) {
@@ -205,7 +224,7 @@ function drawSide(side, { alert, life, notifications, ladder }) {
       h(
         "ol",
         { class: "plain timeline" },
-        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one) : notified(one))),
+        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one, life) : notified(one))),
       ),
     ),
   );
@@ -233,10 +252,12 @@ function notified({ channel, at_ms: at, told, result, attempts, error }) {
   );
 }
 
-function lifeStep(step) {
+function lifeStep(step, life) {
   const { action } = step;
+  const taken = action?.undoes && life.find((one) => one.action?.id === action.undoes && one.action.via === action.via);
   const detail = [
     step.kind === "noted" && action ? t(`noted.${action.verb}`) : null,
+    taken ? t(`act.${taken.action.verb}`) : null,
     action?.to,
     action?.verdict ? t(`verdict.${action.verdict}`) : null,
   ].filter(Boolean);
@@ -245,7 +266,7 @@ function lifeStep(step) {
   const made = action && step.at_ms - action.made_at_ms >= LATE_MS ? action.made_at_ms : null;
   return h(
     "li",
-    { class: `life life-${step.kind}` },
+    { class: `life life-${step.kind}${action && undone(life).has(action.id) ? " is-undone" : ""}` },
     h(
       "span",
       { class: "life-what" },
@@ -264,31 +285,31 @@ function lifeStep(step) {
   );
 }
 
-function drawEvidence(box, { alert, evidence }) {
+function drawEvidence(box, { alert, evidence, life }) {
   const newest = [...evidence].reverse();
   const [open, more] = [newest.slice(0, OPEN_FINDINGS), newest.slice(OPEN_FINDINGS)];
   replace(
     box,
     h("h2", { id: "evidence-title" }, t("alert.evidence")),
-    open.map((one) => finding(one, alert)),
-    more.length > 0 ? later(more, alert) : null,
+    open.map((one) => finding(one, alert, life)),
+    more.length > 0 ? later(more, alert, life) : null,
   );
 }
 
 /** Findings further back: drawn when somebody wants to see them. */
-function later(findings, alert) {
+function later(findings, alert, life) {
   const details = h(
     "details",
     { class: "more-findings" },
     h("summary", {}, t("alert.more_findings", { count: findings.length })),
   );
   details.addEventListener("toggle", () => {
-    if (details.open && details.childElementCount === 1) details.append(...findings.map((one) => finding(one, alert)));
+    if (details.open && details.childElementCount === 1) details.append(...findings.map((one) => finding(one, alert, life)));
   });
   return details;
 }
 
-function finding(evidence, alert) {
+function finding(evidence, alert, life) {
   const groups = charts(evidence.series);
   return h(
     "section",
@@ -311,7 +332,10 @@ function finding(evidence, alert) {
       ? h(
           "div",
           { class: "charts" },
-          groups.map((group) => chart(group, namesOf(group, evidence.device), evidence.at_ms)),
+          groups.map((group) => {
+            const marks = moments(group.length === 1 ? group[0] : null, evidence.at_ms, life);
+            return chart(group, namesOf(group, evidence.device), { marks });
+          }),
         )
       : null,
     groups.length === 0 && !evidence.score ? h("p", { class: "muted" }, t("alert.no_series")) : null,

@@ -1,5 +1,6 @@
 // The live board: open alerts by severity, and what happened of late.
 
+import { UNDO_MS } from "../model/actions.js";
 import { counts, response, shown } from "../model/alerts.js";
 import { isGateway } from "../model/site.js";
 import { SCENES, SEVERITIES } from "../model/words.js";
@@ -9,8 +10,11 @@ import { icon, severityShape } from "../ui/icons.js";
 import { live, onLive } from "../ui/live.js";
 import { onDutyLine } from "../ui/on-duty.js";
 import { age, severityMark, statusMark, tickAges } from "../ui/marks.js";
-import { moment, problem, say, t } from "../ui/say.js";
+import { moment, now, problem, say, t } from "../ui/say.js";
 import { device, onSite, place, placeName, refreshSite, rule } from "../ui/site.js";
+import { offerUndo } from "../ui/undo.js";
+import { wallScreen } from "../ui/wall.js";
+import { waitingHandovers } from "./handovers.js";
 
 /** They are offered where there is something of them. */
 const RARE_SCENES = new Set(["employment", "operations"]);
@@ -19,8 +23,8 @@ const filter = { severities: new Set(), scenes: new Set() };
 /** Alerts whose acceptance is on its way, with the id that keeps a second try from counting twice. */
 const accepting = new Map();
 
-/** Shows the board in `root`; gives the way to leave it. */
-export function boardPage(root) {
+/** Shows the board in `root`, for a wall screen large and without what one would press; gives the way to leave it. */
+export function boardPage(root, { wall = false } = {}) {
   const parts = {
     counters: h("div", { class: "counters", role: "group", "aria-label": t("board.filter") }),
     scenes: h("div", { class: "scenes", role: "group", "aria-label": t("alert.scene") }),
@@ -28,6 +32,8 @@ export function boardPage(root) {
     hidden: h("p", { class: "hidden-note" }),
     recent: h("ol", { class: "plain recent-list" }),
     failed: h("p", { class: "form-error board-error", role: "alert" }),
+    undo: h("div", { class: "undo-offer", role: "status" }),
+    handovers: h("ul", { class: "plain handovers waiting" }),
   };
   replace(
     root,
@@ -41,7 +47,9 @@ export function boardPage(root) {
         onDutyLine(),
         parts.counters,
         parts.scenes,
+        wall ? null : parts.handovers,
         parts.failed,
+        parts.undo,
         parts.lists,
         parts.hidden,
       ),
@@ -50,11 +58,15 @@ export function boardPage(root) {
         { class: "recent", "aria-labelledby": "recent-title" },
         h("h2", { id: "recent-title" }, t("board.recent")),
         parts.recent,
+        wall
+          ? h("a", { class: "wall-link", href: "#/" }, t("board.wall_off"))
+          : h("a", { class: "wall-link", href: "#/board?wall=1" }, icon("board"), t("board.wall")),
       ),
     ),
   );
   const draw = () => drawBoard(parts, draw);
   const leave = [
+    wall ? wallScreen() : waitingHandovers(parts.handovers),
     onLive(({ change }) => {
       if (change && !isGateway(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
       draw();
@@ -171,6 +183,7 @@ function drawLists(parts, alerts, draw) {
   const calm = live.board.open.size === 0 && live.feed === "live";
   const loading = live.feed === "connecting" && live.board.seq === 0;
   const items = sections.length > 0 ? sections : calm ? ["calm"] : loading ? ["loading"] : [];
+  const selected = document.activeElement?.closest(".board .card")?.querySelector(".card-link").getAttribute("href");
   reconcile(parts.lists, items, {
     key: (item) => item,
     mark: () => "",
@@ -210,6 +223,10 @@ function drawLists(parts, alerts, draw) {
         },
       );
     }
+  }
+  // An alert that has moved to another list stays selected.
+  if (selected && !parts.lists.contains(document.activeElement)) {
+    parts.lists.querySelector(`[href="${selected}"]`)?.focus({ preventScroll: true });
   }
 }
 
@@ -295,6 +312,8 @@ async function accept(alert, parts, draw) {
     const acted = await ask(`/alerts/${alert.id}/accept`, { method: "POST", body: { id } });
     if (acted.outcome === "already") {
       replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${t("act.already")}`);
+    } else {
+      offerUndo(parts.undo, alert.id, { action: id, verb: "accept", until: now() + UNDO_MS }, draw);
     }
   } catch (error) {
     replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${problem(error)}`);

@@ -1,18 +1,21 @@
 // Places and devices: how each is, by grid and place.
 
-import { quantity } from "../model/format.js";
-import { grouped, troubles } from "../model/site.js";
+import { grouped, ranked, troubles } from "../model/site.js";
 import { CLASSES } from "../model/words.js";
 import { h, reconcile, replace } from "../ui/dom.js";
-import { battery, icon, severityShape } from "../ui/icons.js";
+import { charge, clockText, reading, seen } from "../ui/device-marks.js";
+import { icon, severityShape } from "../ui/icons.js";
 import { onLive } from "../ui/live.js";
-import { moment, now, problem, say, span, t } from "../ui/say.js";
-import { devices, onSite, places, refreshSite } from "../ui/site.js";
+import { now, problem, t } from "../ui/say.js";
+import { devices, onSite, place, placeName, places, refreshSite } from "../ui/site.js";
 
 const REFRESH_MS = 10_000;
 const STATES = ["all", "trouble", "silent", "battery", "clock"];
 /** What is looked for. It stays while one goes elsewhere and back. */
 const filter = { text: "", state: "all", sensorClass: "" };
+/** By place, or the most pressing first by one thing. */
+const ORDERS = ["place", "heard", "charge", "skew"];
+let order = "place";
 
 /** Shows the page in `root`; gives the way to leave it. */
 export function devicesPage(root) {
@@ -49,6 +52,19 @@ export function devicesPage(root) {
     h("option", { value: "" }, t("devices.all_classes")),
     CLASSES.map((name) => h("option", { value: name, selected: name === filter.sensorClass }, t(`class.${name}`))),
   );
+  const orders = h(
+    "select",
+    {
+      "aria-label": t("devices.order"),
+      on: {
+        change: () => {
+          order = orders.value;
+          draw();
+        },
+      },
+    },
+    ORDERS.map((name) => h("option", { value: name, selected: name === order }, t(`order.${name}`))),
+  );
   const draw = () => drawPage(parts, draw);
   const refresh = () =>
     refreshSite().then(
@@ -66,6 +82,7 @@ export function devicesPage(root) {
         { class: "devices-filter" },
         h("span", { class: "search" }, icon("search"), search),
         classes,
+        orders,
         parts.states,
       ),
       parts.failed,
@@ -113,6 +130,7 @@ function drawPage(parts, draw) {
         h("span", { class: "scene-count" }, String(count(state))),
       ),
   });
+  if (order !== "place") return drawRanked(parts.grids, ranked(all, place, filter, order));
   const grids = grouped(places(), all, filter);
   const nothing = places().length === 0 ? "devices.no_places" : "devices.none";
   reconcile(parts.grids, grids.length > 0 ? grids : [{ grid: "", groups: [] }], {
@@ -136,6 +154,22 @@ function drawPage(parts, draw) {
       make: placeCard,
     });
   }
+}
+
+/** All in one list, the most pressing first. */
+function drawRanked(box, list) {
+  reconcile(box, list.length > 0 ? ["ranked"] : ["none"], {
+    key: (what) => what,
+    mark: (what) => (what === "ranked" ? JSON.stringify(list) + Math.floor(now() / 10_000) : t("devices.none")),
+    make: (what) =>
+      what === "ranked"
+        ? h(
+            "ul",
+            { class: "plain device-list panel" },
+            list.map((device) => deviceRow(device, placeName(device.place))),
+          )
+        : h("p", { class: "muted loading" }, t("devices.none")),
+  });
 }
 
 function placeCard({ place, devices: inside }) {
@@ -165,14 +199,17 @@ function placeCard({ place, devices: inside }) {
       h("p", { class: "muted" }, about.filter(Boolean).join(" · ")),
       h("p", { class: "place-marks" }, marks),
     ),
-    h("ul", { class: "plain device-list" }, inside.map(deviceRow)),
+    h(
+      "ul",
+      { class: "plain device-list" },
+      inside.map((device) => deviceRow(device)),
+    ),
   );
 }
 
-function deviceRow(device) {
+function deviceRow(device, where = "") {
   const found = troubles(device);
   const name = device.class ? t(`class.${device.class}`) : t("devices.unknown_type", { type: device.type });
-  const fast = device.skew_ms > 0;
   return h(
     "li",
     { class: `device${found.length > 0 ? " has-trouble" : ""}${device.silent ? " is-silent" : ""}` },
@@ -180,57 +217,15 @@ function deviceRow(device) {
     h(
       "div",
       { class: "device-main" },
-      h("p", { class: "device-name" }, h("strong", {}, device.spot || device.id), h("span", { class: "muted" }, name)),
+      h(
+        "p",
+        { class: "device-name" },
+        h("a", { href: `#/devices/${encodeURIComponent(device.id)}` }, h("strong", {}, device.spot || device.id)),
+        h("span", { class: "muted" }, [name, where].filter(Boolean).join(" · ")),
+      ),
       h("p", { class: "device-values" }, device.values.filter((one) => one.field !== "battery_percent").map(reading)),
-      found.includes("clock")
-        ? h(
-            "p",
-            { class: "device-clock" },
-            icon("clock"),
-            t(fast ? "devices.fast" : "devices.slow", { span: span(Math.abs(device.skew_ms)) }),
-          )
-        : null,
+      found.includes("clock") ? h("p", { class: "device-clock" }, icon("clock"), clockText(device)) : null,
     ),
     h("div", { class: "device-side" }, seen(device), charge(device, found)),
-  );
-}
-
-function reading({ field, label, unit, value }) {
-  const isSwitch = unit === "" && (value === 0 || value === 1);
-  const text = isSwitch
-    ? t(value ? "chart.on" : "chart.off")
-    : typeof value === "number"
-      ? quantity(value, unit)
-      : value;
-  return h(
-    "span",
-    { class: "value" },
-    h("span", { class: "muted" }, say(label) || field),
-    " ",
-    h("span", { class: "value-number" }, text),
-  );
-}
-
-function seen(device) {
-  if (device.seen_ms === null) return h("span", { class: "seen never" }, t("devices.never"));
-  const ago = now() - device.seen_ms;
-  const text = ago < 20_000 ? t("devices.seen_now") : t("devices.seen", { age: span(ago) });
-  return h(
-    "span",
-    { class: "seen", title: t("devices.last_seen", { time: moment(device.seen_ms, true) }) },
-    device.silent ? h("span", { class: "tag tag-silent" }, icon("cut"), t("devices.silent")) : null,
-    text,
-  );
-}
-
-function charge(device, found) {
-  if (device.battery_percent === null) return null;
-  const percent = Math.round(device.battery_percent);
-  const low = found.includes("battery");
-  return h(
-    "span",
-    { class: `charge${low ? " is-low" : ""}`, title: t("devices.battery_at", { percent }) },
-    battery(percent, low),
-    `${percent}%`,
   );
 }

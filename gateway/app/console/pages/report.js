@@ -9,6 +9,7 @@ import { severityMark } from "../ui/marks.js";
 import { moment, now, offset, problem, span, t } from "../ui/say.js";
 import { deviceName, onSite, placeName } from "../ui/site.js";
 import { DRILL_HEADS, drillRow } from "./drill.js";
+import { handoverPart } from "./handovers.js";
 
 /** The shift that is looked at; the one that goes on at first. */
 let chosen = null;
@@ -19,12 +20,14 @@ export function reportPage(root) {
   let report = null;
   let question = 0;
   const body = h("div", { class: "report-body" });
+  const handed = h("div", { class: "report-body" });
   const failed = h("p", { class: "form-error", role: "alert" });
   const sheet = h("a", { class: "button-link", download: "ninewatch-alerts.csv" }, icon("sheet"), t("history.sheet"));
   const draw = () => report && replace(body, sections(report));
   const load = async () => {
     const mine = ++question;
     const { from_ms: from, to_ms: to } = shiftSpan(chosen.day, chosen.shift, offset());
+    replace(handed, handoverPart({ from, to }));
     sheet.href = `/api/v1/alerts.csv?raised_from_ms=${from}&raised_to_ms=${to}`;
     try {
       const fresh = await ask(`/report?from_ms=${from}&to_ms=${to}`);
@@ -80,6 +83,7 @@ export function reportPage(root) {
       ),
       failed,
       body,
+      handed,
     ),
   );
   load();
@@ -164,7 +168,7 @@ function table(title, heads, rows) {
     h("h2", {}, t(title)),
     h(
       "div",
-      { class: "wide-table" },
+      { class: "wide-table", tabindex: "0" },
       h(
         "table",
         {},

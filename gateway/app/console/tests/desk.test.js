@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { allowed, permitted, remembered, verbOf, verdictsFor } from "../model/actions.js";
+import { allowed, permitted, remembered, undoable, undone, verbOf, verdictsFor } from "../model/actions.js";
 import { lets } from "../model/rights.js";
-import { fits, grouped, isGateway, ofGateway, troubles } from "../model/site.js";
+import { byGrid, fits, grouped, isGateway, ofGateway, onPicture, ranked, stateOf, troubles } from "../model/site.js";
 import { STATUSES } from "../model/words.js";
 
 test("every status has its steps, and a closed alert none", () => {
@@ -93,4 +93,64 @@ test("grids hold places hold devices; a filter leaves empty places out", () => {
     silent.map(({ grid, groups }) => [grid, groups[0].devices.map((one) => one.id)]),
     [["kaili-1", ["b"]]],
   );
+});
+
+test("one takes back the last step that one did oneself, within a minute, and once", () => {
+  const step = (id, by, verb, at, more = {}) => ({
+    by,
+    action: { id, via: null, verb, made_at_ms: at, ...more },
+  });
+  const life = [
+    { by: null },
+    step("a", "li", "accept", 1000),
+    step("b", "zhang", "note", 2000),
+    step("c", "li", "dispatch", 5000, { to: "grid-3" }),
+  ];
+  assert.deepEqual(undoable(life, "li", 6000), { action: "c", verb: "dispatch", until: 65_000 });
+  assert.equal(undoable(life, "li", 65_000), null, "a minute later it stands");
+  assert.equal(undoable(life, "zhang", 6000), null, "a note is not undone");
+  assert.equal(undoable([...life, step("d", "li", "accept", 6000, { via: "city" })], "li", 7000).action, "c");
+  const back = [...life, step("e", "li", "undo", 7000, { undoes: "c" })];
+  assert.deepEqual([...undone(back)], ["c"]);
+  assert.deepEqual(undoable(back, "li", 8000), { action: "a", verb: "accept", until: 61_000 });
+});
+
+test("a place says what is open, and what nobody knows", () => {
+  const place = (more) => ({ id: "shop", devices: 2, silent_devices: 0, ...more });
+  const open = [
+    { place: "shop", severity: "minor" },
+    { place: "shop", severity: "major" },
+    { place: "shop", severity: "minor" },
+    { place: "school", severity: "critical" },
+  ];
+  assert.deepEqual(stateOf(place(), open), { worst: "major", counts: { minor: 2, major: 1 }, unknown: null });
+  assert.deepEqual(stateOf(place({ silent_devices: 1 }), []), { worst: null, counts: {}, unknown: "silent" });
+  assert.equal(stateOf(place({ devices: 0 }), []).unknown, "unwatched");
+  assert.deepEqual(
+    byGrid([shop, school, { ...shop, id: "bar" }]).map(({ grid, places }) => [grid, places.length]),
+    [
+      ["kaili-1", 2],
+      ["kaili-2", 1],
+    ],
+  );
+});
+
+test("a place that is dragged beside its picture stays on it", () => {
+  const box = { left: 100, top: 50, width: 200, height: 100 };
+  assert.deepEqual(onPicture(box, { clientX: 150, clientY: 100 }), { x: 0.25, y: 0.5 });
+  assert.deepEqual(onPicture(box, { clientX: -5, clientY: 900 }), { x: 0, y: 1 });
+});
+
+test("the most pressing device comes first, by what is asked for", () => {
+  const list = [
+    device("a", { seen_ms: 30, battery_percent: 80, skew_ms: -9_000 }),
+    device("b", { seen_ms: null, battery_percent: null, skew_ms: null }),
+    device("c", { seen_ms: 10, battery_percent: 5, skew_ms: 100 }),
+  ];
+  const order = (by) =>
+    ranked(list, () => shop, all, by)
+      .map(({ id }) => id)
+      .join("");
+  assert.deepEqual(["heard", "charge", "skew"].map(order), ["bca", "cab", "acb"]);
+  assert.equal(ranked(list, () => shop, { ...all, state: "battery" }, "heard").length, 1);
 });

@@ -14,9 +14,15 @@ const HEIGHT = { curve: 13, switch: 6.5 };
 const ROOM = 0.025;
 const ROWS = 40;
 
-/** A figure of `group` (series that share a chart, called `names`), with the moment `foundAt` marked. */
-export function chart(group, names, foundAt) {
+/**
+ * A figure of `group` (series that share a chart, called `names`). `marks` are moments as `{at, key, by}`, by time: those
+ * within what is drawn stand in it. It reaches to `until` at least, and begins at `from`, where they are given;
+ * `told`: what its marks are stands elsewhere.
+ */
+export function chart(group, names, { marks = [], from, until, told = false } = {}) {
   const first = group[0];
+  const span = { marks, from, until };
+  const shown = within(group, span);
   const plot = h("div", {
     class: "plot",
     tabindex: "0",
@@ -41,12 +47,13 @@ export function chart(group, names, foundAt) {
       readout,
     ),
     plot,
+    shown.length > 1 && !told ? momentList(shown) : null,
     h("p", { class: "visually-hidden" }, summary(group, names)),
     table(group, names),
   );
   let chosen = null;
   const draw = () => {
-    if (plot.clientWidth > 0) replace(plot, picture(group, layout(group, foundAt, plot.clientWidth), foundAt, chosen));
+    if (plot.clientWidth > 0) replace(plot, picture(group, layout(group, span, plot.clientWidth), shown, chosen));
   };
   const choose = (index) => {
     chosen = index;
@@ -61,7 +68,7 @@ export function chart(group, names, foundAt) {
     event.preventDefault();
     choose(to === null ? null : Math.max(0, Math.min(last, to)));
   });
-  plot.addEventListener("pointermove", (event) => choose(nearest(group, foundAt, plot, event)));
+  plot.addEventListener("pointermove", (event) => choose(nearest(group, span, plot, event)));
   plot.addEventListener("pointerleave", () => choose(null));
   new ResizeObserver(draw).observe(plot);
   return figure;
@@ -117,15 +124,17 @@ function spoken(group, names, index) {
 }
 
 /** Where everything comes to lie in a picture of this width. */
-function layout(group, foundAt, width) {
+function layout(group, { marks, from: begin, until: end }, width) {
   const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
   const binary = group.every(isSwitch);
   const height = (binary ? HEIGHT.switch : HEIGHT.curve) * rem;
   const [left, right] = [MARGIN.left * rem, width - MARGIN.right * rem];
   const [top, bottom] = [MARGIN.top * rem, height - MARGIN.bottom * rem];
   const points = group[0].points;
-  const until = Math.max(points.at(-1)[0], foundAt);
-  const from = Math.min(points[0][0], until - 1000);
+  // What was found stands in its chart, also where the last value is older.
+  const found = marks.find((mark) => mark.key === "chart.found")?.at ?? 0;
+  const until = Math.max(points.at(-1)[0], end ?? found);
+  const from = Math.min(points[0][0], until - 1000, begin ?? Infinity);
   const times = [from, until + (until - from) * ROOM];
   const values = group.flatMap((series) => series.points.map(([, value]) => value));
   const range = binary ? [-0.25, 1.35] : domain(values, group[0].threshold);
@@ -146,7 +155,13 @@ function layout(group, foundAt, width) {
   };
 }
 
-function picture(group, at, foundAt, chosen) {
+/** The marks that lie within a chart. */
+function within(group, span) {
+  const { times } = layout(group, span, 1000);
+  return span.marks.filter(({ at }) => at >= times[0] && at <= times[1]);
+}
+
+function picture(group, at, marks, chosen) {
   const { rem, binary, width, height, left, right, top, bottom, times, range, x, y } = at;
   const grid = binary ? [0, 1] : ticks(range[0], range[1], 4);
   const label = (value) => (binary ? t(value ? "chart.on" : "chart.off") : number(value));
@@ -166,7 +181,7 @@ function picture(group, at, foundAt, chosen) {
       ]),
     limit(group[0], at),
     group.map((series, index) => curve(series, index, group.length, at)),
-    foundAt >= times[0] ? found(x(foundAt), at) : null,
+    marks.map((mark, index) => moment(x(mark.at), marks.length > 1 ? String(index + 1) : t(mark.key), at)),
     chosen === null ? null : cursor(group, chosen, at),
   );
 }
@@ -208,19 +223,34 @@ function curve(series, index, count, { x, y, bottom, until }) {
   );
 }
 
-/** The moment of the finding. */
-function found(at, { rem, top, bottom, right }) {
+/** What the numbers over a chart stand for. */
+export function momentList(marks) {
+  return h(
+    "ol",
+    { class: "moments" },
+    marks.map(({ at, key, by }) =>
+      h("li", {}, h("time", {}, timeOfDay(at, offset(), true)), ` ${t(key)}`, by ? ` · ${by}` : null),
+    ),
+  );
+}
+
+/** A moment, and what it is called; or its number, where several may stand close together. */
+function moment(at, text, { rem, top, bottom, right }) {
+  const line = s("line", { x1: at, x2: at, y1: top, y2: bottom });
+  if (/^\d+$/.test(text)) {
+    return s("g", { class: "found" }, line, s("text", { x: at, y: top - 0.3 * rem, "text-anchor": "middle" }, text));
+  }
   const beside = at > right - 4 * rem;
   const size = 0.35 * rem;
   return s(
     "g",
     { class: "found" },
-    s("line", { x1: at, x2: at, y1: top, y2: bottom }),
+    line,
     s("path", { d: `M${at - size} ${top - 1.6 * size}h${2 * size}l${-size} ${1.6 * size}z` }),
     s(
       "text",
       { x: at + (beside ? -0.6 : 0.6) * rem, y: top - 0.15 * rem, "text-anchor": beside ? "end" : "start" },
-      t("chart.found"),
+      text,
     ),
   );
 }
@@ -238,8 +268,8 @@ function cursor(group, index, { x, y, top, bottom }) {
 }
 
 /** The point that is nearest to the pointer. */
-function nearest(group, foundAt, plot, event) {
-  const { x } = layout(group, foundAt, plot.clientWidth);
+function nearest(group, span, plot, event) {
+  const { x } = layout(group, span, plot.clientWidth);
   const at = event.clientX - plot.getBoundingClientRect().left;
   const away = (index) => Math.abs(x(group[0].points[index][0]) - at);
   let best = 0;

@@ -16,7 +16,7 @@ function write(name, value) {
   }
 }
 
-const chosen = { lang: read("lang", "zh"), theme: read("theme", "system"), sound: read("sound", "on") };
+const chosen = { lang: read("lang", "zh"), theme: read("theme", "system"), sound: read("sound", "on"), keys: read("keys", "on") };
 
 export function lang() {
   return chosen.lang === "en" ? "en" : "zh";
@@ -46,6 +46,16 @@ export function wantsSound() {
 export function setWantsSound(value) {
   chosen.sound = value ? "on" : "off";
   write("sound", chosen.sound);
+}
+
+/** Whether single keys act. */
+export function wantsKeys() {
+  return chosen.keys === "on";
+}
+
+export function setWantsKeys(value) {
+  chosen.keys = value ? "on" : "off";
+  write("keys", chosen.keys);
 }
 
 export function sentLately() {

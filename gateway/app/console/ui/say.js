@@ -23,6 +23,19 @@ export function span(ms) {
 /** What the account that is logged in may do. */
 let may = [];
 
+/** Who is logged in. */
+let me = "";
+
+/** Sets who is logged in. */
+export function setAccount(name) {
+  me = name;
+}
+
+/** Who is logged in. */
+export function account() {
+  return me;
+}
+
 /** Sets what one may do by the session's `may`. */
 export function setRights(list) {
   may = list;

@@ -6,6 +6,8 @@ import { ask, health } from "./api.js";
 import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
 import { live, onLive } from "./live.js";
+import { keysButton } from "./keys.js";
+import { notice, noticeButton, unseenAlerts } from "./notices.js";
 import { lang } from "./prefs.js";
 import { mayDo, now, offset, say, t } from "./say.js";
 import { partName } from "./site.js";
@@ -87,6 +89,8 @@ function tools(session, redraw, signedOut) {
     { class: "tools", id: "tools" },
     languageSwitch(redraw),
     themeSwitch(redraw),
+    mayDo("GET", "/events") ? noticeButton() : null,
+    mayDo("GET", "/events") ? keysButton() : null,
     h(
       "button",
       { type: "button", class: "tool", on: { click: () => ask("/session", { method: "DELETE" }).finally(signedOut) } },
@@ -132,13 +136,19 @@ export function navigated() {
   const alerts = mayDo("GET", "/alerts");
   replace(
     nav,
-    alerts ? link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/alerts/")) : null,
-    link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices") || !alerts),
+    alerts
+      ? link("#/", "bell", t("nav.board"), at === "#/" || at.startsWith("#/board") || at.startsWith("#/alerts/"))
+      : null,
+    link("#/places", "place", t("nav.places"), at.startsWith("#/places")),
+    link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices") || (!alerts && at === "#/")),
     alerts ? link("#/history", "clock", t("nav.history"), at.startsWith("#/history")) : null,
     mayDo("GET", "/report") ? link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")) : null,
     mayDo("GET", "/roster") ? link("#/roster", "person", t("nav.roster"), at.startsWith("#/roster")) : null,
+    mayDo("GET", "/audit") ? link("#/audit", "search", t("nav.audit"), at.startsWith("#/audit")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
+  const here = nav.querySelector("[aria-current]");
+  if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.clientWidth) / 2;
 }
 
 function drawAll() {
@@ -245,13 +255,13 @@ function drawSound() {
   drawFeed();
 }
 
-/** The title says how many wait, and blinks while something critical does. */
+/** The title says how many wait, and blinks while something critical does, or something came that nobody has seen. */
 function drawTitle() {
   if (!state.parts.clock) return;
   const count = waiting(live.board);
   const name = t("app.name");
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  state.flash = sounding(live.board) && !calm && !state.flash;
+  state.flash = (sounding(live.board) || unseenAlerts() > 0) && !calm && !state.flash;
   const text = count > 0 ? `${t("board.title_waiting", { count })} · ${name}` : name;
   document.title = live.feed === "stale" ? `⚠ ${t("feed.stale")} · ${name}` : state.flash ? `🔴 ${text}` : text;
 }
@@ -267,6 +277,7 @@ function announce({ change, sound }) {
     title: say(alert.title),
   });
   replace(alert.severity === "critical" ? urgent : polite, sentence);
+  notice(alert, sentence);
 }
 
 async function askHealth() {

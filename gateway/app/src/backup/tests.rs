@@ -107,6 +107,10 @@ impl Site {
         fs::create_dir(site.at("own rules")).unwrap();
         fs::write(site.at("own rules/mine.toml"), "mine").unwrap();
         fs::write(site.at("data/accounts.toml"), "").unwrap();
+        fs::write(site.at("data").join(HANDOVERS), "[]").unwrap();
+        fs::write(site.at("data").join(PLANS), "{}").unwrap();
+        fs::create_dir(site.at("data").join(PICTURES)).unwrap();
+        fs::write(site.at("data").join(PICTURES).join("8f0d"), "picture").unwrap();
         fs::write(site.at("data/models/in_use/fall/model.toml"), "card").unwrap();
         let (mut journal, _) = Journal::open(&site.at("data/journal"), &JournalConfig::default()).unwrap();
         let config = Config::load(&site.file()).unwrap();
@@ -166,6 +170,8 @@ fn a_gateway_is_laid_down_as_it_was_and_private() {
     assert_eq!(restored.former, None);
     assert_eq!(fs::read(data.join("models/in_use/fall/model.toml")).unwrap(), b"card");
     assert_eq!(fs::read(data.join("site/own rules/mine.toml")).unwrap(), b"mine");
+    assert_eq!(fs::read(data.join(PICTURES).join("8f0d")).unwrap(), b"picture");
+    assert!(data.join(HANDOVERS).is_file() && data.join(PLANS).is_file(), "what the desk keeps");
     let config = Config::load(&restored.site_file).unwrap();
     assert_eq!(config.gateway.data_dir, restored.data_dir);
     assert_eq!(config.files.rules, Some(restored.data_dir.join("site/own rules")));

@@ -172,6 +172,7 @@ pub(super) struct Action {
     id: Option<String>,
     to: Option<String>,
     verdict: Option<Verdict>,
+    action: Option<String>,
     note: Option<String>,
     upon: Option<u64>,
 }
@@ -185,7 +186,7 @@ pub(super) struct Acted {
     alert: Alert,
 }
 
-const LONGEST_ID: usize = 128;
+pub(super) const LONGEST_ID: usize = 128;
 const LONGEST_TO: usize = 200;
 const LONGEST_NOTE: usize = 2000;
 
@@ -210,9 +211,19 @@ pub(super) async fn act(
 impl Action {
     fn checked(self, verb: &str, alert: AlertId, by: &str) -> Result<StaffAction, Problem> {
         let not_for = |field: &str| Problem::bad(format!("`{field}` is not for {verb}"), "leave it out");
+        if self.action.is_some() && matches!(verb, "accept" | "dispatch" | "handle" | "close" | "note") {
+            return Err(not_for("action"));
+        }
+        let note = note(self.note)?;
         let verb = match (verb, self.to, self.verdict) {
             ("accept", None, None) => Verb::Accept,
             ("handle", None, None) => Verb::Handle,
+            ("note", None, None) if note.is_some() => Verb::Note,
+            ("note", None, None) => return Err(Problem::bad("`note` is missing", "write what there is to say")),
+            ("undo", None, None) => {
+                let missing = || Problem::bad("`action` is missing", "give the id of your action that is taken back");
+                Verb::Undo { action: line("action", &self.action.ok_or_else(missing)?, LONGEST_ID)? }
+            }
             ("dispatch", Some(to), None) => Verb::Dispatch { to: line("to", &to, LONGEST_TO)? },
             ("dispatch", None, None) => {
                 return Err(Problem::bad("`to` is missing", "say who is sent: {\"to\": \"…\"}"));
@@ -224,13 +235,13 @@ impl Action {
                     "judge it: true_alarm, false_alarm, test or nuisance",
                 ));
             }
-            ("accept" | "handle" | "close", Some(_), _) => return Err(not_for("to")),
-            ("accept" | "handle" | "dispatch", _, Some(_)) => return Err(not_for("verdict")),
+            ("accept" | "handle" | "close" | "undo" | "note", Some(_), _) => return Err(not_for("to")),
+            ("accept" | "handle" | "dispatch" | "undo" | "note", _, Some(_)) => return Err(not_for("verdict")),
             _ => {
                 return Err(Problem::not_found(
                     "no_verb",
                     format!("nobody can {verb} an alert"),
-                    "accept, dispatch, handle or close it",
+                    "accept, dispatch, handle, close, undo or note",
                 ));
             }
         };
@@ -240,7 +251,6 @@ impl Action {
                 Problem::unavailable("no_randomness", error.to_string(), "give the action an `id`")
             })?),
         };
-        let note = note(self.note)?;
         let upon = self.upon;
         Ok(StaffAction { note, upon, ..StaffAction::new(id, alert, by, verb) })
     }
@@ -256,7 +266,7 @@ pub(super) fn note(note: Option<String>) -> Result<Option<String>, Problem> {
 }
 
 /// One line of text that says something.
-fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
+pub(super) fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > longest || text.chars().any(char::is_control) {
         return Err(Problem::bad(
@@ -270,9 +280,11 @@ fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
 fn refused(error: &ActionError) -> Problem {
     let (code, detail, mend) = (error.code(), error.to_string(), error.mend().en);
     match error {
-        ActionError::NotOpen(_) => Problem::not_found(code, detail, mend),
-        ActionError::WrongStatus { .. } | ActionError::Unseen { .. } | ActionError::TooMany(_) => {
-            Problem::conflict(code, detail, mend)
-        }
+        ActionError::NotOpen(_) | ActionError::NoAction(_) => Problem::not_found(code, detail, mend),
+        ActionError::WrongStatus { .. }
+        | ActionError::Unseen { .. }
+        | ActionError::TooMany(_)
+        | ActionError::NotYours { .. }
+        | ActionError::TooLate { .. } => Problem::conflict(code, detail, mend),
     }
 }

@@ -33,6 +33,26 @@ pub(super) struct Entries {
     next_before: Option<u64>,
 }
 
+/// Whether the log is as it was written.
+#[derive(Debug, Serialize)]
+pub(super) struct Checked {
+    holds: bool,
+    /// Where it stands, where it holds.
+    head: Option<String>,
+    /// The first thing that is not as it was written.
+    found: Option<String>,
+}
+
+/// `GET /audit/check`: reads the whole log through.
+pub(super) async fn check(State(shared): State<Arc<Shared>>) -> Result<Json<Checked>, Problem> {
+    let data_dir = shared.state.accounts.data_dir().to_owned();
+    let checked = shared.look_back_at(move || audit::verify(&data_dir, None)).await?;
+    Ok(Json(match checked {
+        Ok((head, _)) => Checked { holds: true, head: Some(head.shown()), found: None },
+        Err(error) => Checked { holds: false, head: None, found: Some(format!("{error:#}")) },
+    }))
+}
+
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 

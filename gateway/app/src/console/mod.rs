@@ -4,6 +4,9 @@
 //! connection ─▶ gate (who are you, may you, in time?) ─▶ alerts   what there is, and what is done about it
 //!                                                        events   the live feed
 //!                                                        site     places and devices
+//!                                                        readings what a device measured
+//!                                                        plans    pictures under the places of a grid
+//!                                                        handovers what one shift tells the next
 //!                                                        models   what scores, and how well
 //!                                                        commands, downlink messages down to a device
 //!                                                        roster, ladder, drills who is on duty, who is told next; playing it
@@ -28,13 +31,17 @@ mod downlink;
 mod drills;
 mod events;
 mod gate;
+mod handovers;
 mod health;
+mod kept;
 mod ladder;
 mod log_in;
 mod models;
 mod notify;
+mod plans;
 mod problem;
 mod proof;
+mod readings;
 mod report;
 mod rights;
 mod roster;
@@ -82,6 +89,8 @@ pub(crate) use accounts::{AccountList, edit as edit_accounts};
 pub(crate) use authority::{AUTHORITY, Authority};
 use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
+pub(crate) use handovers::HANDOVERS;
+pub(crate) use plans::{PICTURES, PLANS};
 use rights::OfPeople;
 pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
@@ -180,6 +189,8 @@ struct Shared {
     throttle: throttle::Throttle,
     sites: site::Sites,
     engine_health: health::EngineHealth,
+    handovers: Arc<handovers::Handovers>,
+    plans: Arc<plans::Plans>,
     /// Questions to the index and the journal block a thread each.
     questions: Arc<Semaphore>,
     /// Looking through all that ever was takes long: one at a time, so that the board and an acceptance wait for none.
@@ -192,7 +203,10 @@ const QUESTIONS: usize = 3;
 
 impl Shared {
     fn new(state: ConsoleState, port: u16, tls: Option<Arc<Tls>>) -> Arc<Self> {
+        let data_dir = state.accounts.data_dir();
         Arc::new(Self {
+            handovers: Arc::new(kept::Kept::new(data_dir.to_owned(), handovers::HANDOVERS)),
+            plans: Arc::new(kept::Kept::new(data_dir.to_owned(), plans::PLANS)),
             sessions: session::Sessions::open(&state.accounts, port, Instant::now()),
             throttle: throttle::Throttle::default(),
             sites: site::Sites::default(),
@@ -211,11 +225,8 @@ impl Shared {
         look: impl FnOnce(&Site, &mut dyn Iterator<Item = AlertRecord>) -> T + Send + 'static,
     ) -> Result<(Option<Extension<OfPeople>>, T), problem::Problem> {
         let (index, site) = (self.state.index.clone(), self.site());
-        let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
-        let turn = self.looks_back.clone().acquire_owned().await.map_err(|_| failed())?;
         let (shows_people, seen) = self
-            .ask(move || {
-                let _turn = turn;
+            .look_back_at(move || {
                 let mut shows_people = false;
                 let note = |record: &AlertRecord| shows_people |= rights::alert_is_of_people(&site, &record.alert);
                 let seen = look(&site, &mut index.records(&query).inspect(note));
@@ -223,6 +234,20 @@ impl Shared {
             })
             .await?;
         Ok((rights::of_people(shows_people), seen))
+    }
+
+    /// Asks something that takes long, when its turn comes.
+    async fn look_back_at<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, problem::Problem> {
+        let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
+        let turn = self.looks_back.clone().acquire_owned().await.map_err(|_| failed())?;
+        self.ask(move || {
+            let _turn = turn;
+            look()
+        })
+        .await
     }
 
     /// Asks the index or the journal, off the threads that serve.
@@ -251,10 +276,20 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);
+    routes.add(Method::GET, "/api/v1/devices/{id}/readings", readings::readings);
     routes.add(Method::GET, "/api/v1/devices/{id}/commands", commands::list);
     routes.add(Method::POST, "/api/v1/devices/{id}/commands/{name}", commands::send);
     routes.add(Method::POST, "/api/v1/devices/{id}/downlink", downlink::send);
     routes.add(Method::GET, "/api/v1/places", site::places);
+    routes.add(Method::GET, "/api/v1/plans", plans::list);
+    routes.add(Method::GET, "/api/v1/plans/{grid}/picture", plans::picture);
+    let largest_picture = DefaultBodyLimit::max(plans::LARGEST_PICTURE);
+    routes.add(Method::PUT, "/api/v1/plans/{grid}/picture", plans::put_picture.layer(largest_picture));
+    routes.add(Method::DELETE, "/api/v1/plans/{grid}/picture", plans::remove_picture);
+    routes.add(Method::PUT, "/api/v1/plans/{grid}/positions/{place}", plans::put_position);
+    routes.add(Method::GET, "/api/v1/handovers", handovers::list);
+    routes.add(Method::POST, "/api/v1/handovers", handovers::write);
+    routes.add(Method::POST, "/api/v1/handovers/{id}/accept", handovers::accept);
     routes.add(Method::GET, "/api/v1/rules", rules::list);
     routes.add(Method::GET, "/api/v1/models", models::list);
     routes.add(Method::GET, "/api/v1/notify", notify::list);
@@ -267,6 +302,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::POST, "/api/v1/session", log_in::begin);
     routes.add(Method::DELETE, "/api/v1/session", log_in::end);
     routes.add(Method::GET, "/api/v1/audit", audit::list);
+    routes.add(Method::GET, "/api/v1/audit/check", audit::check);
     routes.add(Method::GET, "/api/v1/openapi.json", assets::openapi);
     routes.add(Method::GET, "/ca.crt", assets::authority);
     routes.add(Method::GET, "/metrics", health::metrics);

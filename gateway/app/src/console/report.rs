@@ -123,7 +123,7 @@ impl Report {
             if let Some(verdict) = record.alert.verdict {
                 *report.verdicts.entry(verdict).or_default() += 1;
             }
-            for step in &record.life {
+            for step in record.standing() {
                 let Some(by) = &step.by else { continue };
                 let work = report.people.entry(by.clone()).or_default();
                 match step.kind {
@@ -146,10 +146,11 @@ impl Report {
 }
 
 impl Seen {
-    fn take(&mut self, AlertRecord { alert, life, .. }: &AlertRecord) {
+    fn take(&mut self, record: &AlertRecord) {
+        let alert = &record.alert;
         // The clock may have been set back in between.
         let since_raised = |kind: ChangeKind| {
-            let step = life.iter().find(|step| step.kind == kind)?;
+            let step = record.standing().find(|step| step.kind == kind)?;
             Some((step.at_ms - alert.raised_at_ms).max(0))
         };
         self.raised += 1;

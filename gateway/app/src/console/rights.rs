@@ -105,24 +105,35 @@ const ADMIN: For = For::Roles(&[Admin]);
 /// The first line that fits counts. A path is compared as it was sent, before any `%41` in it is decoded: what is written
 /// in a roundabout way falls to the line with the parameter, which is therefore never the laxer one.
 #[rustfmt::skip]
-static TABLE: [Rule; 30] = [
+static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/alerts",                       RESPONDERS,  "alerts.look",     Log::People),
     rule(Method::GET,    "/api/v1/alerts.csv",                   RESPONDERS,  "alerts.export",   Log::People),
     rule(Method::GET,    "/api/v1/alerts/{id}",                  RESPONDERS,  "alert.look",      Log::People),
     rule(Method::POST,   "/api/v1/alerts/{id}/accept",           RESPONDERS,  "alert.accept",    Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/dispatch",         RESPONDERS,  "alert.dispatch",  Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/handle",           RESPONDERS,  "alert.handle",    Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/undo",             RESPONDERS,  "alert.undo",      Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/note",             RESPONDERS,  "alert.note",      Log::Always),
     // Closing is reviewing: who handled it does not judge it.
     rule(Method::POST,   "/api/v1/alerts/{id}/close",            DESK,        "alert.close",     Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/{verb}",           DESK,        "alert.other",     Log::Always),
     rule(Method::GET,    "/api/v1/events",                       RESPONDERS,  "alerts.listen",   Log::People),
     rule(Method::GET,    "/api/v1/report",                       RESPONDERS,  "report.look",     Log::People),
     rule(Method::GET,    "/api/v1/devices",                      EVERYBODY,   "devices.look",    Log::People),
+    rule(Method::GET,    "/api/v1/devices/{id}/readings",        EVERYBODY,   "readings.look",   Log::People),
     rule(Method::GET,    "/api/v1/devices/{id}/commands",        TELLERS,     "commands.look",   Log::Never),
     rule(Method::POST,   "/api/v1/devices/{id}/commands/{name}", TELLERS,     "device.command",  Log::Always),
     // Raw bytes, past what the sensor type allows.
     rule(Method::POST,   "/api/v1/devices/{id}/downlink",        FITTERS,     "device.downlink", Log::Always),
     rule(Method::GET,    "/api/v1/places",                       EVERYBODY,   "places.look",     Log::People),
+    rule(Method::GET,    "/api/v1/plans",                        EVERYBODY,   "plans.look",      Log::People),
+    rule(Method::GET,    "/api/v1/plans/{grid}/picture",         EVERYBODY,   "plans.look",      Log::Never),
+    rule(Method::PUT,    "/api/v1/plans/{grid}/picture",         ADMIN,       "plan.picture",    Log::Always),
+    rule(Method::DELETE, "/api/v1/plans/{grid}/picture",         ADMIN,       "plan.remove",     Log::Always),
+    rule(Method::PUT,    "/api/v1/plans/{grid}/positions/{place}", ADMIN,     "plan.position",   Log::Always),
+    rule(Method::GET,    "/api/v1/handovers",                    DESK,        "handovers.look",  Log::People),
+    rule(Method::POST,   "/api/v1/handovers",                    DESK,        "handover.write",  Log::Always),
+    rule(Method::POST,   "/api/v1/handovers/{id}/accept",        DESK,        "handover.accept", Log::Always),
     rule(Method::GET,    "/api/v1/rules",                        EVERYBODY,   "rules.look",      Log::Never),
     rule(Method::GET,    "/api/v1/models",                       WATCHERS,    "models.look",     Log::Never),
     rule(Method::GET,    "/api/v1/notify",                       TELLERS,     "channels.look",   Log::Never),
@@ -136,6 +147,7 @@ static TABLE: [Rule; 30] = [
     rule(Method::POST,   "/api/v1/session",                      For::Anyone, "session.begin",   Log::Never),
     rule(Method::DELETE, "/api/v1/session",                      EVERYBODY,   "session.end",     Log::Always),
     rule(Method::GET,    "/api/v1/audit",                        ADMIN,       "audit.look",      Log::Always),
+    rule(Method::GET,    "/api/v1/audit/check",                  ADMIN,       "audit.check",     Log::Always),
     rule(Method::GET,    "/api/v1/openapi.json",                 EVERYBODY,   "openapi.look",    Log::Never),
     rule(Method::GET,    "/ca.crt",                              For::Anyone, "ca.look",         Log::Never),
     rule(Method::GET,    "/metrics",                             WATCHERS,    "metrics.look",    Log::Never),

@@ -50,11 +50,12 @@ pub(super) fn write(site: &Site, records: impl Iterator<Item = AlertRecord>) -> 
     out.into_inner().context("the sheet cannot be finished")
 }
 
-fn cells(site: &Site, AlertRecord { alert, life, .. }: &AlertRecord) -> [String; 22] {
+fn cells(site: &Site, record: &AlertRecord) -> [String; 22] {
+    let alert = &record.alert;
     let time = |at_ms: TimeMs| site.utc_offset.rfc3339(at_ms);
     // The last of its kind: somebody else may have been sent.
     let when = |kind: ChangeKind| {
-        let step = life.iter().rev().find(|step| step.kind == kind);
+        let step = record.standing().rev().find(|step| step.kind == kind);
         step.map(|step| time(step.at_ms)).unwrap_or_default()
     };
     let place = site.registry.places.iter().find(|place| place.id == alert.place);

@@ -316,6 +316,7 @@ struct ActionData {
     verb: String,
     to: Option<String>,
     verdict: Option<Verdict>,
+    action: Option<String>,
     note: Option<String>,
     made_at_ms: Option<TimeMs>,
     upon: Option<u64>,
@@ -330,7 +331,15 @@ fn action(data: ActionData) -> Result<(StaffAction, Option<String>), String> {
         ("handle", ..) => Verb::Handle,
         ("close", _, Some(verdict)) => Verb::Close { verdict },
         ("close", ..) => return Err("`data.verb` is close: `data.verdict` has to say how it is judged".to_owned()),
-        (other, ..) => return Err(format!("`data.verb` is `{other}`; write accept, dispatch, handle or close")),
+        ("undo", ..) => match data.action.filter(|action| !action.is_empty()) {
+            Some(action) => Verb::Undo { action },
+            None => return Err("`data.verb` is undo: `data.action` has to say which action is taken back".to_owned()),
+        },
+        ("note", ..) if data.note.as_ref().is_some_and(|note| !note.trim().is_empty()) => Verb::Note,
+        ("note", ..) => return Err("`data.verb` is note: `data.note` has to say something".to_owned()),
+        (other, ..) => {
+            return Err(format!("`data.verb` is `{other}`; write accept, dispatch, handle, close, undo or note"));
+        }
     };
     for (key, value) in [("id", &data.id), ("alert", &data.alert), ("by", &data.by)] {
         if value.is_empty() {

@@ -248,7 +248,7 @@ mod tests {
 
         fn accept(&mut self, alert: &AlertId) -> AlertChange {
             let action = StaffAction::new("1", alert.clone(), "li", Verb::Accept);
-            self.0.act(&action, 2).unwrap().1.unwrap()
+            self.0.act(&AlertSettings::default(), &action, 2).unwrap().1.unwrap()
         }
     }
 

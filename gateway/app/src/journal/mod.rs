@@ -332,6 +332,13 @@ pub(crate) struct SegmentInfo {
     pub(crate) bytes: u64,
 }
 
+impl SegmentInfo {
+    /// When its first record was written; `None` where that cannot be told.
+    pub(crate) fn begun_at_ms(&self) -> Option<TimeMs> {
+        frame::first_at_ms(&self.path)
+    }
+}
+
 /// The intake log's segments, oldest first.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Scene, Severity};
+use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Scene, Severity, Status};
 use ninewatch_core::time::TimeMs;
 
 use super::config::{Kind, NotifyConfig};
@@ -88,12 +88,15 @@ impl Waiting {
         let is_graver = known_as.is_some_and(|known| alert.severity > known);
         let is_news = match change.kind {
             ChangeKind::Raised | ChangeKind::Escalated => on_rung,
+            // Nobody has it any more, or it is not over: also where it was told to be.
+            ChangeKind::Undone => alert.status != Status::Closed && (on_rung || known_as.is_some()),
             ChangeKind::Joined | ChangeKind::Repeated => {
                 on_rung && known_as.is_none() || is_graver && (on_rung || config.wants(alert, &rungs.settings.registry))
             }
             // Whoever was told that it began is told that it is over.
             ChangeKind::Recovered | ChangeKind::Closed => known_as.is_some(),
-            ChangeKind::Accepted | ChangeKind::Dispatched | ChangeKind::Handled | ChangeKind::Noted => false,
+            ChangeKind::Accepted | ChangeKind::Dispatched | ChangeKind::Handled => false,
+            ChangeKind::Noted | ChangeKind::Annotated => false,
         };
         let telling = match self.alerts.get_mut(&alert.id) {
             // What waits tells the newest state, also that somebody has accepted it.
@@ -135,7 +138,7 @@ impl Waiting {
             let climbed_here = !telling.rungs.is_empty();
             let is_news = |kind| match kind {
                 ChangeKind::Escalated => climbed_here,
-                kind => matches!(kind, ChangeKind::Recovered | ChangeKind::Closed),
+                kind => matches!(kind, ChangeKind::Recovered | ChangeKind::Closed | ChangeKind::Undone),
             };
             if !is_graver && !telling.kinds.iter().any(|kind| is_news(*kind)) {
                 self.alerts.remove(&told.alert.id);

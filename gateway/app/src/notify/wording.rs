@@ -129,6 +129,9 @@ impl Wording<'_> {
                 Lang::Zh => format!("无人接警，已第 {} 次升级", alert.escalation),
                 Lang::En => format!(" accepted by nobody, escalated {} times", alert.escalation),
             },
+            (Status::Raised, _) if telling.kinds.contains(&ChangeKind::Undone) => {
+                self.lang.pick("接警已撤销，现无人负责", " given back, nobody has it").into()
+            }
             (Status::Raised, _) => String::new(),
             _ => self.lang.pick("已接警", " accepted").into(),
         }

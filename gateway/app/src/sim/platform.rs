@@ -142,7 +142,8 @@ impl Platform {
         match &action.verb {
             Verb::Dispatch { to } => data["to"] = json!(to),
             Verb::Close { verdict } => data["verdict"] = json!(verdict),
-            Verb::Accept | Verb::Handle => {}
+            Verb::Undo { action } => data["action"] = json!(action),
+            Verb::Accept | Verb::Handle | Verb::Note => {}
         }
         let payload = json!({
             "specversion": "1.0", "id": action.id, "source": "/city", "type": "cn.ninewatch.action", "data": data,

@@ -88,6 +88,15 @@ impl Promises {
         self.actions.insert(action.id.clone(), (action.clone(), Action::Asked));
     }
 
+    /// The last steps that were asked for on a side.
+    pub(super) fn lately_asked(&self, via: Option<&str>) -> Vec<StaffAction> {
+        let steps = self.actions.values().map(|(action, _)| action);
+        let steps = steps.filter(|action| !matches!(action.verb, Verb::Undo { .. } | Verb::Note));
+        let mut steps: Vec<_> = steps.filter(|action| action.via.as_deref() == via).collect();
+        steps.sort_by_key(|action| (action.id.len(), &action.id));
+        steps.into_iter().rev().take(4).cloned().collect()
+    }
+
     /// Whoever asked was answered.
     pub(super) fn action(&mut self, id: &str, result: Action) -> anyhow::Result<()> {
         let (_, known) = self.actions.get_mut(id).context("nobody asked for it")?;
@@ -234,15 +243,33 @@ impl Promises {
     /// What an alert says of its staff follows from what they did, in whatever order it came.
     fn keep_one_life(&self, id: &AlertId, last: &AlertChange) -> anyhow::Result<()> {
         let life = self.told.iter().filter(|change| change.alert.id == *id);
-        let statuses: Vec<_> = life.clone().map(|change| change.alert.status).collect();
-        ensure!(statuses.is_sorted(), "alert {id} went back: {statuses:?}");
+        let steps: Vec<_> = life.clone().map(|change| (change.kind, change.alert.status)).collect();
+        let went_back = steps.windows(2).any(|pair| pair[1].1 < pair[0].1 && pair[1].0 != ChangeKind::Undone);
+        ensure!(!went_back, "alert {id} went back, and nobody undid anything: {steps:?}");
         let mut done: Vec<_> =
             life.filter_map(|change| Some((change.action.as_ref()?, change.by.as_deref()))).collect();
         done.sort_by_key(|(action, _)| (action.made_at_ms, action.upon, action.via.clone(), action.id.clone()));
-        let of = |verb| done.iter().filter(move |(action, _)| action.verb == verb);
-        let accepted_by = of(VerbName::Accept).next().and_then(|(_, by)| *by);
-        let dispatched_to = of(VerbName::Dispatch).next_back().and_then(|(action, _)| action.to.as_deref());
-        let verdicts: Vec<_> = of(VerbName::Close).filter_map(|(action, _)| action.verdict).collect();
+        let undone: BTreeSet<_> =
+            done.iter().filter_map(|(action, _)| Some((&action.via, action.undoes.as_ref()?))).collect();
+        let standing = |verb: VerbName| {
+            let of_verb = done.iter().filter(move |(action, _)| action.verb == verb);
+            of_verb.filter(|(action, _)| !undone.contains(&(&action.via, &action.id))).collect::<Vec<_>>()
+        };
+        let stands = |verbs: &[VerbName]| verbs.iter().any(|verb| !standing(*verb).is_empty());
+        // Where others went on from what was undone, it counts.
+        let counting = |verb: VerbName, gone_on: &[VerbName]| {
+            let all = || done.iter().filter(|(action, _)| action.verb == verb).collect();
+            if !stands(&[verb]) && stands(gone_on) { all() } else { standing(verb) }
+        };
+        use VerbName::{Accept, Close, Dispatch, Handle};
+        let accepted_by = counting(Accept, &[Dispatch, Handle, Close]).first().and_then(|(_, by)| *by);
+        let dispatched = counting(Dispatch, &[Handle]);
+        let dispatched_to = dispatched.last().and_then(|(action, _)| action.to.as_deref());
+        let verdicts: Vec<_> = standing(Close).into_iter().filter_map(|(action, _)| action.verdict).collect();
+        let steps = [(Close, Status::Closed), (Handle, Status::Handled), (Dispatch, Status::Dispatched)];
+        let farthest = steps.into_iter().chain([(Accept, Status::Accepted)]).find(|(verb, _)| stands(&[*verb]));
+        let status = farthest.map_or(Status::Raised, |(_, status)| status);
+        ensure!(last.alert.status == status, "alert {id} is {:?}, and {status:?} follows", last.alert.status);
         let is_true = verdicts.contains(&Verdict::TrueAlarm);
         let verdict = if is_true { Some(Verdict::TrueAlarm) } else { verdicts.last().copied() };
         let alert = &last.alert;

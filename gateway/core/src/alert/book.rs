@@ -6,7 +6,7 @@ mod open;
 mod tests;
 
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use super::drill::{self, Drill, DrillError};
@@ -46,7 +46,7 @@ impl AlertBook {
 
     /// The alerts that are not closed, oldest first.
     pub fn open(&self) -> impl Iterator<Item = &Alert> {
-        self.open.iter().map(|open| &open.alert)
+        self.open.iter().map(|open| &open.alert).filter(|alert| alert.status != Status::Closed)
     }
 
     /// Takes in what detection found, at `now`.
@@ -157,7 +157,7 @@ impl AlertBook {
     ) -> AlertChange {
         alert.next_rung_at_ms = settings.next_rung(&alert, now);
         let open = OpenAlert {
-            escalate_at_ms: alert.next_rung_at_ms,
+            due_at_ms: alert.next_rung_at_ms,
             alert: alert.clone(),
             told_active: holds.is_some(),
             active: holds.into_iter().collect(),
@@ -203,7 +203,12 @@ impl AlertBook {
     ///
     /// # Errors
     /// [`ActionError`] where the life does not allow it; nothing has changed then.
-    pub fn act(&mut self, action: &StaffAction, now: TimeMs) -> Result<(Acted, Option<AlertChange>), ActionError> {
+    pub fn act(
+        &mut self,
+        settings: &AlertSettings,
+        action: &StaffAction,
+        now: TimeMs,
+    ) -> Result<(Acted, Option<AlertChange>), ActionError> {
         let last_seq = self.last_seq;
         let take = |alert: &mut Alert, life: &mut Life| {
             if let Some(acted) = life.acted(action) {
@@ -212,27 +217,25 @@ impl AlertBook {
             let judged = alert.verdict;
             let (kind, outcome, taken) = life.take(alert, action, last_seq, now)?;
             alert.updated_at_ms = now;
-            alert.next_rung_at_ms = None;
             let judged = alert.verdict.filter(|verdict| judged != Some(*verdict));
-            Ok(ControlFlow::Continue((kind, outcome, taken, judged, alert.clone())))
+            Ok(ControlFlow::Continue((kind, outcome, taken, judged)))
         };
         let done = self.open.with(&action.alert, |open| {
+            let before = open.alert.status;
             let done = take(&mut open.alert, &mut open.life)?;
-            if done.is_continue() {
-                open.escalate_at_ms = None;
-            }
-            Ok(done)
+            open.acted_upon(settings, before, now);
+            Ok((done, open.alert.clone()))
         });
-        let done = done.unwrap_or_else(|| {
+        let (done, alert) = done.unwrap_or_else(|| {
             let closed = self.closed.iter_mut().rev().find(|(alert, _)| alert.id == action.alert);
             let (alert, life) = closed.ok_or_else(|| ActionError::NotOpen(action.alert.clone()))?;
-            take(alert, life)
+            Ok((take(alert, life)?, alert.clone()))
         })?;
-        let (kind, outcome, taken, judged, alert) = match done {
+        let (kind, outcome, taken, judged) = match done {
             ControlFlow::Break(acted) => return Ok((acted, None)),
             ControlFlow::Continue(done) => done,
         };
-        self.close(&alert);
+        let alert = self.reopen(settings, alert, now);
         let mut change = self.change(kind, alert, now, None);
         change.by = Some(action.by.clone());
         change.note.clone_from(&action.note);
@@ -240,12 +243,21 @@ impl AlertBook {
         Ok((Acted { outcome, seq: change.seq, again: false, judged }, Some(change)))
     }
 
+    /// Takes an alert back that was put aside, where its closing was undone: elsewhere, and it took its time to come.
+    fn reopen(&mut self, settings: &AlertSettings, alert: Alert, now: TimeMs) -> Alert {
+        let aside = self.closed.iter().rposition(|(closed, _)| closed.id == alert.id);
+        let aside = aside.filter(|_| alert.status != Status::Closed).and_then(|index| self.closed.remove(index));
+        let Some((alert, life)) = aside else { return alert };
+        let open = OpenAlert::found_again(settings, alert, life, now);
+        let alert = open.alert.clone();
+        self.open.insert(open);
+        alert
+    }
+
     /// Puts an alert aside that is closed and still stands among the open ones.
-    fn close(&mut self, alert: &Alert) {
-        if alert.status == Status::Closed
-            && let Some(open) = self.open.remove(&alert.id)
-        {
-            self.closed.push_back((alert.clone(), open.life));
+    fn close(&mut self, id: &AlertId) {
+        if let Some(open) = self.open.remove(id) {
+            self.closed.push_back((open.alert, open.life));
             if self.closed.len() > REMEMBERED_CLOSED {
                 self.closed.pop_front();
             }
@@ -261,31 +273,15 @@ impl AlertBook {
         self.last_seq = change.seq;
         let alert = &change.alert;
         self.last_number = self.last_number.max(alert.number);
-        if let Some((closed, life)) = self.closed.iter_mut().find(|(closed, _)| closed.id == alert.id) {
-            closed.clone_from(alert);
-            life.adopt(change);
-            return;
-        }
-        let rung = alert.next_rung_at_ms.or_else(|| {
-            // One from before changes told it.
-            let after = settings.after(alert, alert.escalation.saturating_add(1));
-            after.map(|after| alert.raised_at_ms + after.ms())
-        });
-        let rung = rung.filter(|_| alert.status == Status::Raised);
-        let mut life = self.open.remove(&alert.id).map(|open| open.life).unwrap_or_default();
+        let aside = self.closed.iter().position(|(closed, _)| closed.id == alert.id);
+        let aside = aside.and_then(|index| self.closed.remove(index)).map(|(_, life)| life);
+        let known = self.open.remove(&alert.id).map(|open| open.life);
+        let mut life = known.or(aside).unwrap_or_default();
         life.adopt(change);
-        let open = OpenAlert {
-            active: BTreeSet::new(),
-            last_finding_ms: change.at_ms,
-            escalate_at_ms: rung,
-            tell_at: alert.occurrences.saturating_mul(2),
-            told_active: false,
-            tell_active_at_ms: None,
-            life,
-            alert: Alert { next_rung_at_ms: rung, ..alert.clone() },
-        };
-        self.open.insert(open);
-        self.close(alert);
+        self.open.insert(OpenAlert::found_again(settings, alert.clone(), life, change.at_ms));
+        if alert.status == Status::Closed {
+            self.close(&alert.id);
+        }
     }
 
     /// The book as it was when it was written down: what a checkpoint does not say of an alert follows from the rest.
@@ -301,12 +297,15 @@ impl AlertBook {
         self.open.next_due()
     }
 
-    /// Says what the passing of time means at `now`: alerts that nobody accepts climb a rung, and
-    /// what was folded and stayed is told.
+    /// Says what the passing of time means at `now`: alerts that nobody accepts climb a rung, what was folded and
+    /// stayed is told, and what was closed a while ago is put aside.
     pub fn on_time(&mut self, settings: &AlertSettings, now: TimeMs, changes: &mut Vec<AlertChange>) {
         for id in self.open.due(now) {
             for (kind, alert) in self.open.with(&id, |open| open.on_time(settings, now)).unwrap_or_default() {
                 changes.push(self.change(kind, alert, now, None));
+            }
+            if self.open.with(&id, |open| open.is_done(now)) == Some(true) {
+                self.close(&id);
             }
         }
     }

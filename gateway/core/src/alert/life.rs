@@ -8,16 +8,19 @@
 //! * `dispatched_to`: whoever was sent last
 //! * `verdict`: a true alarm before anything else, then the last one
 //!
+//! What was undone is left out of that set. Where others have gone on from it, their steps stand, and with them who
+//! accepted and who was sent: somebody acted upon that.
+//!
 //! First and last go by [`TakenAction::made_at_ms`]. A clock elsewhere is believed no further than this gateway's own
 //! times allow: not before what the person had seen, not after the action came.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acted, ActionError, Alert, AlertChange, ChangeKind, Outcome, StaffAction, Status, TakenAction, Verb, VerbName,
-    Verdict,
+    Acted, ActionError, Alert, AlertChange, ChangeKind, Outcome, StaffAction, Status, TakenAction, UNDO_WITHIN, Verb,
+    VerbName, Verdict,
 };
-use crate::time::TimeMs;
+use crate::time::{Span, TimeMs};
 
 /// What staff have done to an alert, in the order in which it came.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -67,7 +70,6 @@ impl Life {
         if action.verb.name() == VerbName::Close && upon < self.found_seq {
             return Err(ActionError::Unseen { found_seq: self.found_seq });
         }
-        let step = alert.status.after(&action.verb)?;
         let seen_at_ms = self.taken.iter().filter(|taken| taken.seq <= upon).map(|taken| taken.at_ms).max();
         let mut taken = Taken {
             id: action.id.clone(),
@@ -76,30 +78,61 @@ impl Life {
             verb: action.verb.clone(),
             made_at_ms: action.made_at_ms.unwrap_or(now).min(now).max(seen_at_ms.unwrap_or(alert.raised_at_ms)),
             upon,
-            outcome: Outcome::Already,
+            outcome: Outcome::Applied,
             seq: last_seq + 1,
             at_ms: now,
         };
-        // Somebody else is sent, unless another was sent later.
-        let sends_anew =
-            step.is_some() && alert.status == Status::Dispatched && action.verb.name() == VerbName::Dispatch;
-        let is_overtaken = sends_anew && self.last_sent().is_some_and(|last| last.rank() > taken.rank());
-        let step = step.filter(|_| !is_overtaken);
-        if (step.is_none() || sends_anew) && self.taken.len() >= MOST {
+        let kind = match &action.verb {
+            Verb::Note => ChangeKind::Annotated,
+            Verb::Undo { action } => self.undone_by(alert, &taken, action)?,
+            Verb::Accept | Verb::Dispatch { .. } | Verb::Handle | Verb::Close { .. } => {
+                self.carried_on_by(alert, &taken)?
+            }
+        };
+        let is_advance = kind != ChangeKind::Noted && action.verb.name().step().is_some_and(|to| alert.status < to);
+        if !is_advance && self.taken.len() >= MOST {
             return Err(ActionError::TooMany(self.taken.len()));
         }
-        let (kind, outcome) = match step {
-            Some((status, kind)) => {
-                alert.status = status;
-                (kind, Outcome::Applied)
-            }
-            None => (ChangeKind::Noted, Outcome::Already),
-        };
-        taken.outcome = outcome;
-        let in_change = taken.in_change();
+        if kind == ChangeKind::Noted {
+            taken.outcome = Outcome::Already;
+        }
+        let (outcome, in_change) = (taken.outcome, taken.in_change());
         self.taken.push(taken);
         self.merge_into(alert);
         Ok((kind, outcome, in_change))
+    }
+
+    /// What a step makes of the alert; `noted` where the life has gone beyond it.
+    fn carried_on_by(&self, alert: &Alert, taken: &Taken) -> Result<ChangeKind, ActionError> {
+        // Whoever has not seen that a step was undone goes on from it: that must not depend on which came first.
+        let before = self.taken.iter().filter(|one| !self.is_undone(one, taken.upon)).filter_map(Taken::step).max();
+        let seen = before.map_or(alert.status, |before| before.max(alert.status));
+        seen.allows(&taken.verb)?;
+        let advances = taken.step().is_some_and(|to| alert.status < to);
+        // Somebody else is sent, unless another was sent later.
+        let sends_anew = alert.status == Status::Dispatched
+            && taken.verb.name() == VerbName::Dispatch
+            && self.last_sent().is_none_or(|last| last.rank() < taken.rank());
+        Ok(if advances || sends_anew { taken.verb.name().change() } else { ChangeKind::Noted })
+    }
+
+    /// What taking an action back makes of the alert; `noted` where others have gone on from it, or it counted for nothing.
+    fn undone_by(&self, alert: &Alert, undo: &Taken, id: &str) -> Result<ChangeKind, ActionError> {
+        let known = self.taken.iter().find(|taken| taken.id == id && taken.via == undo.via);
+        let undone = known.filter(|taken| taken.step().is_some());
+        let undone = undone.ok_or_else(|| ActionError::NoAction(id.to_owned()))?;
+        if undone.by != undo.by {
+            return Err(ActionError::NotYours { by: undone.by.clone() });
+        }
+        let ago = Span::from_ms(undo.made_at_ms - undone.made_at_ms);
+        if ago >= UNDO_WITHIN {
+            return Err(ActionError::TooLate { ago });
+        }
+        let mut after = alert.clone();
+        let mut without = self.clone();
+        without.taken.push(undo.clone());
+        without.merge_into(&mut after);
+        Ok(if after == *alert { ChangeKind::Noted } else { ChangeKind::Undone })
     }
 
     /// Takes note of a change of the alert.
@@ -127,15 +160,22 @@ impl Life {
         });
     }
 
+    /// Says of the alert what follows from the actions that stand.
     fn merge_into(&self, alert: &mut Alert) {
-        let accepted = self.taken.iter().filter(|taken| taken.verb == Verb::Accept);
-        if let Some(first) = accepted.min_by(|one, other| one.rank().cmp(&other.rank())) {
+        let farthest = self.standing().filter_map(Taken::step).max().unwrap_or(Status::Raised);
+        if self.taken.iter().any(|taken| taken.verb.name() == VerbName::Undo) {
+            alert.status = farthest;
+            (alert.accepted_by, alert.dispatched_to, alert.verdict) = (None, None, None);
+        }
+        // Nothing else goes back, also where damage has cost the log a step.
+        alert.status = farthest.max(alert.status);
+        if let Some(first) = self.counting(VerbName::Accept).min_by(|one, other| one.rank().cmp(&other.rank())) {
             alert.accepted_by = Some(first.by.clone());
         }
         if let Some(Taken { verb: Verb::Dispatch { to }, .. }) = self.last_sent() {
             alert.dispatched_to = Some(to.clone());
         }
-        let judged = self.taken.iter().filter_map(|taken| match taken.verb {
+        let judged = self.standing().filter_map(|taken| match taken.verb {
             Verb::Close { verdict } => Some((verdict == Verdict::TrueAlarm, taken.rank(), verdict)),
             _ => None,
         });
@@ -145,8 +185,31 @@ impl Life {
     }
 
     fn last_sent(&self) -> Option<&Taken> {
-        let sent = self.taken.iter().filter(|taken| taken.verb.name() == VerbName::Dispatch);
-        sent.max_by(|one, other| one.rank().cmp(&other.rank()))
+        self.counting(VerbName::Dispatch).max_by(|one, other| one.rank().cmp(&other.rank()))
+    }
+
+    /// The actions that nobody took back.
+    fn standing(&self) -> impl Iterator<Item = &Taken> {
+        self.taken.iter().filter(|taken| !self.is_undone(taken, u64::MAX))
+    }
+
+    /// The actions of a verb: those that nobody took back; all, where none is left and somebody has gone on from one.
+    fn counting(&self, verb: VerbName) -> impl Iterator<Item = &Taken> {
+        let is_left = self.standing().any(|taken| taken.verb.name() == verb);
+        let is_gone_on = self.standing().any(|taken| match verb {
+            VerbName::Accept => taken.step() > Some(Status::Accepted),
+            VerbName::Dispatch => taken.step() == Some(Status::Handled),
+            _ => false,
+        });
+        let all = is_gone_on && !is_left;
+        let of_verb = self.taken.iter().filter(move |taken| taken.verb.name() == verb);
+        of_verb.filter(move |taken| all || !self.is_undone(taken, u64::MAX))
+    }
+
+    /// Whether somebody had taken it back, as far as whoever has seen the change `upon` knows.
+    fn is_undone(&self, taken: &Taken, upon: u64) -> bool {
+        let undoes = |undo: &Taken| matches!(&undo.verb, Verb::Undo { action } if *action == taken.id);
+        self.taken.iter().any(|undo| undo.seq <= upon && undo.via == taken.via && undoes(undo))
     }
 }
 
@@ -156,11 +219,16 @@ impl Taken {
         (self.made_at_ms, self.upon, self.via.as_deref(), &self.id)
     }
 
+    fn step(&self) -> Option<Status> {
+        self.verb.name().step()
+    }
+
     fn in_change(&self) -> TakenAction {
-        let (to, verdict) = match &self.verb {
-            Verb::Dispatch { to } => (Some(to.clone()), None),
-            Verb::Close { verdict } => (None, Some(*verdict)),
-            Verb::Accept | Verb::Handle => (None, None),
+        let (to, verdict, undoes) = match &self.verb {
+            Verb::Dispatch { to } => (Some(to.clone()), None, None),
+            Verb::Close { verdict } => (None, Some(*verdict), None),
+            Verb::Undo { action } => (None, None, Some(action.clone())),
+            Verb::Accept | Verb::Handle | Verb::Note => (None, None, None),
         };
         TakenAction {
             id: self.id.clone(),
@@ -168,6 +236,7 @@ impl Taken {
             verb: self.verb.name(),
             to,
             verdict,
+            undoes,
             made_at_ms: self.made_at_ms,
             upon: self.upon,
         }
@@ -175,24 +244,16 @@ impl Taken {
 }
 
 impl Status {
-    /// The step that `verb` takes from here; `None` where the life has gone beyond it.
-    fn after(self, verb: &Verb) -> Result<Option<(Self, ChangeKind)>, ActionError> {
-        let nothing_happened = matches!(verb, Verb::Close { verdict } if *verdict != Verdict::TrueAlarm);
-        match (verb.name(), self) {
-            (VerbName::Accept, Self::Raised) => Ok(Some((Self::Accepted, ChangeKind::Accepted))),
-            (VerbName::Dispatch, Self::Accepted | Self::Dispatched) => {
-                Ok(Some((Self::Dispatched, ChangeKind::Dispatched)))
-            }
-            (VerbName::Handle, Self::Dispatched) => Ok(Some((Self::Handled, ChangeKind::Handled))),
-            (VerbName::Close, Self::Handled) => Ok(Some((Self::Closed, ChangeKind::Closed))),
+    /// Whether the life is far enough for `verb`.
+    fn allows(self, verb: &Verb) -> Result<(), ActionError> {
+        let least = match verb {
+            Verb::Accept | Verb::Undo { .. } | Verb::Note => Self::Raised,
+            Verb::Dispatch { .. } => Self::Accepted,
+            Verb::Handle => Self::Dispatched,
+            Verb::Close { verdict: Verdict::TrueAlarm } => Self::Handled,
             // Nobody had to go for what turned out to be nothing.
-            (VerbName::Close, Self::Accepted | Self::Dispatched) if nothing_happened => {
-                Ok(Some((Self::Closed, ChangeKind::Closed)))
-            }
-            (VerbName::Accept, _)
-            | (VerbName::Dispatch | VerbName::Handle, Self::Handled | Self::Closed)
-            | (VerbName::Close, Self::Closed) => Ok(None),
-            (verb, status) => Err(ActionError::WrongStatus { status, verb }),
-        }
+            Verb::Close { .. } => Self::Accepted,
+        };
+        if self < least { Err(ActionError::WrongStatus { status: self, verb: verb.name() }) } else { Ok(()) }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, Status, Text, Verdict};
-use crate::time::TimeMs;
+use super::{AlertId, ChangeKind, Status, Text, Verdict};
+use crate::time::{Span, TimeMs};
 
 /// What a person wants done with an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,17 @@ pub enum Verb {
         /// How it is judged.
         verdict: Verdict,
     },
+    /// I take back what I did, within [`UNDO_WITHIN`].
+    Undo {
+        /// The id of that action.
+        action: String,
+    },
+    /// I write something down, whatever the alert's status.
+    Note,
 }
+
+/// After this time what somebody did stands: others have acted upon it.
+pub const UNDO_WITHIN: Span = Span::from_secs(60);
 
 /// A verb without what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,6 +72,8 @@ pub enum VerbName {
     Dispatch,
     Handle,
     Close,
+    Undo,
+    Note,
 }
 
 impl VerbName {
@@ -72,6 +84,31 @@ impl VerbName {
             Self::Dispatch => "dispatch",
             Self::Handle => "handle",
             Self::Close => "close",
+            Self::Undo => "undo",
+            Self::Note => "note",
+        }
+    }
+
+    /// How far an alert is by it; `None` where that does not change.
+    pub(super) const fn step(self) -> Option<Status> {
+        match self {
+            Self::Accept => Some(Status::Accepted),
+            Self::Dispatch => Some(Status::Dispatched),
+            Self::Handle => Some(Status::Handled),
+            Self::Close => Some(Status::Closed),
+            Self::Undo | Self::Note => None,
+        }
+    }
+
+    /// What an alert's change is called that it makes, where the life has not gone beyond it.
+    pub(super) const fn change(self) -> ChangeKind {
+        match self {
+            Self::Accept => ChangeKind::Accepted,
+            Self::Dispatch => ChangeKind::Dispatched,
+            Self::Handle => ChangeKind::Handled,
+            Self::Close => ChangeKind::Closed,
+            Self::Undo => ChangeKind::Undone,
+            Self::Note => ChangeKind::Annotated,
         }
     }
 }
@@ -84,6 +121,8 @@ impl Verb {
             Self::Dispatch { .. } => VerbName::Dispatch,
             Self::Handle => VerbName::Handle,
             Self::Close { .. } => VerbName::Close,
+            Self::Undo { .. } => VerbName::Undo,
+            Self::Note => VerbName::Note,
         }
     }
 }
@@ -103,6 +142,9 @@ pub struct TakenAction {
     /// How they judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// What they took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// When they did it, as far as their clock is believed.
     pub made_at_ms: TimeMs,
     /// The last change of the alert that they had seen.
@@ -117,6 +159,8 @@ impl TakenAction {
             VerbName::Dispatch => Verb::Dispatch { to: self.to.clone()? },
             VerbName::Handle => Verb::Handle,
             VerbName::Close => Verb::Close { verdict: self.verdict? },
+            VerbName::Undo => Verb::Undo { action: self.undoes.clone()? },
+            VerbName::Note => Verb::Note,
         })
     }
 }
@@ -167,6 +211,21 @@ pub enum ActionError {
     /// It would only be noted, and enough has been.
     #[error("{0} actions of staff stand in this alert's life")]
     TooMany(usize),
+    /// There is nothing of this id that could be taken back.
+    #[error("no action with the id {0} of this alert can be undone")]
+    NoAction(String),
+    /// Somebody else did it.
+    #[error("{by} did that, and nobody else undoes it")]
+    NotYours {
+        /// Who did it.
+        by: String,
+    },
+    /// It was done too long ago.
+    #[error("it was done {} s ago; it can be undone for {} s", ago.ms() / 1000, UNDO_WITHIN.ms() / 1000)]
+    TooLate {
+        /// How long ago.
+        ago: Span,
+    },
 }
 
 impl ActionError {
@@ -177,6 +236,9 @@ impl ActionError {
             Self::WrongStatus { .. } => "wrong_status",
             Self::Unseen { .. } => "unseen",
             Self::TooMany(_) => "too_many",
+            Self::NoAction(_) => "no_action",
+            Self::NotYours { .. } => "not_yours",
+            Self::TooLate { .. } => "too_late",
         }
     }
 
@@ -187,6 +249,11 @@ impl ActionError {
             Self::WrongStatus { status, verb } => format!("预警{}，还不能{}", status_zh(*status), verb_zh(*verb)),
             Self::Unseen { found_seq } => format!("第 {found_seq} 号变化又有新发现，办结的人还没有看到"),
             Self::TooMany(many) => format!("这条预警已记录 {many} 次人员操作"),
+            Self::NoAction(id) => format!("这条预警没有编号为 {id}、可以撤销的操作"),
+            Self::NotYours { by } => format!("这是 {by} 所作，只能由本人撤销"),
+            Self::TooLate { ago } => {
+                format!("这是 {} 秒前所作，只能在 {} 秒内撤销", ago.ms() / 1000, UNDO_WITHIN.ms() / 1000)
+            }
         };
         Text { zh, en: self.to_string() }
     }
@@ -199,11 +266,18 @@ impl ActionError {
             }
             Self::WrongStatus { verb: VerbName::Accept | VerbName::Dispatch, .. } => ("先接警", "accept it first"),
             Self::WrongStatus { verb: VerbName::Handle, .. } => ("先派单", "dispatch somebody first"),
-            Self::WrongStatus { verb: VerbName::Close, .. } => {
+            Self::WrongStatus { .. } => {
                 ("真实警情先处置，其余先接警", "a true alarm must be handled first, anything else accepted first")
             }
             Self::Unseen { .. } => ("看过新发现后再办结", "look at what was found, then close it again"),
             Self::TooMany(_) => ("不要对操作的记录再作操作", "do not act upon the record of an action"),
+            Self::NoAction(_) => {
+                ("核对操作编号；撤销和备注不能再撤销", "check its id; what cannot be undone is an undo or a note")
+            }
+            Self::NotYours { .. } => ("请本人撤销，或写一条备注", "ask who did it, or write a note"),
+            Self::TooLate { .. } => {
+                ("继续往下处理，或写一条备注说明", "carry the alert on from where it is, or write a note that says so")
+            }
         };
         Text { zh: zh.to_owned(), en: en.to_owned() }
     }
@@ -225,5 +299,7 @@ const fn verb_zh(verb: VerbName) -> &'static str {
         VerbName::Dispatch => "派单",
         VerbName::Handle => "处置",
         VerbName::Close => "办结",
+        VerbName::Undo => "撤销",
+        VerbName::Note => "备注",
     }
 }

@@ -10,6 +10,7 @@ mod household;
 mod memory;
 pub mod model;
 pub mod opening;
+mod past;
 mod premises;
 mod reason;
 mod recent;
@@ -22,6 +23,7 @@ mod threshold;
 mod window;
 
 pub use example::ExampleCount;
+pub use past::Past;
 pub use rule::{CheckedRule, Rule, Rules};
 
 use serde::{Deserialize, Serialize};

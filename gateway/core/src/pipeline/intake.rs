@@ -112,6 +112,23 @@ pub(super) struct Understood {
     pub(super) refused: Vec<DecodeError>,
 }
 
+impl Site {
+    /// What the device `registry.devices[device]` measured, of a message that came at `now`; nothing where it is of others.
+    pub(crate) fn readings_of(&self, device: usize, message: &Message<'_>, now: TimeMs) -> Vec<Reading> {
+        let Some(wanted) = self.registry.devices.get(device) else { return Vec::new() };
+        let may_be_of_it = match message.device {
+            Some(id) => id == wanted.id,
+            None => self.meant_by(message.topic).any(|(sensor_type, named)| {
+                sensor_type.id == wanted.sensor_type && named.is_none_or(|named| named == device)
+            }),
+        };
+        // Most messages are of others: nothing of them is read.
+        let understood = may_be_of_it.then(|| understand(self, message, now).ok()).flatten();
+        let said = understood.map(|understood| understood.said).unwrap_or_default();
+        said.into_iter().filter(|(of, ..)| *of == device).filter_map(|(.., reading)| reading).collect()
+    }
+}
+
 /// Reads a message.
 ///
 /// # Errors

@@ -151,6 +151,10 @@ fn what_the_alert_log_alone_gives_back_still_acts_once() {
         apart(None, "c0", &id, Verb::Accept, MIDNIGHT + 3),
         apart(None, "c1", &id, close(Verdict::Test), MIDNIGHT + 8),
         apart(Some("city"), "u1", &id, dispatch("grid-3"), MIDNIGHT + 9),
+        apart(Some("city"), "u3", &id, Verb::Undo { action: "u1".into() }, MIDNIGHT + 10),
+        apart(None, "c2", &id, Verb::Note, MIDNIGHT + 10),
+        apart(None, "c3", &id, Verb::Undo { action: "c1".into() }, MIDNIGHT + 10),
+        apart(Some("city"), "u4", &id, dispatch("grid-4"), MIDNIGHT + 11),
     ];
     let first: Vec<_> = actions.iter().map(|action| town.act(action, CUT_OFF_UNTIL).unwrap()).collect();
     let mut regained = Town::new();
@@ -164,6 +168,49 @@ fn what_the_alert_log_alone_gives_back_still_acts_once() {
     town.act(&more, CUT_OFF_UNTIL + 2).unwrap();
     regained.act(&more, CUT_OFF_UNTIL + 2).unwrap();
     assert_eq!(regained.changes.last(), town.changes.last());
+}
+
+#[test]
+fn what_is_undone_here_while_the_city_went_on_stands() {
+    let at = |minute: i64| MIDNIGHT + minute * MINUTE;
+    let undo = Verb::Undo { action: "c0".into() };
+    let undo = |id: &AlertId| apart(None, "c1", id, undo.clone(), at(1) + 30_000);
+    let went_on =
+        |id: &AlertId| StaffAction { upon: Some(2), ..apart(Some("city"), "u0", id, dispatch("grid-3"), at(2)) };
+    for city_first in [false, true] {
+        let (mut town, id) = pressed();
+        town.act(&apart(None, "c0", &id, Verb::Accept, at(1)), at(1)).unwrap();
+        // The city has seen that it is accepted, and not that this was taken back.
+        let (undo, went_on) = (undo(&id), went_on(&id));
+        let order = if city_first { [&went_on, &undo] } else { [&undo, &went_on] };
+        let outcomes = order.map(|action| town.act(action, CUT_OFF_UNTIL).unwrap().outcome);
+        let wanted = if city_first { [Outcome::Applied, Outcome::Already] } else { [Outcome::Applied; 2] };
+        assert_eq!(outcomes, wanted);
+        let alert = town.changes.last().unwrap().alert.clone();
+        assert_eq!((alert.status, alert.dispatched_to.as_deref()), (Status::Dispatched, Some("grid-3")));
+        assert_eq!(alert.accepted_by.as_deref(), Some("li"), "the city relied on it");
+    }
+    // Whoever has seen that it was taken back accepts first.
+    let (mut town, id) = pressed();
+    town.act(&apart(None, "c0", &id, Verb::Accept, at(1)), at(1)).unwrap();
+    town.act(&undo(&id), at(2)).unwrap();
+    let blind = StaffAction { upon: None, ..went_on(&id) };
+    assert!(matches!(town.act(&blind, at(3)), Err(ActionError::WrongStatus { .. })));
+}
+
+#[test]
+fn a_close_that_the_city_undid_comes_late_and_opens_the_alert_again() {
+    let (mut town, id) = pressed();
+    let city = |id_: &str, verb, at| apart(Some("city"), id_, &id, verb, MIDNIGHT + at);
+    town.act(&city("u0", Verb::Accept, 10), CUT_OFF_UNTIL).unwrap();
+    town.act(&city("u1", close(Verdict::Test), 20), CUT_OFF_UNTIL).unwrap();
+    town.tick(CUT_OFF_UNTIL + 5 * MINUTE);
+    assert_eq!(town.pipeline.open_alerts().count(), 0);
+    let undo = city("u2", Verb::Undo { action: "u1".into() }, 30);
+    assert_eq!(town.act(&undo, CUT_OFF_UNTIL + 6 * MINUTE).unwrap().outcome, Outcome::Applied);
+    assert_eq!(town.pipeline.open_alerts().next().unwrap().status, Status::Accepted);
+    let again = town.act(&undo, CUT_OFF_UNTIL + 7 * MINUTE).unwrap();
+    assert!(again.again && town.changes.last().unwrap().kind == ChangeKind::Undone, "it acts once");
 }
 
 /// What staff of one side do, one after the other, each upon what they did before.
@@ -193,6 +240,14 @@ fn actions(alert: &AlertId, sides: &[Vec<Verb>], mut times: Vec<TimeMs>) -> Vec<
         own.sort_unstable();
         let numbered = verbs.iter().zip(own).enumerate();
         let made = numbered.map(|(n, (verb, at))| apart(via, &n.to_string(), alert, verb.clone(), MIDNIGHT + at));
+        let made = made.flat_map(|action| {
+            // Now and then somebody takes it back within the minute, and does it again.
+            let Some(back_ms) = action.made_at_ms.filter(|made| made % 3 == 0) else { return vec![action] };
+            let undo = Verb::Undo { action: action.id.clone() };
+            let undo = apart(via, &format!("{}-undo", action.id), alert, undo, back_ms + 1);
+            let again = apart(via, &format!("{}-again", action.id), alert, action.verb.clone(), back_ms + 2);
+            vec![action, undo, again]
+        });
         all.push(made.collect());
     }
     all

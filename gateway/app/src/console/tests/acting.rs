@@ -8,6 +8,7 @@ use ninewatch_core::alert::{Scene, Severity};
 use super::desk::{Desk, text};
 use super::sample;
 use crate::clock::Clock;
+use crate::console::Role;
 
 fn raise(desk: &Desk) -> String {
     let finding = sample::finding(
@@ -66,6 +67,10 @@ async fn what_the_life_does_not_allow_is_answered_with_the_way_out() {
         ("accept", json!({"to": "li"}), "`to` is not for accept"),
         ("handle", json!({"verdict": "test"}), "`verdict` is not for handle"),
         ("handle", json!({"note": "x".repeat(2001)}), "`note` is too long"),
+        ("undo", json!({}), "`action` is missing"),
+        ("undo", json!({"action": "a", "to": "li"}), "`to` is not for undo"),
+        ("accept", json!({"action": "a"}), "`action` is not for accept"),
+        ("note", json!({"note": " "}), "`note` is missing"),
         ("accept", json!({"id": ""}), "`id` is not a line of text"),
         ("accept", json!({"by": "somebody-else"}), "by"),
     ] {
@@ -73,7 +78,7 @@ async fn what_the_life_does_not_allow_is_answered_with_the_way_out() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{verb}");
         assert!(answer.json()["detail"].as_str().unwrap().contains(word), "{}", answer.text());
     }
-    assert_eq!(act("undo", json!({})).await.code(), "no_verb");
+    assert_eq!(act("applaud", json!({})).await.code(), "no_verb");
     let nowhere = program.post("/api/v1/alerts/nope/accept", &json!({})).await;
     assert_eq!((nowhere.status, nowhere.code().as_str()), (StatusCode::NOT_FOUND, "not_open"));
     assert_eq!(program.get("/api/v1/alerts/nope").await.code(), "no_alert");
@@ -114,4 +119,35 @@ async fn nobody_closes_over_what_they_have_not_seen() {
     assert_eq!((blind.status, blind.code().as_str()), (StatusCode::CONFLICT, "unseen"));
     assert_eq!(blind.json()["mend"], "look at what was found, then close it again");
     assert_eq!(program.post(&path("close"), &close(3)).await.json()["alert"]["status"], "closed");
+}
+
+#[tokio::test]
+async fn who_did_it_takes_it_back_and_nobody_else_does() {
+    let desk = Desk::open(sample::registry());
+    let id = raise(&desk);
+    let (li, zhang) = (desk.program_of("li", Role::Duty, &[]), desk.program_of("zhang", Role::Duty, &[]));
+    let path = |verb: &str| format!("/api/v1/alerts/{id}/{verb}");
+    li.post(&path("accept"), &json!({"id": "a-1"})).await;
+    let undo = json!({"id": "a-2", "action": "a-1"});
+    let theirs = zhang.post(&path("undo"), &undo).await;
+    assert_eq!((theirs.status, theirs.code().as_str()), (StatusCode::CONFLICT, "not_yours"));
+    let nothing = li.post(&path("undo"), &json!({"action": "a-9"})).await;
+    assert_eq!((nothing.status, nothing.code().as_str()), (StatusCode::NOT_FOUND, "no_action"));
+    let undone = li.post(&path("undo"), &undo).await.json();
+    assert_eq!((&undone["outcome"], &undone["alert"]["status"]), (&json!("applied"), &json!("raised")));
+    zhang.post(&path("accept"), &json!({"note": "我来"})).await;
+    li.post(&path("note"), &json!({"note": " 家属电话 139…，已告知 "})).await;
+    let record = li.get(&format!("/api/v1/alerts/{id}")).await.json();
+    assert_eq!((&record["alert"]["status"], &record["alert"]["accepted_by"]), (&json!("accepted"), &json!("zhang")));
+    let steps: Vec<_> = record["life"].as_array().unwrap().iter().map(|step| step["kind"].clone()).collect();
+    assert_eq!(steps, ["raised", "accepted", "undone", "accepted", "annotated"]);
+    assert_eq!(
+        (&record["life"][2]["action"]["undoes"], &record["life"][4]["note"]),
+        (&json!("a-1"), &json!("家属电话 139…，已告知"))
+    );
+    // What was taken back counts for nobody.
+    let now = Clock::System.now_ms();
+    let shift = format!("/api/v1/report?from_ms={}&to_ms={}", now - 3_600_000, now + 3_600_000);
+    let people = li.get(&shift).await.json()["people"].clone();
+    assert_eq!((&people["li"]["accepted"], &people["zhang"]["accepted"]), (&json!(0), &json!(1)));
 }

@@ -88,7 +88,7 @@ impl Played {
         action: &StaffAction,
         now: TimeMs,
     ) -> Result<Acted, ninewatch_core::alert::ActionError> {
-        let (acted, change) = self.book.act(action, now)?;
+        let (acted, change) = self.book.act(&self.settings, action, now)?;
         self.tell(change.into_iter().collect());
         Ok(acted)
     }

@@ -11,6 +11,8 @@ mod auditing;
 mod doors;
 mod duty;
 mod feed;
+mod handing;
 mod https;
 mod looking;
+mod past;
 mod roles;

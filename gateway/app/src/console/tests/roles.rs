@@ -39,8 +39,11 @@ async fn every_route_lets_the_roles_that_the_description_names_and_no_other() {
         if schema::is_open(&method, template) {
             continue;
         }
-        let verbs =
-            if template.ends_with("{verb}") { &["accept", "dispatch", "handle", "close"][..] } else { &["accept"] };
+        let verbs = if template.ends_with("{verb}") {
+            &["accept", "dispatch", "handle", "close", "undo", "note"][..]
+        } else {
+            &["accept"]
+        };
         for verb in verbs {
             let path = path.replace("/accept", &format!("/{verb}"));
             let roles = schema::roles(&method, template, verb);

@@ -145,7 +145,7 @@ impl Desk {
     }
 }
 
-use ChangeKind::{Accepted, Closed, Escalated, Joined, Raised, Recovered, Repeated};
+use ChangeKind::{Accepted, Annotated, Closed, Escalated, Joined, Raised, Recovered, Repeated, Undone};
 use Severity::{Critical, Major, Minor};
 
 #[test]
@@ -170,6 +170,13 @@ fn what_is_told_is_what_people_have_to_know() {
     desk.take_in(10, "other", Critical, Accepted);
     desk.waiting.settle(&said);
     assert_eq!(desk.waiting.len(), 0);
+    // Nobody has it any more: whoever was told that it began is told that.
+    desk.take_in(11, "back", Critical, Raised);
+    let said = desk.waiting.get(&AlertId::from("back")).unwrap().clone();
+    desk.take_in(12, "back", Critical, Accepted);
+    desk.waiting.settle(&said);
+    assert!(!desk.take_in(13, "back", Critical, Annotated) && desk.take_in(14, "back", Critical, Undone));
+    assert_eq!(desk.send(), ["back"]);
     // What the ledger knows is not told again.
     desk.place.delivered = Delivered { up_to: 20, also: BTreeSet::from([22]), receipted: false };
     assert!(!desk.take_in(20, "a", Critical, Raised) && !desk.take_in(22, "b", Critical, Raised));

@@ -19,12 +19,21 @@ impl World<'_> {
     }
 
     fn any_verb(&mut self) -> Verb {
-        match self.chance.below(8) {
+        match self.chance.below(9) {
             0..3 => Verb::Accept,
             3..6 => self.any_dispatch(),
             6 => Verb::Handle,
+            7 => Verb::Note,
             _ => Verb::Close { verdict: Verdict::FalseAlarm },
         }
+    }
+
+    /// Somebody takes back what they did of late, or try to: that it is too late they are told.
+    fn any_undo(&mut self, via: Option<&str>) -> Option<StaffAction> {
+        let lately = self.promises.lately_asked(via);
+        let done = lately.get(self.chance.index(lately.len().max(1)))?.clone();
+        let undo = self.action(&done.alert, Verb::Undo { action: done.id });
+        Some(StaffAction { by: done.by, via: done.via, ..undo })
     }
 
     fn any_dispatch(&mut self) -> Verb {
@@ -34,7 +43,8 @@ impl World<'_> {
     pub(super) fn console_acts(&mut self) {
         let Some(alert) = self.any_alert() else { return };
         let verb = self.any_verb();
-        let action = self.action(&alert, verb);
+        let undo = if self.chance.one_in(3) { self.any_undo(None) } else { None };
+        let action = undo.unwrap_or_else(|| self.action(&alert, verb));
         let Some(gateway) = &mut self.gateway else { return };
         let engine = gateway.engine.engine.clone();
         self.promises.asked(&action);
@@ -52,6 +62,15 @@ impl World<'_> {
             let so_far = self.chance.index(life.len()) + 1;
             life.into_iter().take(so_far).collect()
         };
+        if self.chance.one_in(4)
+            && let Some(undo) = self.any_undo(Some("city"))
+        {
+            let made_at_ms = Some(self.now_ms);
+            let undo = StaffAction { made_at_ms, ..undo };
+            self.promises.asked(&undo);
+            self.platform.act(&undo, &mut self.chance);
+            return;
+        }
         let upon = self.platform.newest_of(&alert).filter(|_| !self.chance.one_in(4));
         // Its clock is nobody's business.
         let mut made_at_ms = self.now_ms + self.chance.below(120_000).cast_signed() - 60_000;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::drill;
 use super::super::life::Life;
-use super::super::{Alert, AlertId, AlertSettings, ChangeKind, Finding, Scene, Severity, Status};
+use super::super::{Alert, AlertId, AlertSettings, ChangeKind, Finding, Scene, Severity, Status, UNDO_WITHIN};
 use crate::time::{Span, TimeMs};
 
 /// A device and a rule about it.
@@ -18,7 +18,8 @@ pub(super) struct OpenAlert {
     /// The pairs whose condition holds now.
     pub(super) active: BTreeSet<Pair>,
     pub(super) last_finding_ms: TimeMs,
-    pub(super) escalate_at_ms: Option<TimeMs>,
+    /// When it climbs its next rung; of one that is closed, when it is put aside.
+    pub(super) due_at_ms: Option<TimeMs>,
     /// Repeats are told at 2, 4, 8 … unless critical.
     pub(super) tell_at: u32,
     /// Whether the last change said that a condition holds.
@@ -110,7 +111,7 @@ impl OpenAlerts {
     pub(super) fn settle(&mut self) {
         for open in self.by_id.values_mut() {
             open.alert.drill = drill::is_group(&open.alert.group);
-            open.alert.next_rung_at_ms = open.escalate_at_ms;
+            open.alert.next_rung_at_ms = open.due_at_ms.filter(|_| open.alert.status == Status::Raised);
         }
     }
 
@@ -149,8 +150,25 @@ impl From<BTreeMap<AlertId, OpenAlert>> for OpenAlerts {
 }
 
 impl OpenAlert {
+    /// An alert as the log or those put aside have it: what holds in it now is not known.
+    pub(super) fn found_again(settings: &AlertSettings, mut alert: Alert, life: Life, now: TimeMs) -> Self {
+        // One from before changes told it has none.
+        let rung = alert.next_rung_at_ms.or_else(|| settings.rung_after_raising(&alert));
+        alert.next_rung_at_ms = rung.filter(|_| alert.status == Status::Raised);
+        Self {
+            active: BTreeSet::new(),
+            last_finding_ms: now,
+            due_at_ms: alert.next_rung_at_ms,
+            tell_at: alert.occurrences.saturating_mul(2),
+            told_active: false,
+            tell_active_at_ms: None,
+            life,
+            alert,
+        }
+    }
+
     fn next_due(&self) -> Option<TimeMs> {
-        [self.escalate_at_ms, self.tell_active_at_ms].into_iter().flatten().min()
+        [self.due_at_ms, self.tell_active_at_ms].into_iter().flatten().min()
     }
 
     /// Whether `finding` belongs into this alert rather than into one of its own.
@@ -190,7 +208,7 @@ impl OpenAlert {
             if alert.status == Status::Raised {
                 alert.escalation = 0;
                 alert.next_rung_at_ms = settings.next_rung(alert, now);
-                self.escalate_at_ms = alert.next_rung_at_ms;
+                self.due_at_ms = alert.next_rung_at_ms;
             }
         }
         if new_device {
@@ -224,6 +242,9 @@ impl OpenAlert {
         }
         self.alert.recovered_at_ms = Some(now);
         self.tell_active_at_ms = None;
+        if self.alert.status == Status::Closed {
+            return None;
+        }
         // What was not told to hold is not told to be over.
         std::mem::take(&mut self.told_active).then(|| {
             self.alert.updated_at_ms = now;
@@ -231,20 +252,50 @@ impl OpenAlert {
         })
     }
 
+    /// What follows for it from what staff did at `now`, where it was `before`.
+    pub(super) fn acted_upon(&mut self, settings: &AlertSettings, before: Status, now: TimeMs) {
+        let alert = &mut self.alert;
+        if before != alert.status {
+            // Whoever had it may have it no more: the ladder goes on from where it would be, at once where a rung is overdue.
+            let rung = settings.rung_after_raising(alert).filter(|_| alert.status == Status::Raised);
+            alert.next_rung_at_ms = rung.map(|at| at.max(now + 1));
+            self.due_at_ms = alert.next_rung_at_ms;
+            if alert.status == Status::Closed {
+                self.due_at_ms = Some(now + UNDO_WITHIN.ms());
+                self.tell_active_at_ms = None;
+            }
+        }
+        if before == Status::Closed && alert.status < Status::Closed && !self.active.is_empty() {
+            // What came back meanwhile is told with it.
+            alert.recovered_at_ms = None;
+            self.told_active = true;
+        }
+    }
+
+    /// Whether it is closed, and nobody can undo that any more.
+    pub(super) fn is_done(&self, now: TimeMs) -> bool {
+        self.alert.status == Status::Closed && self.due_at_ms.is_none_or(|at| at <= now)
+    }
+
     /// What time has done to it at `now`.
     pub(super) fn on_time(&mut self, settings: &AlertSettings, now: TimeMs) -> Vec<(ChangeKind, Alert)> {
         let mut changes = Vec::new();
         let alert = &mut self.alert;
+        if alert.status == Status::Closed {
+            return changes;
+        }
         alert.updated_at_ms = now;
         if self.tell_active_at_ms.take_if(|at| *at <= now).is_some() {
             alert.recovered_at_ms = None;
             self.told_active = true;
             changes.push((ChangeKind::Repeated, alert.clone()));
         }
-        if let Some(at) = self.escalate_at_ms.take_if(|at| *at <= now) {
+        if alert.status == Status::Raised
+            && let Some(at) = self.due_at_ms.take_if(|at| *at <= now)
+        {
             alert.escalation = alert.escalation.saturating_add(1);
             alert.next_rung_at_ms = settings.next_rung(alert, at);
-            self.escalate_at_ms = alert.next_rung_at_ms;
+            self.due_at_ms = alert.next_rung_at_ms;
             changes.push((ChangeKind::Escalated, alert.clone()));
         }
         changes

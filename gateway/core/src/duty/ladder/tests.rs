@@ -140,9 +140,14 @@ fn a_ladder_goes_on_where_it_was_after_a_checkpoint_and_from_the_alert_log() {
     }
     assert_eq!(climbs(&mut adopted, &settings, MONDAY + 100 * MINUTE), [(300, 2)]);
     let alert = book.open().next().unwrap().id.clone();
-    book.act(&StaffAction::new("1", alert, "li", Verb::Accept), MONDAY + 3 * MINUTE).unwrap();
+    let accept = StaffAction::new("1", alert.clone(), "li", Verb::Accept);
+    book.act(&settings, &accept, MONDAY + 3 * MINUTE).unwrap();
     assert_eq!(book.open().next().unwrap().next_rung_at_ms, None);
-    assert_eq!(climbs(&mut book, &settings, MONDAY + 100 * MINUTE), [], "somebody has it");
+    assert_eq!(climbs(&mut book.clone(), &settings, MONDAY + 100 * MINUTE), [], "somebody has it");
+    let undo = StaffAction::new("2", alert, "li", Verb::Undo { action: "1".into() });
+    let (_, change) = book.act(&settings, &undo, MONDAY + 7 * MINUTE / 2).unwrap();
+    assert_eq!(change.unwrap().alert.next_rung_at_ms, Some(MONDAY + 5 * MINUTE));
+    assert_eq!(climbs(&mut book, &settings, MONDAY + 100 * MINUTE), [(300, 2)], "nobody has it any more");
 }
 
 #[test]
