@@ -24,11 +24,11 @@ use crate::console::AUTHORITY;
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
-use crate::{engine, notify, registry_file};
+use crate::{engine, notify, people, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     DELIVERY,
     EPOCHS,
     notify::LOG,
@@ -38,11 +38,13 @@ const FILES: [&str; 11] = [
     AUTHORITY,
     "registry.toml",
     "accounts.toml",
+    people::residents::FILE,
+    people::grid_codes::FILE,
     "site.key",
     "models/refused.json",
 ];
-/// Models to go back to.
-const FOLDERS: [&str; 2] = ["models/in_use", "models/former"];
+/// Models to go back to, and what is held of persons: what is over is deleted when the restored gateway starts.
+const FOLDERS: [&str; 4] = ["models/in_use", "models/former", people::PHOTOS, people::MATTERS];
 const JOURNAL: &str = "journal";
 
 /// What a backup holds.

@@ -23,6 +23,7 @@ use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
 use crate::notify::{self, Notify};
+use crate::people::People;
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
 use crate::site_files::{SetAside, SiteFiles};
@@ -157,6 +158,7 @@ impl Gateway {
         if let Some(sign) = &sign {
             parts.push(sign.clone());
         }
+        let people = People::open(&data_dir, config.people, running.room.clone())?;
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 
@@ -229,10 +231,12 @@ impl Gateway {
                 downlinks,
                 notify,
                 audit,
+                people: people.clone(),
             };
             tasks.spawn(console.serve(state));
             at
         });
+        tasks.spawn(people.look_after(engine.clone(), clock));
         let follow = tokio::spawn(files.follow(
             seen,
             models_followed,

@@ -23,6 +23,7 @@ mod network;
 mod notify;
 mod parts;
 mod pem;
+mod people;
 mod private;
 mod registry_file;
 mod scorer;

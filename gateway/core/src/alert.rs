@@ -6,9 +6,11 @@
 
 mod book;
 mod life;
+mod matter;
 mod staff;
 
 pub use book::AlertBook;
+pub use matter::{GRID, MATTER, Matter, RESIDENT};
 pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, Verb, VerbName};
 
 use schemars::JsonSchema;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ailment::{Complaint, Complaints};
-use crate::alert::{Acted, ActionError, Alert, AlertBook, AlertChange, Signal, StaffAction};
+use crate::alert::{Acted, ActionError, Alert, AlertBook, AlertChange, AlertId, Matter, Signal, StaffAction};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
 use crate::fault::Fault;
@@ -35,6 +35,8 @@ pub enum Event<'a> {
     Configure(&'a Settings),
     /// All that ails the gateway now; what is not among it is well.
     Complaints(&'a [Complaint]),
+    /// A resident reported something by a grid's code.
+    Report(&'a Matter),
 }
 
 /// What follows from an event.
@@ -48,6 +50,8 @@ pub struct Effects {
     pub intake: Option<Result<Intake, Reject>>,
     /// What became of an action.
     pub action: Option<Result<Acted, ActionError>>,
+    /// The alert of what a resident reported.
+    pub reported: Option<AlertId>,
     /// Models that failed to score.
     pub score_errors: Vec<ScoreError>,
 }
@@ -211,6 +215,11 @@ impl Pipeline {
                     effects.changes.extend(change);
                     acted
                 }));
+            }
+            Event::Report(matter) => {
+                let (alert, change) = self.state.book.report(&self.site.gateway, &self.site.alerts, matter, now);
+                effects.changes.extend(change);
+                effects.reported = Some(alert);
             }
             Event::Configure(settings) => {
                 let (site, _) = Site::compile(settings);

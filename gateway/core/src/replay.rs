@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::ailment::Complaint;
-use crate::alert::StaffAction;
+use crate::alert::{Matter, StaffAction};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use crate::time::TimeMs;
@@ -49,6 +49,8 @@ pub enum Recorded<'a> {
     Configure(Cow<'a, str>),
     /// All that ailed the gateway, where that changed.
     Complaints(Vec<Complaint>),
+    /// What a resident reported, without what is theirs.
+    Report(Matter),
 }
 
 /// Why a recording cannot be decided again.
@@ -94,6 +96,7 @@ impl Pipeline {
             Recorded::Tick { .. } => Event::Tick,
             Recorded::Action(action) => Event::Action(action),
             Recorded::Complaints(complaints) => Event::Complaints(complaints),
+            Recorded::Report(matter) => Event::Report(matter),
             Recorded::Configure(settings) => {
                 let settings: Settings = serde_json::from_str(settings)?;
                 return Ok(self.step(Event::Configure(&settings), now, scorer));

@@ -18,12 +18,14 @@ use ninewatch_core::time::TimeMs;
 use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
+use super::photos;
 use super::problem::Problem;
 use super::rights::{self, OfPeople};
 use super::sheet;
 use crate::index::Progress;
 use crate::index::{AlertQuery, AlertRecord, Says};
 use crate::notify::Notification;
+use crate::people::Photo;
 use crate::private::{hex, random};
 
 /// Which alerts are wanted.
@@ -136,6 +138,8 @@ pub(super) struct AlertView {
     record: AlertRecord,
     /// Oldest first.
     notifications: Vec<Notification>,
+    /// Oldest first.
+    photos: Vec<Photo>,
 }
 
 /// `GET /alerts/{id}`
@@ -147,11 +151,12 @@ pub(super) async fn one(
     let record = find(&shared, &who, AlertId::from(id.as_str())).await?;
     let shown = rights::of_people(rights::alert_is_of_people(&shared.site(), &record.alert));
     let notifications = shared.state.notify.notifications(&record.alert.id);
-    Ok((shown, Json(AlertView { record, notifications })))
+    let photos = photos::of(&shared, &record.alert.id).await?;
+    Ok((shown, Json(AlertView { record, notifications, photos })))
 }
 
 /// The alert; one that may not be seen is not there.
-async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<AlertRecord, Problem> {
+pub(super) async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<AlertRecord, Problem> {
     let (index, wanted) = (shared.state.index.clone(), id.clone());
     let found = shared.ask(move || index.alert(&wanted)).await?;
     let found = found.filter(|record| who.rights.sees_place(&shared.site(), &record.alert.place));
@@ -169,6 +174,9 @@ pub(super) struct Action {
     verdict: Option<Verdict>,
     note: Option<String>,
     upon: Option<u64>,
+    /// What shows it: photos that were added to the alert before.
+    #[serde(default)]
+    photos: Vec<String>,
 }
 
 /// What became of an action.
@@ -189,13 +197,18 @@ pub(super) async fn act(
     State(shared): State<Arc<Shared>>,
     Path((alert, verb)): Path<(String, String)>,
     who: Who,
-    Sent(action): Sent<Action>,
+    Sent(mut action): Sent<Action>,
 ) -> Result<Json<Acted>, Problem> {
+    let photos = std::mem::take(&mut action.photos);
+    if !photos.is_empty() && verb != "handle" {
+        return Err(Problem::bad(format!("`photos` is not for {verb}"), "leave it out"));
+    }
     let action = action.checked(&verb, AlertId::from(alert.as_str()), who.account())?;
     let alert = action.alert.clone();
-    if who.rights.is_limited() {
+    if who.rights.is_limited() || !photos.is_empty() {
         find(&shared, &who, alert.clone()).await?;
     }
+    photos::belong_to(&shared, &alert, photos, &action.id).await?;
     let acted = shared.state.engine.act(action).await?.map_err(|error| refused(&error))?;
     tracing::info!(account = who.account(), verb, %alert, outcome = ?acted.outcome, acted.again, "staff acted");
     let record = find(&shared, &who, alert).await?;
@@ -245,7 +258,7 @@ impl Action {
 }
 
 /// One line of text that says something.
-fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
+pub(super) fn line(field: &str, text: &str, longest: usize) -> Result<String, Problem> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > longest || text.chars().any(char::is_control) {
         return Err(Problem::bad(

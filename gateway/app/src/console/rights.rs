@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ninewatch_core::alert::{Alert, GATEWAY};
+use ninewatch_core::alert::{Alert, GATEWAY, GRID};
 use ninewatch_core::pipeline::Site;
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, PlaceKind};
@@ -103,7 +103,7 @@ const ADMIN: For = For::Roles(&[Admin]);
 /// The first line that fits counts. A path is compared as it was sent, before any `%41` in it is decoded: what is written
 /// in a roundabout way falls to the line with the parameter, which is therefore never the laxer one.
 #[rustfmt::skip]
-static TABLE: [Rule; 27] = [
+static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/alerts",                       RESPONDERS,  "alerts.look",     Log::People),
     rule(Method::GET,    "/api/v1/alerts.csv",                   RESPONDERS,  "alerts.export",   Log::People),
     rule(Method::GET,    "/api/v1/alerts/{id}",                  RESPONDERS,  "alert.look",      Log::People),
@@ -112,6 +112,10 @@ static TABLE: [Rule; 27] = [
     rule(Method::POST,   "/api/v1/alerts/{id}/handle",           RESPONDERS,  "alert.handle",    Log::Always),
     // Closing is reviewing: who handled it does not judge it.
     rule(Method::POST,   "/api/v1/alerts/{id}/close",            DESK,        "alert.close",     Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/photos",           RESPONDERS,  "photo.add",       Log::Always),
+    rule(Method::GET,    "/api/v1/alerts/{id}/photos/{photo}",   RESPONDERS,  "photo.look",      Log::People),
+    rule(Method::GET,    "/api/v1/alerts/{id}/matter",           RESPONDERS,  "matter.look",     Log::People),
+    rule(Method::POST,   "/api/v1/alerts/{id}/answer",           RESPONDERS,  "matter.answer",   Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/{verb}",           DESK,        "alert.other",     Log::Always),
     rule(Method::GET,    "/api/v1/events",                       RESPONDERS,  "alerts.listen",   Log::People),
     rule(Method::GET,    "/api/v1/report",                       RESPONDERS,  "report.look",     Log::People),
@@ -125,6 +129,22 @@ static TABLE: [Rule; 27] = [
     rule(Method::GET,    "/api/v1/models",                       WATCHERS,    "models.look",     Log::Never),
     rule(Method::GET,    "/api/v1/notify",                       TELLERS,     "channels.look",   Log::Never),
     rule(Method::POST,   "/api/v1/notify/{name}/test",           TRIERS,      "channel.test",    Log::Always),
+    rule(Method::GET,    "/api/v1/grids",                        RESPONDERS,  "grid_codes.look", Log::Never),
+    rule(Method::GET,    "/api/v1/grids/{id}/code",              RESPONDERS,  "grid_code.look",  Log::Never),
+    rule(Method::POST,   "/api/v1/grids/{id}/code",              DESK,        "grid_code.renew", Log::Always),
+    rule(Method::DELETE, "/api/v1/grids/{id}/code",              DESK,        "grid_code.revoke", Log::Always),
+    rule(Method::GET,    "/api/v1/grids/{id}/code.svg",          RESPONDERS,  "grid_code.print", Log::Never),
+    // Residents are not logged in: a code lets them report, a ticket lets them see how far it is. The journal has what came.
+    rule(Method::GET,    "/api/v1/grid-codes/{code}",            For::Anyone, "matter.form",     Log::Never),
+    rule(Method::POST,   "/api/v1/matters",                      For::Anyone, "matter.report",   Log::Never),
+    rule(Method::GET,    "/api/v1/matters/{ticket}",             For::Anyone, "matter.progress", Log::Never),
+    rule(Method::POST,   "/api/v1/matters/{ticket}/photos",      For::Anyone, "matter.photo",    Log::Never),
+    rule(Method::GET,    "/api/v1/residents",                    RESPONDERS,  "residents.look",  Log::People),
+    rule(Method::POST,   "/api/v1/residents",                    ADMIN,       "resident.add",    Log::Always),
+    rule(Method::PUT,    "/api/v1/residents/{id}",               ADMIN,       "resident.change", Log::Always),
+    rule(Method::DELETE, "/api/v1/residents/{id}",               ADMIN,       "resident.delete", Log::Always),
+    rule(Method::GET,    "/api/v1/places/{id}/residents",        RESPONDERS,  "resident.look",   Log::People),
+    rule(Method::GET,    "/api/v1/retention",                    ADMIN,       "retention.look",  Log::Never),
     rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
     rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),
     // A log-in is noted where it is known whose it is.
@@ -196,13 +216,14 @@ impl Rights {
 
     /// Whether what is at this place may be seen. A place that is no longer registered is in no grid.
     pub(super) fn sees_place(&self, site: &Site, id: &str) -> bool {
-        !self.is_limited() || site.registry.place(id).is_some_and(|place| self.sees_grid(&place.grid))
+        !self.is_limited() || site.registry.grid_of(id).is_some_and(|grid| self.sees_grid(grid))
     }
 
     /// The places whose alerts may be seen; `None` where all may.
     pub(super) fn places(&self, site: &Site) -> Option<HashSet<String>> {
         let mine = || site.registry.places.iter().filter(|place| self.sees_grid(&place.grid));
-        self.is_limited().then(|| mine().map(|place| place.id.clone()).collect())
+        let matters = || self.grids.iter().map(|grid| format!("{GRID}{grid}"));
+        self.is_limited().then(|| mine().map(|place| place.id.clone()).chain(matters()).collect())
     }
 
     /// Whether alerts may be seen, be it only how many there are.
@@ -251,7 +272,9 @@ mod tests {
 
     #[test]
     fn whatever_changes_something_is_noted() {
-        for rule in TABLE.iter().filter(|rule| rule.method != Method::GET && rule.name != "session.begin") {
+        // A log-in is noted where it is known whose it is; what residents send stands in the journal.
+        let elsewhere = ["session.begin", "matter.report", "matter.photo"];
+        for rule in TABLE.iter().filter(|rule| rule.method != Method::GET && !elsewhere.contains(&rule.name)) {
             assert_eq!(rule.log, Log::Always, "{} {}", rule.method, rule.path);
         }
         let rule = rule_of(&Method::POST, "/api/v1/devices/siren-1/commands/on").unwrap();

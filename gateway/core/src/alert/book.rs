@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 
 use super::life::Life;
 use super::{
-    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Signal, StaffAction,
-    Status,
+    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Matter, Signal,
+    StaffAction, Status,
 };
 use crate::time::TimeMs;
 use open::{OpenAlert, OpenAlerts, Pair};
@@ -69,6 +69,26 @@ impl AlertBook {
             Some(id) => self.join(settings, &id, pair, finding, now),
             None => Some(self.open_new(gateway, settings, pair, finding, now)),
         }
+    }
+
+    /// Takes what a resident reported, as an alert of its own; gives that alert. No change follows where it had been taken
+    /// before.
+    pub fn report(
+        &mut self,
+        gateway: &str,
+        settings: &AlertSettings,
+        matter: &Matter,
+        now: TimeMs,
+    ) -> (AlertId, Option<AlertChange>) {
+        let finding = matter.finding(now);
+        let pair = (finding.evidence.device.clone(), finding.evidence.rule.clone());
+        let is_it = |alert: &&Alert| alert.place == finding.place && alert.devices.contains(&pair.0);
+        let closed = self.closed.iter().map(|(alert, _)| alert);
+        if let Some(taken) = self.open.at_place(&finding.place).chain(closed).find(is_it) {
+            return (taken.id.clone(), None);
+        }
+        let change = self.open_new(gateway, settings, pair, finding, now);
+        (change.alert.id.clone(), Some(change))
     }
 
     fn open_new(
