@@ -12,8 +12,8 @@ use ninewatch_core::site::is_id;
 use ninewatch_core::time::{Span, UtcOffset};
 use ninewatch_drivers::contact::Active;
 
-use crate::people::PeopleConfig;
 use crate::notify::NotifyConfig;
+use crate::people::PeopleConfig;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]

@@ -153,11 +153,7 @@ fn is_seen(shared: &Shared, who: &Who, id: &str) -> Result<(), Problem> {
 }
 
 fn no_grid_code(id: &str) -> Problem {
-    Problem::not_found(
-        "no_grid_code",
-        format!("the grid `{id}` has no code"),
-        "POST /api/v1/grids/{id}/code makes one",
-    )
+    Problem::not_found("no_grid_code", format!("the grid `{id}` has no code"), "POST /api/v1/grids/{id}/code makes one")
 }
 
 fn failed(error: &anyhow::Error) -> Problem {
@@ -174,7 +170,9 @@ mod tests {
         for good in ["https://192.168.1.10:8443", "http://ninewatch.local", "https://[fd00::1]:8443"] {
             assert!(is_origin(good), "{good}");
         }
-        for bad in ["", "https://", "ftp://a", "https://a/b", "https://a#b", "https://a?b", "javascript://a", "https://a b"] {
+        for bad in
+            ["", "https://", "ftp://a", "https://a/b", "https://a#b", "https://a?b", "javascript://a", "https://a b"]
+        {
             assert!(!is_origin(bad), "{bad}");
         }
     }

@@ -108,9 +108,13 @@ pub(super) async fn report(
     may_ask(&shared, address)?;
     let grid = grid_of(&shared, report.code.clone()).await?;
     let written = report.checked(grid)?;
-    shared.strangers.report(&written.grid, address, Instant::now()).map_err(|wait| {
-        Problem::shed("too_many_reports", wait, "in danger call 119, 110 or 120; otherwise wait, or call the desk")
-    })?;
+    let (people, key) = (shared.state.people.clone(), written.key.clone());
+    // Sent again because the answer did not come: it costs nothing.
+    if !shared.ask(move || people.matters.knows(&key)).await? {
+        shared.strangers.report(&written.grid, address, Instant::now()).map_err(|wait| {
+            Problem::shed("too_many_reports", wait, "in danger call 119, 110 or 120; otherwise wait, or call the desk")
+        })?;
+    }
     let (people, now) = (shared.state.people.clone(), shared.state.clock.now_ms());
     // What is theirs first: an alert without it would say nothing. A crash in between is mended at the next start.
     let reported = shared.ask(move || people.matters.keep(written, now)).await??;

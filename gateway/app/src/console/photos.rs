@@ -47,7 +47,8 @@ pub(super) async fn take(
     let (people, now) = (shared.state.people.clone(), shared.state.clock.now_ms());
     let kept = shared.ask(move || {
         let picture = picture(&bytes).map_err(|error| {
-            let mend = "send a JPEG, PNG or WebP of at most 8192 pixels a side and 25 million in all, that does not move";
+            let mend =
+                "send a JPEG, PNG or WebP of at most 8192 pixels a side and 25 million in all, that does not move";
             Problem::unusable("no_picture", error.to_string(), mend)
         })?;
         Ok(people.photos.keep(&alert, &picture, by.as_deref(), now)?)

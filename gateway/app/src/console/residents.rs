@@ -85,8 +85,7 @@ impl Record {
             let detail = format!("`place`: there is no place `{}`", resident.place);
             return Err(Problem::bad(detail, "GET /api/v1/places lists them"));
         }
-        let is_elsewhere =
-            |id: &&String| site.registry.device(id).is_none_or(|device| device.place != resident.place);
+        let is_elsewhere = |id: &&String| site.registry.device(id).is_none_or(|device| device.place != resident.place);
         if let Some(device) = resident.devices.iter().find(is_elsewhere) {
             let detail = format!("`devices`: `{device}` is not at `{}`", resident.place);
             return Err(Problem::bad(detail, "name devices of the same place"));

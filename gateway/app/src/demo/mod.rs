@@ -26,10 +26,10 @@ use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Registry};
 use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 
-use crate::people::PeopleConfig;
 use crate::config::{Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig};
 use crate::gateway::Gateway;
 use crate::lang::Lang;
+use crate::people::PeopleConfig;
 use crate::{private, registry_file, site_files};
 
 use city::City;

@@ -88,7 +88,7 @@ impl Matters {
     /// # Errors
     /// Where it is not taken.
     pub(crate) fn keep(&self, written: Written, at_ms: TimeMs) -> Result<Reported, Refusal> {
-        let id: String = sha256(written.key.as_bytes()).chars().take(32).collect();
+        let id = id_of(&written.key);
         let mut tickets = self.tickets();
         if let Some(known) = self.of(&id) {
             return Ok(known);
@@ -106,6 +106,11 @@ impl Matters {
         self.write(&reported)?;
         tickets.insert(reported.ticket.clone(), reported.id.clone());
         Ok(reported)
+    }
+
+    /// Whether this has been sent before.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.of(&id_of(key)).is_some()
     }
 
     /// Notes which alert a matter has become.
@@ -177,6 +182,10 @@ impl Matters {
     }
 }
 
+fn id_of(key: &str) -> String {
+    sha256(key.as_bytes()).chars().take(32).collect()
+}
+
 /// A ticket as it was given, out of what a person typed: groups, and letters that look like digits.
 fn plain(ticket: &str) -> String {
     let symbols = ticket.chars().filter(char::is_ascii_alphanumeric).take(64).map(|symbol| match symbol {
@@ -190,9 +199,9 @@ fn plain(ticket: &str) -> String {
 
 fn read(path: &Path) -> anyhow::Result<Option<Reported>> {
     match fs::read(path) {
-        Ok(bytes) => Ok(Some(
-            serde_json::from_slice(&bytes).with_context(|| format!("{} is not readable", path.display()))?,
-        )),
+        Ok(bytes) => {
+            Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{} is not readable", path.display()))?))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }

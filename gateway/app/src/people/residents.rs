@@ -17,7 +17,8 @@ use crate::private::{lock, replace};
 
 /// In the data folder.
 pub(crate) const FILE: &str = "residents.toml";
-const HEADER: &str = "# Residents' records; docs/privacy.md says what may stand here. Comments are lost at the next change.\n\n";
+const HEADER: &str =
+    "# Residents' records; docs/privacy.md says what may stand here. Comments are lost at the next change.\n\n";
 
 /// Somebody who may need help.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

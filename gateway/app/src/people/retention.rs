@@ -81,11 +81,7 @@ pub(crate) fn held(data_dir: &Path, kind: Kind) -> anyhow::Result<Vec<Held>> {
     Ok(match kind {
         Kind::Photos => photos::kept(&data_dir.join(PHOTOS))?
             .into_iter()
-            .map(|kept| Held {
-                sha256: kept.sha256.clone(),
-                since_ms: Some(kept.at_ms),
-                what: What::Photo(kept),
-            })
+            .map(|kept| Held { sha256: kept.sha256.clone(), since_ms: Some(kept.at_ms), what: What::Photo(kept) })
             .collect(),
         Kind::Matters => matters::kept(&data_dir.join(MATTERS))?
             .into_iter()

@@ -12,4 +12,5 @@ mod doors;
 mod feed;
 mod https;
 mod looking;
+mod people;
 mod roles;
