@@ -4,8 +4,10 @@ import { alertPage } from "./pages/alert.js";
 import { boardPage } from "./pages/board.js";
 import { channelsPage } from "./pages/channels.js";
 import { devicesPage } from "./pages/devices.js";
+import { gridsPage } from "./pages/grids.js";
 import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
+import { peoplePage } from "./pages/people.js";
 import { reportPage } from "./pages/report.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
@@ -20,7 +22,7 @@ let session = null;
 let main = null;
 let leave = () => {};
 
-/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/notify". */
+/** The page of the address: "#/", "#/alerts/ID", "#/devices", "#/history", "#/report", "#/grids", "#/people", "#/notify". */
 function route() {
   if (!main) return;
   leave();
@@ -31,6 +33,8 @@ function route() {
   else if (page === "devices") leave = devicesPage(main);
   else if (page === "history") leave = historyPage(main);
   else if (page === "report") leave = reportPage(main);
+  else if (page === "grids") leave = gridsPage(main, decodeURIComponent(id));
+  else if (page === "people") leave = peoplePage(main);
   else if (page === "notify") leave = channelsPage(main);
   else {
     leave = () => {};

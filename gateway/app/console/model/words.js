@@ -32,5 +32,9 @@ export const PLACE_KINDS = [
   "key_site",
 ];
 export const PERSONS = ["elder", "elder_alone", "disabled", "child", "patient", "other"];
+/** What help a resident needs. */
+export const NEEDS = ["bedridden", "walking", "hearing", "sight", "speech", "memory", "oxygen"];
+/** What of persons is deleted when its time is over. */
+export const RETENTION_KINDS = ["photos", "matters", "residents"];
 /** What an account is for. */
 export const ROLES = ["duty", "grid_member", "installer", "integrator", "admin"];

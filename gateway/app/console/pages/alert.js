@@ -13,7 +13,9 @@ import { live, onLive } from "../ui/live.js";
 import { age, severityMark, tickAges } from "../ui/marks.js";
 import { moment, problem, say, t } from "../ui/say.js";
 import { deviceIcon, deviceName, fieldName, onSite, place, placeName, rule } from "../ui/site.js";
+import { photoStrip } from "../ui/photos.js";
 import { actionPanel } from "./actions.js";
+import { drawPeople } from "./alert-people.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
 const OPEN_FINDINGS = 2;
@@ -31,6 +33,7 @@ export function alertPage(root, id) {
     head: h("header", { class: "alert-head" }),
     act: h("section", { class: "alert-act panel", "aria-labelledby": "act-title" }),
     response: h("section", { class: "alert-response panel", "aria-labelledby": "response-title" }),
+    people: h("div", { class: "alert-people" }),
     evidence: h("section", { class: "alert-evidence", "aria-labelledby": "evidence-title" }),
     side: h("div", { class: "alert-side" }),
     failed: h("div", { class: "alert-failed" }),
@@ -42,7 +45,7 @@ export function alertPage(root, id) {
     h(
       "article",
       { class: "alert" },
-      h("div", { class: "alert-main" }, parts.head, parts.evidence),
+      h("div", { class: "alert-main" }, parts.head, parts.people, parts.evidence),
       h("div", { class: "alert-column" }, parts.act, parts.response, parts.side),
     ),
   );
@@ -57,6 +60,7 @@ export function alertPage(root, id) {
     drawHead(parts.head, record);
     drawResponse(parts.response, record);
     drawSide(parts.side, record);
+    drawPeople(parts.people, record, load);
     // Not under the hands of somebody who fills it in.
     if (act) actionPanel(parts.act, record, load);
     if (evidence) drawEvidence(parts.evidence, record);
@@ -162,7 +166,7 @@ function drawResponse(panel, { alert }) {
   );
 }
 
-function drawSide(side, { alert, life, notifications }) {
+function drawSide(side, { alert, life, notifications, photos }) {
   const where = place(alert.place);
   const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
   const facts = [
@@ -203,7 +207,7 @@ function drawSide(side, { alert, life, notifications }) {
       h(
         "ol",
         { class: "plain timeline" },
-        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one) : notified(one))),
+        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one, alert, photos) : notified(one))),
       ),
     ),
   );
@@ -231,7 +235,7 @@ function notified({ channel, at_ms: at, told, result, attempts, error }) {
   );
 }
 
-function lifeStep(step) {
+function lifeStep(step, alert, photos) {
   const { action } = step;
   const detail = [
     step.kind === "noted" && action ? t(`noted.${action.verb}`) : null,
@@ -259,6 +263,7 @@ function lifeStep(step) {
       made ? [" · ", t("alert.made_at", { time: moment(made, true) })] : null,
     ),
     step.note ? h("p", { class: "life-note" }, step.note) : null,
+    action ? photoStrip(alert.id, photos.filter((photo) => photo.action === action.id)) : null,
   );
 }
 

@@ -1,7 +1,7 @@
 // The live board: open alerts by severity, and what happened of late.
 
 import { counts, response, shown } from "../model/alerts.js";
-import { isGateway } from "../model/site.js";
+import { isGateway, isOfGrid } from "../model/site.js";
 import { SCENES, SEVERITIES } from "../model/words.js";
 import { actionId, ask } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
@@ -54,7 +54,7 @@ export function boardPage(root) {
   const draw = () => drawBoard(parts, draw);
   const leave = [
     onLive(({ change }) => {
-      if (change && !isGateway(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
+      if (change && !isGateway(change.alert.place) && !isOfGrid(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
       draw();
     }),
     onSite(draw),

@@ -136,6 +136,8 @@ export function navigated() {
     link("#/devices", "devices", t("nav.devices"), at.startsWith("#/devices") || !alerts),
     alerts ? link("#/history", "clock", t("nav.history"), at.startsWith("#/history")) : null,
     mayDo("GET", "/report") ? link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")) : null,
+    mayDo("GET", "/residents") ? link("#/people", "person", t("nav.people"), at.startsWith("#/people")) : null,
+    mayDo("GET", "/grids") ? link("#/grids", "code", t("nav.grids"), at.startsWith("#/grids")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ninewatch_core::alert::{AlertId, MATTER, RESIDENT, Scene, Status};
-use ninewatch_core::time::TimeMs;
+use ninewatch_core::time::{Span, TimeMs};
 
 use super::alerts::{find, line};
 use super::body::Sent;
@@ -36,6 +36,8 @@ pub(super) struct Form {
     gateway: String,
     /// How many days what is written here is kept.
     keeps_days: i64,
+    /// The same of photos.
+    keeps_photos_days: i64,
 }
 
 /// `GET /grid-codes/{code}`
@@ -46,8 +48,10 @@ pub(super) async fn form(
 ) -> Result<Json<Form>, Problem> {
     may_ask(&shared, peer.address.ip())?;
     let grid = grid_of(&shared, code).await?;
-    let keeps_days = shared.state.people.config.keep_matters.ms() / 86_400_000;
-    Ok(Json(Form { grid, gateway: shared.site().gateway.clone(), keeps_days }))
+    let config = &shared.state.people.config;
+    let days = |span: Span| (span.ms() + 86_399_999) / 86_400_000;
+    let (keeps_days, keeps_photos_days) = (days(config.keep_matters), days(config.keep_photos));
+    Ok(Json(Form { grid, gateway: shared.site().gateway.clone(), keeps_days, keeps_photos_days }))
 }
 
 /// The grid of a code that is in force. A grid that no place is in any more has none.

@@ -40,7 +40,7 @@ async fn a_resident_reports_and_sees_how_far_it_is_and_nothing_else() {
     let desk = Desk::open(sample::registry());
     let code = code(&desk, GRID).await;
     let form = desk.client.get(&format!("/api/v1/grid-codes/{code}")).await.json();
-    assert_eq!(form, json!({"grid": GRID, "gateway": "kaili-01", "keeps_days": 90}));
+    assert_eq!(form, json!({"grid": GRID, "gateway": "kaili-01", "keeps_days": 90, "keeps_photos_days": 30}));
     let answer = report(&desk, &code, "1").await;
     assert_eq!(answer.status, StatusCode::CREATED);
     let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
