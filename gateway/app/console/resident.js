@@ -12,7 +12,13 @@ import { languageSwitch } from "./ui/tools.js";
 /** "#t-" and a ticket shows how that is; anything else is a grid's code. */
 const TICKET = "#t-";
 const REFRESH_MS = 15_000;
-const SCENE_ICONS = { fire: "smoke", security: "shield", elder_care: "heart", child_protection: "person", employment: "sheet" };
+const SCENE_ICONS = {
+  fire: "smoke",
+  security: "shield",
+  elder_care: "heart",
+  child_protection: "person",
+  employment: "sheet",
+};
 const scenes = SCENES.filter((scene) => SCENE_ICONS[scene]);
 
 let timer = null;
@@ -28,10 +34,11 @@ function frame() {
       { class: "resident-urgent" },
       t("form.urgent"),
       " ",
-      [["119", "fire"], ["110", "police"], ["120", "ambulance"]].map(([number, what]) => [
-        h("a", { href: `tel:${number}` }, `${number} ${t(`form.${what}`)}`),
-        " ",
-      ]),
+      [
+        ["119", "fire"],
+        ["110", "police"],
+        ["120", "ambulance"],
+      ].map(([number, what]) => [h("a", { href: `tel:${number}` }, `${number} ${t(`form.${what}`)}`), " "]),
     ),
     box,
   );
@@ -117,7 +124,14 @@ function reportForm(code, { grid, keeps_days: days, keeps_photos_days: photoDays
 }
 
 function ticketForm() {
-  const ticket = h("input", { id: "ticket", autocomplete: "off", autocapitalize: "none", spellcheck: "false", required: true, placeholder: "k3x9-2mfp-7qzt" });
+  const ticket = h("input", {
+    id: "ticket",
+    autocomplete: "off",
+    autocapitalize: "none",
+    spellcheck: "false",
+    required: true,
+    placeholder: "k3x9-2mfp-7qzt",
+  });
   const submit = (event) => {
     event.preventDefault();
     location.hash = `${TICKET}${ticket.value.trim()}`;
@@ -126,7 +140,13 @@ function ticketForm() {
     "details",
     { class: "resident-ticket" },
     h("summary", {}, t("form.have_ticket")),
-    h("form", { on: { submit } }, h("label", { for: "ticket" }, t("form.ticket_field")), ticket, h("button", { type: "submit" }, t("form.look"))),
+    h(
+      "form",
+      { on: { submit } },
+      h("label", { for: "ticket" }, t("form.ticket_field")),
+      ticket,
+      h("button", { type: "submit" }, t("form.look")),
+    ),
   );
 }
 
@@ -136,7 +156,14 @@ function progress(ticket, { isNew = false, late = null, code = null } = {}) {
   const view = h("div", { class: "resident-progress", "aria-live": "polite" });
   const failed = h("p", { class: "form-error", role: "alert" });
   const again = code ? h("a", { class: "button", href: `#${code}` }, t("form.another")) : null;
-  replace(box, isNew ? h("h1", { tabindex: "-1" }, icon("check"), t("form.taken")) : null, late ? h("p", { class: "form-error" }, late) : null, failed, view, again);
+  replace(
+    box,
+    isNew ? h("h1", { tabindex: "-1" }, icon("check"), t("form.taken")) : null,
+    late ? h("p", { class: "form-error" }, late) : null,
+    failed,
+    view,
+    again,
+  );
   box.querySelector("h1")?.focus();
   const look = async () => {
     try {
@@ -161,17 +188,28 @@ function steps({ ticket, grid, scene, at_ms: at, status, changed_at_ms: changed,
     h("p", { class: "resident-number" }, ticket),
     h("p", { class: "muted" }, t("form.ticket_hint")),
     h("h2", {}, t("form.progress")),
-    h("p", { class: "muted" }, [t("form.grid", { grid }), t(`scene.${scene}`), t("form.reported_at", { time: moment(at) })].join(" · ")),
+    h(
+      "p",
+      { class: "muted" },
+      [t("form.grid", { grid }), t(`scene.${scene}`), t("form.reported_at", { time: moment(at) })].join(" · "),
+    ),
     h(
       "ol",
       { class: "plain resident-steps" },
       STATUSES.map((one, index) =>
-        h("li", { class: index < now ? "done" : index === now ? "now" : "", "aria-current": index === now ? "step" : null }, index <= now ? icon("check") : h("span", { class: "bead" }), t(`progress.${one}`)),
+        h(
+          "li",
+          { class: index < now ? "done" : index === now ? "now" : "", "aria-current": index === now ? "step" : null },
+          index <= now ? icon("check") : h("span", { class: "bead" }),
+          t(`progress.${one}`),
+        ),
       ),
     ),
     h("p", { class: "muted" }, t("form.changed", { time: moment(changed) })),
     answers.length > 0 ? h("h2", {}, t("form.answers")) : null,
-    answers.map((one) => h("p", { class: "matter-answer" }, h("span", { class: "muted" }, moment(one.at_ms)), " ", one.text)),
+    answers.map((one) =>
+      h("p", { class: "matter-answer" }, h("span", { class: "muted" }, moment(one.at_ms)), " ", one.text),
+    ),
   ];
 }
 

@@ -25,6 +25,7 @@ export const PEOPLE_TEXT = {
   ],
   "photo.of": ["照片，{time}", "Photo, {time}"],
   "photo.by": ["{by} · {time}", "{by} · {time}"],
+  "photo.send": ["保存照片", "Keep the photos"],
   "photo.remove": ["去掉这张", "Leave it out"],
   "photo.reading": ["正在处理照片…", "Making the photo ready…"],
 
@@ -63,7 +64,7 @@ export const PEOPLE_TEXT = {
   "retention.title": ["个人信息留存与删除", "What is kept of persons, and its deletion"],
   "retention.photos": ["照片", "Photos"],
   "retention.matters": ["居民上报内容", "What residents reported"],
-  "retention.residents": ["已搬离者的档案", "Records of those who left"],
+  "retention.residents": ["居民档案（搬离后）", "Residents' records (once they left)"],
   "retention.rule": ["保留 {days} 天，现有 {held} 份", "kept {days} days, {held} held"],
   "retention.next": ["下一份 {time} 到期", "the next is over at {time}"],
   "retention.proofs": ["删除凭证（审计日志中的序号）", "Proofs of deletion (number in the audit log)"],
@@ -82,8 +83,14 @@ export const PEOPLE_TEXT = {
   "grids.renew": ["换码", "New code"],
   "grids.revoke": ["停用", "Revoke"],
   "grids.poster": ["海报", "Poster"],
-  "grids.sure_renew": ["给 {grid} 换码？已张贴的海报会失效。", "A new code for {grid}? Posters that hang will lead nowhere."],
-  "grids.sure_revoke": ["停用 {grid} 的码？居民将无法扫码上报。", "Revoke the code of {grid}? Residents can no longer report by it."],
+  "grids.sure_renew": [
+    "给 {grid} 换码？已张贴的海报会失效。",
+    "A new code for {grid}? Posters that hang will lead nowhere.",
+  ],
+  "grids.sure_revoke": [
+    "停用 {grid} 的码？居民将无法扫码上报。",
+    "Revoke the code of {grid}? Residents can no longer report by it.",
+  ],
   "grids.print": ["打印", "Print"],
   "grids.back": ["返回网格码", "Back to the codes"],
   "grids.origin": ["手机访问网关的地址", "Address at which phones reach the gateway"],
@@ -94,7 +101,10 @@ export const PEOPLE_TEXT = {
 
   "form.title": ["居民上报", "Report a matter"],
   "form.grid": ["{grid} 网格", "Grid {grid}"],
-  "form.urgent": ["有人受伤、起火、正在发生危险：请先打", "Somebody is hurt, it burns, there is danger now: first call"],
+  "form.urgent": [
+    "有人受伤、起火、正在发生危险：请先打",
+    "Somebody is hurt, it burns, there is danger now: first call",
+  ],
   "form.fire": ["火警", "fire"],
   "form.police": ["报警", "police"],
   "form.ambulance": ["急救", "ambulance"],
@@ -126,25 +136,40 @@ export const PEOPLE_TEXT = {
   "form.answers": ["答复", "Answers"],
   "form.another": ["再报一件", "Report something else"],
   "form.photo_failed": ["上报已收到，但照片没有传上：{why}", "Your report is in, but a photo was not taken: {why}"],
-  "form.no_code": ["请用手机扫网格海报上的二维码打开本页。", "Please open this page by the code on your grid's poster."],
+  "form.no_code": [
+    "请用手机扫网格海报上的二维码打开本页。",
+    "Please open this page by the code on your grid's poster.",
+  ],
   "progress.raised": ["已收到，待受理", "Received"],
   "progress.accepted": ["已受理", "Accepted"],
   "progress.dispatched": ["已派人", "Somebody is on the way"],
   "progress.handled": ["已处理", "Seen to"],
   "progress.closed": ["已办结", "Closed"],
 
-  "problem.no_code": ["这个二维码已失效，请扫最新的海报，或联系社区。", "This code is no longer in force. Scan the newest poster, or call the community."],
+  "problem.no_code": [
+    "这个二维码已失效，请扫最新的海报，或联系社区。",
+    "This code is no longer in force. Scan the newest poster, or call the community.",
+  ],
   "problem.no_ticket": ["没有这个编号，或已到期。", "No matter has this ticket, or its time is over."],
   "problem.too_many_reports": [
     "上报太多，请稍后再试。有危险请直接拨打 119、110、120。",
     "Too many reports just now; please try later. In danger call 119, 110 or 120.",
   ],
   "problem.too_often": ["查询太频繁，请稍后再试。", "Asked too often. Please wait a little."],
-  "problem.no_picture": ["这个文件不是可用的照片（JPEG、PNG、WebP）。", "This file is no photo that can be used (JPEG, PNG, WebP)."],
+  "problem.no_picture": [
+    "这个文件不是可用的照片（JPEG、PNG、WebP）。",
+    "This file is no photo that can be used (JPEG, PNG, WebP).",
+  ],
   "problem.too_large": ["照片太大。", "The photo is too large."],
   "problem.enough": ["数量已到上限。", "There are as many as are taken."],
-  "problem.people_full": ["存储已满，暂时不能接收；请直接联系社区。", "The store is full, nothing more is taken. Please call the community."],
-  "problem.disk_short": ["磁盘空间只够预警使用，暂时不能接收；请直接联系社区。", "The disk has room for alerts only. Please call the community."],
+  "problem.people_full": [
+    "存储已满，暂时不能接收；请直接联系社区。",
+    "The store is full, nothing more is taken. Please call the community.",
+  ],
+  "problem.disk_short": [
+    "磁盘空间只够预警使用，暂时不能接收；请直接联系社区。",
+    "The disk has room for alerts only. Please call the community.",
+  ],
   "problem.not_kept": ["没有写入磁盘，请重试。", "It could not be written. Please try again."],
   "problem.not_yet": ["正在登记，请稍后再看。", "It is being taken in. Look again in a moment."],
   "problem.no_matter": ["上报内容已到期删除。", "What was reported has been deleted: its time is over."],
@@ -153,5 +178,8 @@ export const PEOPLE_TEXT = {
   "problem.no_grid_code": ["这个网格还没有码。", "This grid has no code yet."],
   "problem.no_place": ["没有这个场所。", "There is no such place."],
   "problem.no_resident": ["没有这份档案。", "There is no such record."],
-  "problem.unreadable": ["网关读不了所需的文件，请看日志。", "The gateway cannot read a file that it needs; see its log."],
+  "problem.unreadable": [
+    "网关读不了所需的文件，请看日志。",
+    "The gateway cannot read a file that it needs; see its log.",
+  ],
 };

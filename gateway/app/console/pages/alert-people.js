@@ -10,10 +10,13 @@ import { deviceName, place } from "../ui/site.js";
 /** Shows it in `box`; what was asked for once stays until the page is left. `reload` reads the alert anew. */
 export function drawPeople(box, { alert, photos }, reload) {
   if (box.childElementCount === 0) {
-    const [matter, residents, pictures] = ["matter", "residents", "pictures"].map((name) => h("div", { "data-part": name }));
+    const [matter, residents, pictures] = ["matter", "residents", "pictures"].map((name) =>
+      h("div", { "data-part": name }),
+    );
     replace(box, matter, residents, pictures);
     if (isOfGrid(alert.place)) loadMatter(matter, alert);
-    else if (place(alert.place) && mayDo("GET", `/places/${alert.place}/residents`)) loadResidents(residents, alert.place);
+    else if (place(alert.place) && mayDo("GET", `/places/${alert.place}/residents`))
+      loadResidents(residents, alert.place);
   }
   const pictures = box.querySelector('[data-part="pictures"]');
   const mark = photos.map((photo) => `${photo.id} ${photo.action}`).join();
@@ -26,13 +29,18 @@ const panel = (id, title, ...children) =>
   h("section", { class: "panel people-panel", "aria-labelledby": id }, h("h2", { id }, title), children);
 
 const call = (name, phone) =>
-  h("a", { class: "call", href: `tel:${phone.replace(/[^0-9+]/g, "")}`, "aria-label": t("resident.call", { name }) }, phone);
+  h(
+    "a",
+    { class: "call", href: `tel:${phone.replace(/[^0-9+]/g, "")}`, "aria-label": t("resident.call", { name }) },
+    phone,
+  );
 
 async function loadResidents(box, id) {
   try {
     const { residents } = await ask(`/places/${encodeURIComponent(id)}/residents`);
     if (residents.length === 0) {
-      if (place(id)?.kind === "home") replace(box, panel("residents-title", t("resident.title"), h("p", { class: "muted" }, t("resident.none"))));
+      if (place(id)?.kind === "home")
+        replace(box, panel("residents-title", t("resident.title"), h("p", { class: "muted" }, t("resident.none"))));
       return;
     }
     replace(box, panel("residents-title", t("resident.title"), residents.map(resident)));
@@ -45,15 +53,25 @@ function resident({ name, phone, contacts = [], needs = [], note, devices = [] }
   return h(
     "div",
     { class: "resident" },
-    h("h3", {}, name, " ", needs.map((need) => h("span", { class: "tag tag-need" }, t(`need.${need}`)))),
+    h(
+      "h3",
+      {},
+      name,
+      " ",
+      needs.map((need) => h("span", { class: "tag tag-need" }, t(`need.${need}`))),
+    ),
     h(
       "ul",
       { class: "plain calls" },
       phone ? h("li", {}, h("span", {}, name), call(name, phone)) : null,
-      contacts.map((one) => h("li", {}, h("span", {}, [one.name, one.relation].filter(Boolean).join(" · ")), call(one.name, one.phone))),
+      contacts.map((one) =>
+        h("li", {}, h("span", {}, [one.name, one.relation].filter(Boolean).join(" · ")), call(one.name, one.phone)),
+      ),
     ),
     note ? h("p", {}, note) : null,
-    devices.length > 0 ? h("p", { class: "muted" }, t("resident.devices", { devices: devices.map(deviceName).join(" · ") })) : null,
+    devices.length > 0
+      ? h("p", { class: "muted" }, t("resident.devices", { devices: devices.map(deviceName).join(" · ") }))
+      : null,
   );
 }
 
@@ -62,17 +80,34 @@ async function loadMatter(box, alert) {
     drawMatter(box, alert, await ask(`/alerts/${alert.id}/matter`));
   } catch (error) {
     const gone = error.code === "no_matter";
-    replace(box, panel("matter-title", t("matter.title"), h("p", { class: gone ? "muted" : "form-error" }, gone ? t("matter.gone") : problem(error))));
+    replace(
+      box,
+      panel(
+        "matter-title",
+        t("matter.title"),
+        h("p", { class: gone ? "muted" : "form-error" }, gone ? t("matter.gone") : problem(error)),
+      ),
+    );
   }
 }
 
 function drawMatter(box, alert, matter) {
   const failed = h("p", { class: "form-error", role: "alert" });
-  const field = h("input", { id: "matter-answer", maxlength: "500", required: true, autocomplete: "off", placeholder: t("matter.answer_hint") });
+  const field = h("input", {
+    id: "matter-answer",
+    maxlength: "500",
+    required: true,
+    autocomplete: "off",
+    placeholder: t("matter.answer_hint"),
+  });
   const submit = async (event) => {
     event.preventDefault();
     try {
-      drawMatter(box, alert, await ask(`/alerts/${alert.id}/answer`, { method: "POST", body: { text: field.value.trim() } }));
+      drawMatter(
+        box,
+        alert,
+        await ask(`/alerts/${alert.id}/answer`, { method: "POST", body: { text: field.value.trim() } }),
+      );
     } catch (error) {
       replace(failed, problem(error));
     }
@@ -88,7 +123,13 @@ function drawMatter(box, alert, matter) {
         ? h("p", { class: "calls" }, h("span", {}, t("matter.phone")), call(t("matter.resident"), matter.phone))
         : h("p", { class: "muted" }, t("matter.no_phone")),
       matter.answers.map((one) =>
-        h("p", { class: "matter-answer" }, h("span", { class: "muted" }, t("matter.answered", { by: one.by, time: moment(one.at_ms) })), " ", one.text),
+        h(
+          "p",
+          { class: "matter-answer" },
+          h("span", { class: "muted" }, t("matter.answered", { by: one.by, time: moment(one.at_ms) })),
+          " ",
+          one.text,
+        ),
       ),
       h(
         "form",
@@ -118,6 +159,14 @@ function drawPhotos(box, alert, photos, reload) {
       replace(failed, problem(error));
     }
   };
-  const form = h("form", { on: { submit: add } }, picker.element, failed, h("button", { type: "submit" }, t("resident.save")));
-  replace(box, panel("photos-title", t("photo.title"), photoStrip(alert.id, loose), alert.status === "closed" ? null : form));
+  const form = h(
+    "form",
+    { on: { submit: add } },
+    picker.element,
+    failed,
+    h("button", { type: "submit" }, t("photo.send")),
+  );
+  const more = h("details", {}, h("summary", {}, t("photo.add")), form);
+  const strip = photoStrip(alert.id, loose);
+  replace(box, panel("photos-title", t("photo.title"), strip, alert.status === "closed" ? null : more));
 }

@@ -16,14 +16,26 @@ function list(root) {
   const box = h("ul", { class: "plain channels" });
   replace(
     root,
-    h("div", { class: "devices" }, h("h1", { tabindex: "-1" }, t("grids.title")), h("p", { class: "muted" }, t("grids.hint")), failed, box),
+    h(
+      "div",
+      { class: "devices" },
+      h("h1", { tabindex: "-1" }, t("grids.title")),
+      h("p", { class: "muted" }, t("grids.hint")),
+      failed,
+      box,
+    ),
   );
   const load = async () => {
     try {
       const { grids } = await ask("/grids");
       if (left) return;
       replace(failed);
-      replace(box, grids.length > 0 ? grids.map((grid) => card(grid, change)) : h("li", { class: "muted loading" }, t("grids.none")));
+      replace(
+        box,
+        grids.length > 0
+          ? grids.map((grid) => card(grid, change))
+          : h("li", { class: "muted loading" }, t("grids.none")),
+      );
     } catch (error) {
       if (!left) replace(failed, problem(error));
     }
@@ -52,7 +64,14 @@ function card({ id, places, code_since_ms: since }, change) {
       "div",
       { class: "channel-main" },
       h("h2", {}, id),
-      h("p", { class: "muted" }, [t("grids.places", { count: places }), since ? t("grids.since", { time: moment(since) }) : t("grids.no_code")].join(" · ")),
+      h(
+        "p",
+        { class: "muted" },
+        [
+          t("grids.places", { count: places }),
+          since ? t("grids.since", { time: moment(since) }) : t("grids.no_code"),
+        ].join(" · "),
+      ),
     ),
     h(
       "div",
@@ -106,7 +125,12 @@ function poster(root, grid) {
       h(
         "article",
         { class: "poster" },
-        h("h1", { tabindex: "-1" }, h("span", { lang: "zh-CN" }, "有事扫一扫"), h("span", { lang: "en", class: "poster-en" }, "Scan to report a matter")),
+        h(
+          "h1",
+          { tabindex: "-1" },
+          h("span", { lang: "zh-CN" }, "有事扫一扫"),
+          h("span", { lang: "en", class: "poster-en" }, "Scan to report a matter"),
+        ),
         h("p", { class: "poster-grid" }, grid),
         picture,
         h(
@@ -116,9 +140,16 @@ function poster(root, grid) {
             ["连接小区网络，用手机相机或浏览器扫码", "Join the community's network and scan with your phone"],
             ["选类别、写情况，可加照片和电话", "Choose what it is about, write, add a photo if you like"],
             ["记下编号，随时查看进展", "Note down the ticket and see how far it is"],
-          ].map(([zh, en]) => h("li", {}, h("span", { lang: "zh-CN" }, zh), h("span", { lang: "en", class: "poster-en" }, en))),
+          ].map(([zh, en]) =>
+            h("li", {}, h("span", { lang: "zh-CN" }, zh), h("span", { lang: "en", class: "poster-en" }, en)),
+          ),
         ),
-        h("p", { class: "poster-urgent" }, h("span", { lang: "zh-CN" }, "紧急情况先打 119 · 110 · 120"), h("span", { lang: "en", class: "poster-en" }, "In danger call 119 · 110 · 120 first")),
+        h(
+          "p",
+          { class: "poster-urgent" },
+          h("span", { lang: "zh-CN" }, "紧急情况先打 119 · 110 · 120"),
+          h("span", { lang: "en", class: "poster-en" }, "In danger call 119 · 110 · 120 first"),
+        ),
         address,
       ),
     ),

@@ -17,14 +17,31 @@ export function peoplePage(root) {
   const kept = h("section", { "aria-labelledby": "retention-title" });
   replace(
     root,
-    h("div", { class: "devices" }, h("h1", { tabindex: "-1" }, t("resident.list_title")), h("p", { class: "muted" }, t("resident.list_hint")), failed, list, add, kept),
+    h(
+      "div",
+      { class: "devices" },
+      h("h1", { tabindex: "-1" }, t("resident.list_title")),
+      h("p", { class: "muted" }, t("resident.list_hint")),
+      failed,
+      list,
+      add,
+      kept,
+    ),
   );
+  let residents = [];
+  const draw = () => {
+    if (left) return;
+    const none = h("li", { class: "muted loading" }, t("resident.list_none"));
+    replace(list, residents.length > 0 ? residents.map((one) => row(one, remove)) : none);
+  };
   const load = async () => {
     try {
-      const [{ residents }, retention] = await Promise.all([ask("/residents"), mayDo("GET", "/retention") ? ask("/retention") : null]);
+      const asked = mayDo("GET", "/retention") ? ask("/retention") : null;
+      const [records, retention] = await Promise.all([ask("/residents"), asked]);
       if (left) return;
+      ({ residents } = records);
       replace(failed);
-      replace(list, residents.length > 0 ? residents.map((one) => row(one, remove)) : h("li", { class: "muted loading" }, t("resident.list_none")));
+      draw();
       if (retention) drawRetention(kept, retention);
     } catch (error) {
       if (!left) replace(failed, problem(error));
@@ -40,9 +57,14 @@ export function peoplePage(root) {
     }
   };
   const form = () => {
-    if (!left && mayDo("POST", "/residents") && places().length > 0 && add.childElementCount === 0) replace(add, recordForm(load));
+    if (!left && mayDo("POST", "/residents") && places().length > 0 && add.childElementCount === 0)
+      replace(add, recordForm(load));
   };
-  const stop = onSite(form);
+  // Homes have names from then on.
+  const stop = onSite(() => {
+    form();
+    draw();
+  });
   form();
   load();
   return () => {
@@ -53,20 +75,38 @@ export function peoplePage(root) {
 
 function row(resident, remove) {
   const { name, place, phone, contacts = [], needs = [], note, left_at_ms: leftAt } = resident;
-  const calls = [phone, ...contacts.map((one) => [one.name, one.relation, one.phone].filter(Boolean).join(" "))].filter(Boolean);
+  const calls = [phone, ...contacts.map((one) => [one.name, one.relation, one.phone].filter(Boolean).join(" "))].filter(
+    Boolean,
+  );
   return h(
     "li",
     { class: "panel channel" },
     h(
       "div",
       { class: "channel-main" },
-      h("h2", {}, name, " ", h("span", { class: "muted" }, placeName(place)), " ", leftAt ? h("span", { class: "tag" }, t("resident.left")) : null),
-      h("p", {}, needs.map((need) => h("span", { class: "tag tag-need" }, t(`need.${need}`)))),
+      h(
+        "h2",
+        {},
+        name,
+        " ",
+        h("span", { class: "muted" }, placeName(place)),
+        " ",
+        leftAt ? h("span", { class: "tag" }, t("resident.left")) : null,
+      ),
+      h(
+        "p",
+        {},
+        needs.map((need) => h("span", { class: "tag tag-need" }, t(`need.${need}`))),
+      ),
       h("p", { class: "muted" }, calls.join(" · ")),
       note ? h("p", {}, note) : null,
     ),
     mayDo("DELETE", `/residents/${resident.id}`)
-      ? h("button", { type: "button", "aria-label": t("resident.delete_of", { name }), on: { click: () => remove(resident) } }, t("resident.delete"))
+      ? h(
+          "button",
+          { type: "button", "aria-label": t("resident.delete_of", { name }), on: { click: () => remove(resident) } },
+          t("resident.delete"),
+        )
       : null,
   );
 }
@@ -83,13 +123,24 @@ function recordForm(done) {
     note: input("note", { maxlength: "200" }),
   };
   const homes = places().filter((place) => place.kind === "home");
-  const place = h("select", { id: "resident-place", required: true }, (homes.length > 0 ? homes : places()).map((one) => h("option", { value: one.id }, one.name)));
-  const needs = NEEDS.map((need) => h("label", { class: "check" }, h("input", { type: "checkbox", value: need }), t(`need.${need}`)));
-  const labelled = (name, field) => h("div", { class: "field" }, h("label", { for: field.id }, t(`resident.${name}`)), field);
+  const place = h(
+    "select",
+    { id: "resident-place", required: true },
+    (homes.length > 0 ? homes : places()).map((one) => h("option", { value: one.id }, one.name)),
+  );
+  const needs = NEEDS.map((need) =>
+    h("label", { class: "check" }, h("input", { type: "checkbox", value: need }), t(`need.${need}`)),
+  );
+  const labelled = (name, field) =>
+    h("div", { class: "field" }, h("label", { for: field.id }, t(`resident.${name}`)), field);
   const submit = async (event) => {
     event.preventDefault();
     const text = (field) => field.value.trim();
-    const contact = { name: text(fields.contact_name), relation: text(fields.contact_relation), phone: text(fields.contact_phone) };
+    const contact = {
+      name: text(fields.contact_name),
+      relation: text(fields.contact_relation),
+      phone: text(fields.contact_phone),
+    };
     const body = {
       place: place.value,
       name: text(fields.name),
@@ -114,7 +165,12 @@ function recordForm(done) {
     h(
       "form",
       { on: { submit } },
-      h("div", { class: "fields" }, labelled("place", place), Object.entries(fields).map(([name, field]) => labelled(name, field))),
+      h(
+        "div",
+        { class: "fields" },
+        labelled("place", place),
+        Object.entries(fields).map(([name, field]) => labelled(name, field)),
+      ),
       h("fieldset", { class: "needs" }, h("legend", {}, t("resident.needs")), needs),
       failed,
       h("button", { type: "submit", class: "primary" }, t("resident.save")),
@@ -125,7 +181,12 @@ function recordForm(done) {
 function drawRetention(box, { rules, proofs }) {
   const rule = ({ kind, keeps_ms: keeps, held, next_ms: next }) => [
     h("dt", {}, t(`retention.${kind}`)),
-    h("dd", {}, t("retention.rule", { days: Math.round(keeps / DAY_MS), held }), next ? ` · ${t("retention.next", { time: moment(next) })}` : ""),
+    h(
+      "dd",
+      {},
+      t("retention.rule", { days: Math.round(keeps / DAY_MS), held }),
+      next ? ` · ${t("retention.next", { time: moment(next) })}` : "",
+    ),
   ];
   const ordered = RETENTION_KINDS.flatMap((kind) => rules.filter((one) => one.kind === kind));
   replace(
@@ -134,7 +195,21 @@ function drawRetention(box, { rules, proofs }) {
     h("dl", { class: "facts panel retention" }, ordered.map(rule)),
     h("h3", {}, t("retention.proofs")),
     proofs.length > 0
-      ? h("ol", { class: "plain proofs" }, [...proofs].reverse().map((one) => h("li", {}, h("time", {}, moment(one.at_ms)), ` #${one.seq} ${one.what} `, h("code", {}, one.sha256.map((hash) => hash.slice(0, 12)).join(" ")))))
+      ? h(
+          "ol",
+          { class: "plain proofs" },
+          [...proofs]
+            .reverse()
+            .map((one) =>
+              h(
+                "li",
+                {},
+                h("time", {}, moment(one.at_ms)),
+                ` #${one.seq} ${one.what} `,
+                h("code", {}, one.sha256.map((hash) => hash.slice(0, 12)).join(" ")),
+              ),
+            ),
+        )
       : h("p", { class: "muted" }, t("retention.no_proofs")),
   );
 }

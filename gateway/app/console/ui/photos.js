@@ -82,7 +82,15 @@ export function photoPicker({ id, most = 3 }) {
   });
   draw();
   return {
-    element: h("div", { class: "photo-picker" }, input, button, strip, failed, h("p", { class: "muted" }, t("photo.privacy"))),
+    element: h(
+      "div",
+      { class: "photo-picker" },
+      input,
+      button,
+      strip,
+      failed,
+      h("p", { class: "muted" }, t("photo.privacy")),
+    ),
     send: async (path) => {
       for (const photo of chosen) photo.sent ??= await ask(path, { method: "POST", body: photo.blob });
       return chosen.map((photo) => photo.sent);
@@ -102,7 +110,13 @@ export function photoStrip(alert, photos) {
       h(
         "a",
         { href: src, target: "_blank", rel: "noopener" },
-        h("img", { src, alt: t("photo.of", { time: moment(photo.at_ms) }), width: photo.width, height: photo.height, loading: "lazy" }),
+        h("img", {
+          src,
+          alt: t("photo.of", { time: moment(photo.at_ms) }),
+          width: photo.width,
+          height: photo.height,
+          loading: "lazy",
+        }),
       ),
       h("span", { class: "muted" }, t("photo.by", { by, time: moment(photo.at_ms) })),
     );
