@@ -17,6 +17,8 @@ export const PEOPLE_TEXT = {
   "matter.send_answer": ["答复", "Answer"],
   "matter.answered": ["{by} 于 {time} 答复：", "{by} answered at {time}:"],
 
+  "report.matters": ["居民上报（按场景）", "Residents' reports, by scene"],
+
   "photo.title": ["现场照片", "Photos"],
   "photo.add": ["加照片", "Add a photo"],
   "photo.privacy": [

@@ -72,6 +72,11 @@ async fn a_resident_reports_and_sees_how_far_it_is_and_nothing_else() {
     for inside in ["duty", "王敏", "物业", "已搬走\""] {
         assert!(!progress.to_string().replace("电动车已搬走", "").contains(inside), "{progress} tells of {inside}");
     }
+    let report = program.get("/api/v1/report?from_ms=1&to_ms=9999999999999").await;
+    assert_eq!(report.code(), "bad_request", "a year at the most");
+    let since = Clock::System.now_ms() - 3_600_000;
+    let report = program.get(&format!("/api/v1/report?from_ms={since}&to_ms={}", since + 7_200_000)).await.json();
+    assert_eq!((&report["matters"]["fire"]["raised"], &report["devices"]), (&json!(1), &json!([])));
     let theirs = program.get(&format!("/api/v1/alerts/{id}/matter")).await.json();
     assert_eq!((&theirs["text"], &theirs["phone"]), (&json!("楼道里停着电动车\n正在充电"), &json!("138 0000 1234")));
 }
