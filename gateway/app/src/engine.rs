@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use ninewatch_core::ailment::Complaint;
-use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, Matter, StaffAction};
+use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, Matter, Regrade, StaffAction};
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
@@ -103,6 +103,7 @@ pub(crate) enum Command {
     /// All that ails the gateway now.
     Complaints(Vec<Complaint>, oneshot::Sender<()>),
     Report(Matter, oneshot::Sender<AlertId>),
+    Regrade(Regrade, oneshot::Sender<Result<(), ActionError>>),
 }
 
 /// Where and as what a device was heard last.
@@ -274,6 +275,11 @@ impl Engine {
     /// same alert.
     pub(crate) async fn report(&self, matter: Matter) -> Result<AlertId, Stopped> {
         self.ask(|reply| Command::Report(matter, reply)).await
+    }
+
+    /// Makes an alert graver; durable and in the index when this returns.
+    pub(crate) async fn regrade(&self, regrade: Regrade) -> Result<Result<(), ActionError>, Stopped> {
+        self.ask(|reply| Command::Regrade(regrade, reply)).await
     }
 
     /// How each device is.

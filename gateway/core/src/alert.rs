@@ -7,10 +7,12 @@
 mod book;
 mod life;
 mod matter;
+mod regrade;
 mod staff;
 
 pub use book::AlertBook;
 pub use matter::{GRID, MATTER, Matter, RESIDENT};
+pub use regrade::{REGRADED, Regrade};
 pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, Verb, VerbName};
 
 use schemars::JsonSchema;

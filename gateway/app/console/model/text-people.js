@@ -15,8 +15,15 @@ export const PEOPLE_TEXT = {
   "matter.answer": ["给居民的答复（居民凭编号可见）", "Answer for the resident (they see it under their ticket)"],
   "matter.answer_hint": ["不要写姓名、电话等他人信息", "No names or numbers of others"],
   "matter.send_answer": ["答复", "Answer"],
+  "matter.graver": ["提级为紧急", "Make it critical"],
+  "matter.graver_sure": [
+    "提级为紧急？将响铃并按紧急升级，不能改回。",
+    "Make it critical? It sounds and escalates as such, and cannot be taken back.",
+  ],
   "matter.answered": ["{by} 于 {time} 答复：", "{by} answered at {time}:"],
 
+  "rule.resident": ["居民扫码上报", "reported by a grid's code"],
+  "rule.regraded": ["人工提级", "made graver by staff"],
   "report.matters": ["居民上报（按场景）", "Residents' reports, by scene"],
 
   "photo.title": ["现场照片", "Photos"],
@@ -178,6 +185,7 @@ export const PEOPLE_TEXT = {
   "problem.no_photo": ["照片已到期或不存在。", "The photo is not there, or its time is over."],
   "problem.no_grid": ["没有这个网格。", "There is no such grid."],
   "problem.no_grid_code": ["这个网格还没有码。", "This grid has no code yet."],
+  "problem.not_graver": ["预警只能提级，不能降级。", "An alert can be made graver, not less grave."],
   "problem.no_place": ["没有这个场所。", "There is no such place."],
   "problem.no_resident": ["没有这份档案。", "There is no such record."],
   "problem.unreadable": [

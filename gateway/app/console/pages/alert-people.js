@@ -7,18 +7,22 @@ import { photoPicker, photoStrip } from "../ui/photos.js";
 import { mayDo, moment, problem, t } from "../ui/say.js";
 import { deviceName, place } from "../ui/site.js";
 
+const PARTS = ["matter", "graver", "residents", "pictures"];
+const part = (box, name) => box.querySelector(`[data-part="${name}"]`);
+
 /** Shows it in `box`; what was asked for once stays until the page is left. `reload` reads the alert anew. */
 export function drawPeople(box, { alert, photos }, reload) {
   if (box.childElementCount === 0) {
-    const [matter, residents, pictures] = ["matter", "residents", "pictures"].map((name) =>
-      h("div", { "data-part": name }),
+    replace(
+      box,
+      PARTS.map((name) => h("div", { "data-part": name })),
     );
-    replace(box, matter, residents, pictures);
-    if (isOfGrid(alert.place)) loadMatter(matter, alert);
+    if (isOfGrid(alert.place)) loadMatter(part(box, "matter"), alert);
     else if (place(alert.place) && mayDo("GET", `/places/${alert.place}/residents`))
-      loadResidents(residents, alert.place);
+      loadResidents(part(box, "residents"), alert.place);
   }
-  const pictures = box.querySelector('[data-part="pictures"]');
+  if (isOfGrid(alert.place)) drawGraver(part(box, "graver"), alert, reload);
+  const pictures = part(box, "pictures");
   const mark = photos.map((photo) => `${photo.id} ${photo.action}`).join();
   if (pictures.dataset.mark === mark) return;
   pictures.dataset.mark = mark;
@@ -142,6 +146,25 @@ function drawMatter(box, alert, matter) {
       h("p", { class: "muted" }, t("matter.kept", { time: moment(matter.kept_until_ms) })),
     ),
   );
+}
+
+/** A resident's matter is never critical by itself: the desk may know better. */
+function drawGraver(box, alert, reload) {
+  const offered =
+    alert.severity !== "critical" && alert.status !== "closed" && mayDo("POST", `/alerts/${alert.id}/severity`);
+  if (box.dataset.offered === String(offered)) return;
+  box.dataset.offered = offered;
+  const failed = h("p", { class: "form-error", role: "alert" });
+  const click = async () => {
+    if (!confirm(t("matter.graver_sure"))) return;
+    try {
+      await ask(`/alerts/${alert.id}/severity`, { method: "POST", body: { severity: "critical" } });
+      await reload();
+    } catch (error) {
+      replace(failed, problem(error));
+    }
+  };
+  replace(box, offered ? [h("button", { type: "button", on: { click } }, t("matter.graver")), failed] : []);
 }
 
 function drawPhotos(box, alert, photos, reload) {

@@ -4,6 +4,7 @@ import { timeline } from "../model/alerts.js";
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
 import { response } from "../model/alerts.js";
+import { knows } from "../model/text.js";
 import { STATUSES } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { chart } from "../ui/chart.js";
@@ -215,6 +216,7 @@ function drawSide(side, { alert, life, notifications, photos }) {
 
 /** What a rule finds, where it is still in force. */
 function ruleName(id) {
+  if (knows(`rule.${id}`)) return t(`rule.${id}`);
   const known = rule(id);
   return known ? `${say(known.title)} (${id})` : id;
 }

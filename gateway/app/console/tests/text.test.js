@@ -39,6 +39,7 @@ const FAMILIES = {
 };
 /** Families of which the pages ask first whether the dictionary knows the key: names that others choose. */
 const OPEN = [
+  "rule.",
   "field.",
   "problem.",
   "health.engine",

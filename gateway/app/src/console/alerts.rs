@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use ninewatch_core::alert::{
-    ActionError, Alert, AlertId, Outcome, Scene, Severity, StaffAction, Status, Verb, Verdict,
+    ActionError, Alert, AlertId, Outcome, Regrade, Scene, Severity, StaffAction, Status, Verb, Verdict,
 };
 
 use ninewatch_core::site::Place;
@@ -163,6 +163,33 @@ pub(super) async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<Aler
     found.ok_or_else(|| {
         Problem::not_found("no_alert", format!("no alert has the id `{id}`"), "GET /api/v1/alerts lists them")
     })
+}
+
+/// How grave an alert is from now on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Graver {
+    severity: Severity,
+}
+
+/// `POST /alerts/{id}/severity`: a person knows more than the devices, or than a resident could say.
+pub(super) async fn regrade(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    who: Who,
+    Sent(Graver { severity }): Sent<Graver>,
+) -> Result<Json<Alert>, Problem> {
+    let before = find(&shared, &who, AlertId::from(id.as_str())).await?.alert;
+    if severity < before.severity {
+        return Err(Problem::conflict(
+            "not_graver",
+            format!("the alert is {}, and nobody makes one less grave", before.severity.name()),
+            "close it with its verdict where it turns out to be nothing",
+        ));
+    }
+    let regrade = Regrade { alert: before.id.clone(), severity, by: who.account().to_owned() };
+    shared.state.engine.regrade(regrade).await?.map_err(|error| refused(&error))?;
+    Ok(Json(find(&shared, &who, before.id).await?.alert))
 }
 
 /// What staff do, as they send it.

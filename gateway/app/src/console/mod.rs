@@ -256,6 +256,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/alerts.csv", alerts::sheet);
     routes.add(Method::GET, "/api/v1/alerts/{id}", alerts::one);
     routes.add(Method::POST, "/api/v1/alerts/{id}/{verb}", alerts::act);
+    routes.add(Method::POST, "/api/v1/alerts/{id}/severity", alerts::regrade);
     routes.add(Method::POST, "/api/v1/alerts/{id}/photos", photos::add);
     routes.add(Method::GET, "/api/v1/alerts/{id}/photos/{photo}", photos::one);
     routes.add(Method::GET, "/api/v1/alerts/{id}/matter", matters::of_alert);

@@ -112,6 +112,7 @@ static TABLE: &[Rule] = &[
     rule(Method::POST,   "/api/v1/alerts/{id}/handle",           RESPONDERS,  "alert.handle",    Log::Always),
     // Closing is reviewing: who handled it does not judge it.
     rule(Method::POST,   "/api/v1/alerts/{id}/close",            DESK,        "alert.close",     Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/severity",         DESK,        "alert.regrade",   Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/photos",           RESPONDERS,  "photo.add",       Log::Always),
     rule(Method::GET,    "/api/v1/alerts/{id}/photos/{photo}",   RESPONDERS,  "photo.look",      Log::People),
     rule(Method::GET,    "/api/v1/alerts/{id}/matter",           RESPONDERS,  "matter.look",     Log::People),

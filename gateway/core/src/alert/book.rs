@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 
 use super::life::Life;
 use super::{
-    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Matter, Signal,
-    StaffAction, Status,
+    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Matter, Regrade,
+    Signal, StaffAction, Status,
 };
 use crate::time::TimeMs;
 use open::{OpenAlert, OpenAlerts, Pair};
@@ -89,6 +89,26 @@ impl AlertBook {
         }
         let change = self.open_new(gateway, settings, pair, finding, now);
         (change.alert.id.clone(), Some(change))
+    }
+
+    /// Makes an alert graver because a person says so. No change follows where it is as grave already.
+    ///
+    /// # Errors
+    /// [`ActionError::NotOpen`] where no open alert has this id.
+    pub fn regrade(
+        &mut self,
+        settings: &AlertSettings,
+        regrade: &Regrade,
+        now: TimeMs,
+    ) -> Result<Option<AlertChange>, ActionError> {
+        let finding = self.open.with(&regrade.alert, |open| {
+            (open.alert.severity < regrade.severity).then(|| regrade.finding(&open.alert, now))
+        });
+        let finding = finding.ok_or_else(|| ActionError::NotOpen(regrade.alert.clone()))?;
+        Ok(finding.and_then(|finding| {
+            let pair = (finding.evidence.device.clone(), finding.evidence.rule.clone());
+            self.join(settings, &regrade.alert, pair, finding, now)
+        }))
     }
 
     fn open_new(

@@ -1,7 +1,7 @@
 //! What residents report is an alert of its own, once, and decided again it is the same.
 
 use ninewatch_core::alert::{
-    AlertChange, AlertId, ChangeKind, Matter, Scene, Severity, StaffAction, Status, Verb, Verdict,
+    AlertChange, AlertId, ChangeKind, Matter, Regrade, Scene, Severity, StaffAction, Status, Verb, Verdict,
 };
 use ninewatch_core::pipeline::{Event, Pipeline};
 use ninewatch_core::replay::Recorded;
@@ -71,4 +71,33 @@ fn what_was_recorded_gives_the_same_alert_again_and_holds_nothing_of_the_residen
     assert_eq!(again.step_again(&recorded, MIDNIGHT + MINUTE).unwrap().changes, changes);
     let restored = Pipeline::restore(&pipeline.checkpoint().unwrap()).unwrap();
     assert_eq!(restored.open_alerts().collect::<Vec<_>>(), pipeline.open_alerts().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_desk_makes_a_matter_graver_and_it_climbs_the_ladder_of_what_it_now_is() {
+    let (mut pipeline, _) = Pipeline::new(settings(), MIDNIGHT);
+    let (id, _) = report(&mut pipeline, &matter("a", Scene::Fire), 0);
+    let regrade = Regrade { alert: id.clone(), severity: Severity::Critical, by: "li".into() };
+    let at = MIDNIGHT + MINUTE / 2;
+    let effects = pipeline.step(Event::Regrade(&regrade), at, &mut Says(0.0));
+    assert_eq!(effects.regraded, Some(Ok(())));
+    let change = &effects.changes[0];
+    assert_eq!((change.kind, change.alert.severity), (ChangeKind::Joined, Severity::Critical));
+    assert!(change.alert.reason.zh.ends_with("（li 提级为紧急）"), "{}", change.alert.reason.zh);
+    // A critical one that nobody accepts climbs after a minute, not after five.
+    let later = pipeline.step(Event::Tick, at + MINUTE, &mut Says(0.0)).changes;
+    assert!(later.iter().any(|change| change.kind == ChangeKind::Escalated && change.alert.id == id));
+
+    let mut regraded = |severity| {
+        let regrade = Regrade { severity, ..regrade.clone() };
+        pipeline.step(Event::Regrade(&regrade), at + MINUTE, &mut Says(0.0)).changes.len()
+    };
+    assert_eq!((regraded(Severity::Critical), regraded(Severity::Minor)), (0, 0), "again, or less, is nothing");
+    let unknown = Regrade { alert: AlertId::from("0"), ..regrade.clone() };
+    let refused = pipeline.step(Event::Regrade(&unknown), at + MINUTE, &mut Says(0.0)).regraded;
+    assert!(matches!(refused, Some(Err(_))));
+
+    let (mut again, _) = Pipeline::new(settings(), MIDNIGHT);
+    again.step_again(&Recorded::Report(matter("a", Scene::Fire)), MIDNIGHT).unwrap();
+    assert_eq!(again.step_again(&Recorded::Regrade(regrade), at).unwrap().changes, effects.changes);
 }

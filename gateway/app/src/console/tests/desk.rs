@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 
 use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{
-    Acted, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Matter, Signal, StaffAction, Text,
+    Acted, ActionError, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Finding, Matter, Regrade, Signal,
+    StaffAction, Text,
 };
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::fault::SourceFile;
@@ -99,6 +100,13 @@ impl Played {
         let (alert, change) = self.book.report(GATEWAY, &self.settings, matter, now);
         self.tell(change.into_iter().collect());
         alert
+    }
+
+    /// Makes an alert graver at `now`.
+    pub(super) fn regrade(&mut self, regrade: &Regrade, now: TimeMs) -> Result<(), ActionError> {
+        let change = self.book.regrade(&self.settings, regrade, now)?;
+        self.tell(change.into_iter().collect());
+        Ok(())
     }
 
     fn tell(&mut self, changes: Vec<AlertChange>) -> Vec<AlertChange> {
@@ -292,6 +300,7 @@ async fn play(mut inbox: mpsc::Receiver<Command>, played: Arc<Mutex<Played>>) {
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
             Command::Thresholds(reply) => _ = reply.send(Vec::new()),
             Command::Heard(_, reply) => _ = reply.send(None),
+            Command::Regrade(regrade, reply) => _ = reply.send(played.regrade(&regrade, Clock::System.now_ms())),
             Command::Report(matter, reply) => _ = reply.send(played.report(&matter, Clock::System.now_ms())),
             Command::Messages(_) | Command::Configure(..) | Command::Complaints(..) => {
                 panic!("the console asks for no such thing")

@@ -58,6 +58,11 @@ async fn a_resident_reports_and_sees_how_far_it_is_and_nothing_else() {
     let act = async |verb: &str, body: Value| {
         assert_eq!(program.post(&format!("/api/v1/alerts/{id}/{verb}"), &body).await.status, StatusCode::OK);
     };
+    let graver = format!("/api/v1/alerts/{id}/severity");
+    let member = desk.program_of("zhao", Role::GridMember, &[GRID]);
+    assert_eq!(member.post(&graver, &json!({"severity": "critical"})).await.code(), "wrong_role");
+    assert_eq!(program.post(&graver, &json!({"severity": "minor"})).await.code(), "not_graver");
+    assert_eq!(program.post(&graver, &json!({"severity": "critical"})).await.json()["severity"], "critical");
     let progress = async || desk.client.get(&format!("/api/v1/matters/{}", ticket.to_uppercase())).await.json();
     assert_eq!(progress().await["status"], "raised");
     act("accept", json!({"note": "先给物业打电话"})).await;
