@@ -72,5 +72,6 @@ fn change<T>(data_dir: &Path, change: impl FnOnce(&mut GridCodes) -> T) -> anyho
 /// The grid of a code. How long it takes does not depend on how much of the code is right.
 pub(crate) fn grid_of<'a>(codes: &'a GridCodes, given: &str) -> Option<&'a str> {
     let is_it = |code: &GridCode| bool::from(code.code.as_bytes().ct_eq(given.as_bytes()));
-    codes.iter().filter(|(_, code)| is_it(code)).map(|(grid, _)| grid.as_str()).last()
+    // All of them, also behind the one that fits.
+    codes.iter().fold(None, |found, (grid, code)| if is_it(code) { Some(grid.as_str()) } else { found })
 }

@@ -154,7 +154,7 @@ fn jpeg(bytes: &[u8]) -> Result<Picture, &'static str> {
             }
             // It says how colours are written; it has no room for anything else.
             ADOBE => segment.get(2..7) == Some(b"Adobe") && length == 14,
-            0xe0..=0xef | 0xf0..=0xfe => false,
+            0xe0..=0xfe => false,
             _ => return Err("is written in a way that browsers do not show"),
         };
         if is_kept {

@@ -105,7 +105,8 @@ impl Resident {
         }
         let phones = self.contacts.iter().enumerate().map(|(at, one)| (format!("contacts.{at}.phone"), &one.phone));
         for (key, phone) in phones.chain([("phone".to_owned(), &self.phone)]) {
-            if !is_phone(phone) && !(phone.is_empty() && key == "phone") {
+            let is_left_out = phone.is_empty() && key == "phone";
+            if !is_left_out && !is_phone(phone) {
                 problems.push((key, format!("`{phone}` is no telephone number"), PHONE_MEND.to_owned()));
             }
         }
