@@ -6,9 +6,11 @@ import { boardPage } from "./pages/board.js";
 import { channelsPage } from "./pages/channels.js";
 import { devicePage } from "./pages/device.js";
 import { devicesPage } from "./pages/devices.js";
+import { gridsPage } from "./pages/grids.js";
 import { historyPage } from "./pages/history.js";
 import { logInPage } from "./pages/log-in.js";
 import { placesPage } from "./pages/places.js";
+import { peoplePage } from "./pages/people.js";
 import { reportPage } from "./pages/report.js";
 import { rosterPage } from "./pages/roster.js";
 import { ask } from "./ui/api.js";
@@ -41,6 +43,8 @@ function route() {
   else if (page === "history") leave = historyPage(main);
   else if (page === "report") leave = reportPage(main);
   else if (page === "audit") leave = auditPage(main);
+  else if (page === "grids") leave = gridsPage(main, decodeURIComponent(id));
+  else if (page === "people") leave = peoplePage(main);
   else if (page === "notify") leave = channelsPage(main);
   else if (page === "roster") leave = rosterPage(main);
   else {

@@ -24,7 +24,7 @@ use crate::console::{AUTHORITY, HANDOVERS, PICTURES, PLANS};
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
-use crate::{duty, engine, notify, registry_file};
+use crate::{duty, engine, notify, people, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
@@ -42,11 +42,13 @@ const FILES: &[&str] = &[
     "accounts.toml",
     duty::ROSTER,
     duty::LADDERS,
+    people::residents::FILE,
+    people::grid_codes::FILE,
     "site.key",
     "models/refused.json",
 ];
-/// Models to go back to, and pictures of plans.
-const FOLDERS: [&str; 3] = ["models/in_use", "models/former", PICTURES];
+/// Models to go back to, pictures of plans, and what is held of persons: what is over is deleted when the restored gateway starts.
+const FOLDERS: &[&str] = &["models/in_use", "models/former", PICTURES, people::PHOTOS, people::MATTERS];
 const JOURNAL: &str = "journal";
 
 /// What a backup holds.
@@ -131,10 +133,10 @@ fn gather(site_file: &Path, config: &Config) -> anyhow::Result<(About, Vec<Entry
     let data_dir = &config.gateway.data_dir;
     let mut entries = Vec::new();
     // The delivery cursors come before the journal: they never speak of a change that it lacks.
-    for name in FILES {
+    for &name in FILES {
         entries.extend(plain(name.to_owned(), &data_dir.join(name))?);
     }
-    for name in FOLDERS {
+    for &name in FOLDERS {
         folder(name, &data_dir.join(name), &mut entries)?;
     }
     let site = site::read(site_file)?;

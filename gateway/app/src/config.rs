@@ -13,6 +13,7 @@ use ninewatch_core::time::{Span, UtcOffset};
 use ninewatch_drivers::contact::Active;
 
 use crate::notify::NotifyConfig;
+use crate::people::PeopleConfig;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) local_sign: Option<LocalSignConfig>,
     #[serde(default)]
     pub(crate) notify: Vec<NotifyConfig>,
+    #[serde(default)]
+    pub(crate) people: PeopleConfig,
     #[serde(default)]
     pub(crate) files: FilesConfig,
 }
@@ -449,6 +452,9 @@ impl Config {
                     fault(&key("name"), "`subscribe` is not right".into(), mend);
                 }
             }
+        }
+        for (key, problem, mend) in self.people.problems() {
+            fault(&format!("people.{key}"), problem, mend);
         }
         for (index, channel) in self.notify.iter().enumerate() {
             let mut fault = |key: &str, problem: String, mend: &str| {

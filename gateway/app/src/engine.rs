@@ -29,7 +29,9 @@ use std::thread::JoinHandle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use ninewatch_core::ailment::Complaint;
-use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, Drill, DrillError, StaffAction};
+use ninewatch_core::alert::{
+    Acted, ActionError, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, StaffAction,
+};
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::{Called, Settings};
@@ -103,6 +105,8 @@ pub(crate) enum Command {
     Heard(String, oneshot::Sender<Option<LastHeard>>),
     /// All that ails the gateway now.
     Complaints(Vec<Complaint>, oneshot::Sender<()>),
+    Report(Matter, oneshot::Sender<AlertId>),
+    Regrade(Regrade, oneshot::Sender<Result<(), ActionError>>),
 }
 
 /// Where and as what a device was heard last.
@@ -273,6 +277,17 @@ impl Engine {
     /// Tells all that ails the gateway now; what became of it is durable when this returns.
     pub(crate) async fn complain(&self, complaints: Vec<Complaint>) -> Result<(), Stopped> {
         self.ask(|reply| Command::Complaints(complaints, reply)).await
+    }
+
+    /// Takes what a resident reported; its alert is durable and in the index when this returns. The same again gives the
+    /// same alert.
+    pub(crate) async fn report(&self, matter: Matter) -> Result<AlertId, Stopped> {
+        self.ask(|reply| Command::Report(matter, reply)).await
+    }
+
+    /// Makes an alert graver; durable and in the index when this returns.
+    pub(crate) async fn regrade(&self, regrade: Regrade) -> Result<Result<(), ActionError>, Stopped> {
+        self.ask(|reply| Command::Regrade(regrade, reply)).await
     }
 
     /// How each device is.

@@ -24,6 +24,7 @@ use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
 use crate::notify::{self, Notify};
+use crate::people::People;
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
 use crate::site_files::{SetAside, SiteFiles};
@@ -162,6 +163,7 @@ impl Gateway {
         if let Some(sign) = &sign {
             parts.push(sign.clone());
         }
+        let people = People::open(&data_dir, config.people, running.room.clone())?;
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 
@@ -236,10 +238,12 @@ impl Gateway {
                 notify,
                 roster: roster.clone(),
                 audit,
+                people: people.clone(),
             };
             tasks.spawn(console.serve(state));
             at
         });
+        tasks.spawn(people.look_after(engine.clone(), clock));
         let follow = tokio::spawn(files.follow(
             seen,
             models_followed,

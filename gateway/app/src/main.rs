@@ -24,6 +24,7 @@ mod network;
 mod notify;
 mod parts;
 mod pem;
+mod people;
 mod private;
 mod registry_file;
 mod scorer;
@@ -70,6 +71,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Account(args) => cli::account::run(&args, lang),
         Command::Cert(args) => cli::cert::run(&args, lang),
         Command::Audit(args) => cli::audit::run(args, lang),
+        Command::Retention(args) => cli::retention::run(&args, lang),
         Command::Notify(args) => block_on(cli::notify::run(args, lang)),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),

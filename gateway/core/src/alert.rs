@@ -7,10 +7,14 @@
 mod book;
 pub(crate) mod drill;
 mod life;
+mod matter;
+mod regrade;
 mod staff;
 
 pub use book::AlertBook;
 pub use drill::{Drill, DrillError};
+pub use matter::{GRID, MATTER, Matter, RESIDENT};
+pub use regrade::{REGRADED, Regrade};
 pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, UNDO_WITHIN, Verb, VerbName};
 
 use schemars::JsonSchema;

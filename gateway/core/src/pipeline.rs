@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ailment::{Complaint, Complaints};
-use crate::alert::{Acted, ActionError, Alert, AlertBook, AlertChange, Drill, DrillError, Scene, Signal, StaffAction};
+use crate::alert::{
+    Acted, ActionError, Alert, AlertBook, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, Scene, Signal,
+    StaffAction,
+};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
 use crate::fault::Fault;
@@ -37,6 +40,10 @@ pub enum Event<'a> {
     Complaints(&'a [Complaint]),
     /// A person begins a drill.
     Drill(&'a Drill),
+    /// A resident reported something by a grid's code.
+    Report(&'a Matter),
+    /// A person makes an alert graver.
+    Regrade(&'a Regrade),
 }
 
 /// What follows from an event.
@@ -52,6 +59,10 @@ pub struct Effects {
     pub action: Option<Result<Acted, ActionError>>,
     /// Why a drill was not begun; one that was is among the changes.
     pub drill: Option<DrillError>,
+    /// The alert of what a resident reported.
+    pub reported: Option<AlertId>,
+    /// Whether there was such an alert to be made graver.
+    pub regraded: Option<Result<(), ActionError>>,
     /// Models that failed to score.
     pub score_errors: Vec<ScoreError>,
 }
@@ -218,6 +229,15 @@ impl Pipeline {
                     effects.changes.extend(change);
                     acted
                 }));
+            }
+            Event::Report(matter) => {
+                let (alert, change) = self.state.book.report(&self.site.gateway, &self.site.alerts, matter, now);
+                effects.changes.extend(change);
+                effects.reported = Some(alert);
+            }
+            Event::Regrade(regrade) => {
+                let changed = self.state.book.regrade(&self.site.alerts, regrade, now);
+                effects.regraded = Some(changed.map(|change| effects.changes.extend(change)));
             }
             Event::Configure(settings) => {
                 let (site, _) = Site::compile(settings);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::ailment::Complaint;
-use crate::alert::{Drill, StaffAction};
+use crate::alert::{Drill, Matter, Regrade, StaffAction};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use crate::time::TimeMs;
@@ -51,6 +51,10 @@ pub enum Recorded<'a> {
     Complaints(Vec<Complaint>),
     /// A drill that was begun.
     Drill(Drill),
+    /// What a resident reported, without what is theirs.
+    Report(Matter),
+    /// A person made an alert graver.
+    Regrade(Regrade),
 }
 
 /// Why a recording cannot be decided again.
@@ -97,6 +101,8 @@ impl Pipeline {
             Recorded::Action(action) => Event::Action(action),
             Recorded::Complaints(complaints) => Event::Complaints(complaints),
             Recorded::Drill(drill) => Event::Drill(drill),
+            Recorded::Report(matter) => Event::Report(matter),
+            Recorded::Regrade(regrade) => Event::Regrade(regrade),
             Recorded::Configure(settings) => {
                 let settings: Settings = serde_json::from_str(settings)?;
                 return Ok(self.step(Event::Configure(&settings), now, scorer));

@@ -1,8 +1,9 @@
 //! The site as data: its places, devices and the people they care for.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::alert::GRID;
 use crate::fault::Fault;
 
 /// Where a device is: one of the nine small places, a home, or a key site.
@@ -163,6 +164,16 @@ impl Registry {
             }
         }
         problems
+    }
+
+    /// The grid in which an alert's place is: that of a registered place, or the one that a `grid:` names.
+    pub fn grid_of<'a>(&'a self, place: &'a str) -> Option<&'a str> {
+        place.strip_prefix(GRID).or_else(|| self.place(place).map(|place| place.grid.as_str()))
+    }
+
+    /// All grids, by name.
+    pub fn grids(&self) -> BTreeSet<&str> {
+        self.places.iter().map(|place| place.grid.as_str()).collect()
     }
 
     /// The place with this id.

@@ -15,6 +15,25 @@ export function isGateway(id) {
   return id.startsWith(GATEWAY);
 }
 
+/** What the place of a matter that a resident reported begins with, and what stands where alerts have a device. */
+const GRID = "grid:";
+const RESIDENT = "resident:";
+
+/** Whether an alert's place is a whole grid: a resident reported it. */
+export function isOfGrid(id) {
+  return id.startsWith(GRID);
+}
+
+/** The grid that stands where alerts have a place. */
+export function gridOf(id) {
+  return id.slice(GRID.length);
+}
+
+/** Whether a resident stands where alerts have a device. */
+export function isResident(id) {
+  return id.startsWith(RESIDENT);
+}
+
 /** The part of the gateway that stands where alerts have a device. */
 export function ofGateway(id) {
   return id.slice(GATEWAY.length);

@@ -1,6 +1,9 @@
 // Every sentence of the pages: [简体中文, English]. `{name}` stands for a value.
 
+import { PEOPLE_TEXT } from "./text-people.js";
+
 export const TEXT = {
+  ...PEOPLE_TEXT,
   "app.name": ["九哨", "Ninewatch"],
   "app.skip": ["跳到内容", "Skip to content"],
   "app.pages": ["页面", "Pages"],

@@ -37,5 +37,9 @@ export const PERSONS = ["elder", "elder_alone", "disabled", "child", "patient", 
 /** As what somebody is on duty. */
 export const TITLES = ["grid_member", "duty_officer", "guard", "fire_team", "medic", "leader"];
 export const WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+/** What help a resident needs. */
+export const NEEDS = ["bedridden", "walking", "hearing", "sight", "speech", "memory", "oxygen"];
+/** What of persons is deleted when its time is over. */
+export const RETENTION_KINDS = ["photos", "matters", "residents"];
 /** What an account is for. */
 export const ROLES = ["duty", "grid_member", "installer", "integrator", "admin"];

@@ -4,6 +4,7 @@ import { allowed, permitted, remembered, verbOf, verdictsFor } from "../model/ac
 import { actionId, ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
+import { photoPicker } from "../ui/photos.js";
 import { sentLately, setSentLately } from "../ui/prefs.js";
 import { mayDo, problem, t } from "../ui/say.js";
 
@@ -44,13 +45,15 @@ function summaryOf(step) {
 /** One action, sent once: a second try after a cut has the same id. */
 function sender(alert, panel, failed, done) {
   const ids = new Map();
-  return async (step, body) => {
+  return async (step, body, picker) => {
     const id = ids.get(step) ?? actionId();
     ids.set(step, id);
     const buttons = panel.querySelectorAll("button");
     buttons.forEach((button) => (button.disabled = true));
     replace(failed);
     try {
+      const photos = picker ? (await picker.send(`/alerts/${alert.id}/photos`)).map((photo) => photo.id) : [];
+      if (photos.length > 0) body.photos = photos;
       const upon = Number(panel.dataset.upon) || undefined;
       const path = `/alerts/${alert.id}/${verbOf(step)}`;
       const acted = await ask(path, { method: "POST", body: { id, upon, ...body } });
@@ -106,6 +109,7 @@ function form(step, alert, send) {
     placeholder: t("act.to_hint"),
     required: true,
   });
+  const picker = step === "handle" ? photoPicker({ id: field("photos") }) : null;
   const verdicts = verdictsFor(step).map((verdict) =>
     h(
       "label",
@@ -121,7 +125,7 @@ function form(step, alert, send) {
     const body = { note: note.value.trim() || undefined };
     if (step === "dispatch") body.to = to.value.trim();
     if (closes) body.verdict = event.target.querySelector("input[type=radio]:checked")?.value;
-    send(step, body);
+    send(step, body, picker);
   };
   return h(
     "form",
@@ -140,6 +144,7 @@ function form(step, alert, send) {
     closes ? h("fieldset", { class: "verdicts" }, h("legend", {}, t("act.verdict")), verdicts) : null,
     h("label", { for: note.id }, noteLabel, " ", optional),
     note,
+    picker?.element,
     h(
       "button",
       { type: "submit", class: step === "close_early" || isNote ? "quiet" : "primary" },

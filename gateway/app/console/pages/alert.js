@@ -6,6 +6,7 @@ import { moments } from "../model/moments.js";
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
 import { response } from "../model/alerts.js";
+import { knows } from "../model/text.js";
 import { STATUSES } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { chart } from "../ui/chart.js";
@@ -20,6 +21,8 @@ import { showStep, wantedStep } from "../ui/keys.js";
 import { offerUndo } from "../ui/undo.js";
 import { actionPanel } from "./actions.js";
 import { lastHours } from "./hours.js";
+import { photoStrip } from "../ui/photos.js";
+import { drawPeople } from "./alert-people.js";
 
 /** Findings whose charts are open from the start: what began it, and what came last. */
 const OPEN_FINDINGS = 2;
@@ -40,6 +43,7 @@ export function alertPage(root, id) {
     undo: h("div", { class: "undo-offer" }),
     act: h("section", { class: "alert-act panel", "aria-labelledby": "act-title" }),
     response: h("section", { class: "alert-response panel", "aria-labelledby": "response-title" }),
+    people: h("div", { class: "alert-people" }),
     evidence: h("section", { class: "alert-evidence", "aria-labelledby": "evidence-title" }),
     hours: lastHours(),
     side: h("div", { class: "alert-side" }),
@@ -52,7 +56,7 @@ export function alertPage(root, id) {
     h(
       "article",
       { class: "alert" },
-      h("div", { class: "alert-main" }, parts.head, parts.evidence, parts.hours.box),
+      h("div", { class: "alert-main" }, parts.head, parts.people, parts.evidence, parts.hours.box),
       h("div", { class: "alert-column" }, parts.undo, parts.act, parts.response, parts.side),
     ),
   );
@@ -71,6 +75,7 @@ export function alertPage(root, id) {
     drawSide(parts.side, record);
     const mine = mayDo("POST", `/alerts/${id}/undo`) ? undoable(record.life, account(), now()) : null;
     offerUndo(parts.undo, id, mine, load);
+    drawPeople(parts.people, record, load);
     // Not under the hands of somebody who fills it in.
     if (act) {
       actionPanel(parts.act, record, load);
@@ -182,7 +187,7 @@ function drawResponse(panel, { alert }) {
   );
 }
 
-function drawSide(side, { alert, life, notifications, ladder }) {
+function drawSide(side, { alert, life, notifications, ladder, photos }) {
   const where = place(alert.place);
   const fact = (term, ...value) => [h("dt", {}, term), h("dd", {}, ...value)];
   const facts = [
@@ -224,7 +229,7 @@ function drawSide(side, { alert, life, notifications, ladder }) {
       h(
         "ol",
         { class: "plain timeline" },
-        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one, life) : notified(one))),
+        timeline(life, notifications).map((one) => (one.kind ? lifeStep(one, alert, life, photos) : notified(one))),
       ),
     ),
   );
@@ -232,6 +237,7 @@ function drawSide(side, { alert, life, notifications, ladder }) {
 
 /** What a rule finds, where it is still in force. */
 function ruleName(id) {
+  if (knows(`rule.${id}`)) return t(`rule.${id}`);
   const known = rule(id);
   return known ? `${say(known.title)} (${id})` : id;
 }
@@ -252,7 +258,7 @@ function notified({ channel, at_ms: at, told, result, attempts, error }) {
   );
 }
 
-function lifeStep(step, life) {
+function lifeStep(step, alert, life, photos) {
   const { action } = step;
   const taken = action?.undoes && life.find((one) => one.action?.id === action.undoes && one.action.via === action.via);
   const detail = [
@@ -282,6 +288,7 @@ function lifeStep(step, life) {
       made ? [" · ", t("alert.made_at", { time: moment(made, true) })] : null,
     ),
     step.note ? h("p", { class: "life-note" }, step.note) : null,
+    action ? photoStrip(alert.id, photos.filter((photo) => photo.action === action.id)) : null,
   );
 }
 

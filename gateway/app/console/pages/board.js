@@ -2,7 +2,7 @@
 
 import { UNDO_MS } from "../model/actions.js";
 import { counts, response, shown } from "../model/alerts.js";
-import { isGateway } from "../model/site.js";
+import { isGateway, isOfGrid } from "../model/site.js";
 import { SCENES, SEVERITIES } from "../model/words.js";
 import { actionId, ask } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
@@ -68,7 +68,7 @@ export function boardPage(root, { wall = false } = {}) {
   const leave = [
     wall ? wallScreen() : waitingHandovers(parts.handovers),
     onLive(({ change }) => {
-      if (change && !isGateway(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
+      if (change && !isGateway(change.alert.place) && !isOfGrid(change.alert.place) && !place(change.alert.place)) refreshSite().catch(() => {});
       draw();
     }),
     onSite(draw),

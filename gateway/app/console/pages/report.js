@@ -91,7 +91,7 @@ export function reportPage(root) {
 }
 
 function sections(report) {
-  const { from_ms: from, to_ms: to, severities, scenes, verdicts, people, devices, drills } = report;
+  const { from_ms: from, to_ms: to, severities, scenes, matters, verdicts, people, devices, drills } = report;
   const raised = Object.values(severities).reduce((sum, of) => sum + of.raised, 0);
   return [
     h("p", { class: "report-span" }, t("report.span", { from: moment(from), to: moment(to), count: raised })),
@@ -108,6 +108,11 @@ function sections(report) {
       "report.by_scene",
       ["alert.scene", ...SEEN_HEADS],
       SCENES.filter((scene) => scenes[scene]).map((scene) => [t(`scene.${scene}`), ...seen(scenes[scene])]),
+    ),
+    table(
+      "report.matters",
+      ["alert.scene", ...SEEN_HEADS],
+      SCENES.filter((scene) => matters[scene]).map((scene) => [t(`scene.${scene}`), ...seen(matters[scene])]),
     ),
     table(
       "report.verdicts",

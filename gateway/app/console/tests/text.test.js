@@ -8,7 +8,7 @@ import * as words from "../model/words.js";
 
 const root = new URL("../", import.meta.url);
 const sources = readdirSync(root, { recursive: true })
-  .filter((name) => name.endsWith(".js") && !name.startsWith("tests") && name !== "model/text.js")
+  .filter((name) => name.endsWith(".js") && !name.startsWith("tests") && !name.startsWith("model/text"))
   .map((name) => ({ name, text: readFileSync(new URL(name, root), "utf8") }));
 
 /** What stands behind `${…}` in a key, for each family of keys. */
@@ -52,10 +52,16 @@ const FAMILIES = {
   ],
   told: ["sent", "digest", "given_up", "waiting"],
   channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "ok", "failing", "refused"],
+  need: words.NEEDS,
+  resident: ["place", "name", "phone", "contact_name", "contact_relation", "contact_phone", "note"],
+  retention: words.RETENTION_KINDS,
+  progress: words.STATUSES,
+  form: ["fire", "police", "ambulance", ...words.SCENES.filter((scene) => scene !== "operations").map((scene) => `hint_${scene}`)],
   health: ["ok", "degraded", "down", "unknown", "part_ok", "part_degraded", "part_down"],
 };
 /** Families of which the pages ask first whether the dictionary knows the key: names that others choose. */
 const OPEN = [
+  "rule.",
   "field.",
   "problem.",
   "deed.",
@@ -125,6 +131,8 @@ test("the words are those of the API", () => {
   same(words.TITLES, api.Title.enum);
   same(words.WEEKDAYS, api.Weekday.enum);
   same(words.PERSONS, api.Device.properties.person.enum);
+  same(words.NEEDS, api.Resident.properties.needs.items.enum);
+  same(words.RETENTION_KINDS, api.RetentionRule.properties.kind.enum);
   same(words.PLACE_KINDS, api.Place.properties.kind.enum);
 });
 

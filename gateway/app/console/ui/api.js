@@ -15,14 +15,16 @@ const HEADERS = { "X-Requested-With": "ninewatch" };
 /** The gateway answers within 20 s, or not at all. */
 const PATIENCE_MS = 25_000;
 
-/** Asks; gives the open response, or throws. `body` is sent as JSON, `raw` (a file) as it is. */
-export async function request(path, { method = "GET", body, raw, signal, headers } = {}) {
-  const sent = body === undefined ? {} : { "Content-Type": "application/json" };
+/** Asks; gives the open response, or throws. */
+export async function request(path, { method = "GET", body, signal, headers } = {}) {
+  // A picture goes as it is.
+  const isFile = body instanceof Blob;
+  const sent = body === undefined ? {} : { "Content-Type": isFile ? body.type : "application/json" };
   const response = await fetch(`/api/v1${path}`, {
     method,
     signal: signal ?? AbortSignal.timeout(PATIENCE_MS),
     headers: { ...HEADERS, ...sent, ...headers },
-    body: body === undefined ? raw : JSON.stringify(body),
+    body: body === undefined || isFile ? body : JSON.stringify(body),
     credentials: "same-origin",
     cache: "no-store",
   });

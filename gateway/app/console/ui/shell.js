@@ -145,6 +145,8 @@ export function navigated() {
     mayDo("GET", "/report") ? link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")) : null,
     mayDo("GET", "/roster") ? link("#/roster", "person", t("nav.roster"), at.startsWith("#/roster")) : null,
     mayDo("GET", "/audit") ? link("#/audit", "search", t("nav.audit"), at.startsWith("#/audit")) : null,
+    mayDo("GET", "/residents") ? link("#/people", "person", t("nav.people"), at.startsWith("#/people")) : null,
+    mayDo("GET", "/grids") ? link("#/grids", "code", t("nav.grids"), at.startsWith("#/grids")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
   const here = nav.querySelector("[aria-current]");

@@ -1,6 +1,6 @@
 // The places, devices and rules that the gateway knows, as they were last told.
 
-import { isGateway, ofGateway } from "../model/site.js";
+import { gridOf, isGateway, isOfGrid, isResident, ofGateway } from "../model/site.js";
 import { knows } from "../model/text.js";
 import { ask } from "./api.js";
 import { say, t } from "./say.js";
@@ -53,6 +53,7 @@ export function rule(id) {
 
 /** What people call a place; its id where it is not known. The gateway itself is one, too. */
 export function placeName(id) {
+  if (isOfGrid(id)) return t("matter.grid", { grid: gridOf(id) });
   return site.places.get(id)?.name ?? (isGateway(id) ? partName(id) : id);
 }
 
@@ -66,6 +67,7 @@ export function partName(id) {
 /** What people call a device: its class and spot; its id where it is not known. Parts of the gateway stand for one, too. */
 export function deviceName(id) {
   if (isGateway(id)) return partName(ofGateway(id));
+  if (isResident(id)) return t("matter.resident");
   const known = site.devices.get(id);
   if (!known) return id;
   const name = known.class ? t(`class.${known.class}`) : known.id;
@@ -74,7 +76,7 @@ export function deviceName(id) {
 
 /** The icon of a device: its class, or that of the gateway. */
 export function deviceIcon(id) {
-  return site.devices.get(id)?.class ?? (isGateway(id) ? "heart" : "unknown");
+  return site.devices.get(id)?.class ?? (isGateway(id) ? "heart" : isResident(id) ? "person" : "unknown");
 }
 
 /** What people call a field of a device, as its sensor type says; its name where that is not known. */

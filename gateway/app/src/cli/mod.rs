@@ -11,6 +11,7 @@ pub(crate) mod model;
 pub(crate) mod notify;
 pub(crate) mod registry;
 pub(crate) mod replay;
+pub(crate) mod retention;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod sensor;
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Cert(cert::CertArgs),
     /// 审计日志：校验、查询 · The audit log: check it, look into it
     Audit(audit::AuditArgs),
+    /// 个人信息的留存：查看、到期删除、证明已删除 · What is held of persons: list it, delete what is over, prove it
+    Retention(retention::RetentionArgs),
     /// 试一试通知通道 · Try out a notification channel
     Notify(notify::NotifyArgs),
     /// 备份网关到一个文件，或检查备份 · Write the gateway to one file, or check such a file

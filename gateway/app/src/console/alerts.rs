@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use ninewatch_core::alert::{
-    ActionError, Alert, AlertId, Outcome, Scene, Severity, StaffAction, Status, Verb, Verdict,
+    ActionError, Alert, AlertId, Outcome, Regrade, Scene, Severity, StaffAction, Status, Verb, Verdict,
 };
 
 use ninewatch_core::site::Place;
@@ -19,12 +19,14 @@ use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
 use super::ladder::{self, LadderView};
+use super::photos;
 use super::problem::Problem;
 use super::rights::{self, OfPeople};
 use super::sheet;
 use crate::index::Progress;
 use crate::index::{AlertQuery, AlertRecord, Says};
 use crate::notify::Notification;
+use crate::people::Photo;
 use crate::private::{hex, random};
 
 /// Which alerts are wanted.
@@ -138,6 +140,8 @@ pub(super) struct AlertView {
     /// Oldest first.
     notifications: Vec<Notification>,
     ladder: LadderView,
+    /// Oldest first.
+    photos: Vec<Photo>,
 }
 
 /// `GET /alerts/{id}`
@@ -152,7 +156,8 @@ pub(super) async fn one(
     let roster = shared.state.roster.in_force();
     let notifications = ladder::with_names(&roster, shared.state.notify.notifications(&record.alert.id));
     let ladder = LadderView::of(&site, &roster, &record.alert, shared.state.clock.now_ms());
-    Ok((shown, Json(AlertView { record, notifications, ladder })))
+    let photos = photos::of(&shared, &record.alert.id).await?;
+    Ok((shown, Json(AlertView { record, notifications, ladder, photos })))
 }
 
 /// The alert; one that may not be seen is not there.
@@ -165,6 +170,33 @@ pub(super) async fn find(shared: &Shared, who: &Who, id: AlertId) -> Result<Aler
     })
 }
 
+/// How grave an alert is from now on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Graver {
+    severity: Severity,
+}
+
+/// `POST /alerts/{id}/severity`: a person knows more than the devices, or than a resident could say.
+pub(super) async fn regrade(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    who: Who,
+    Sent(Graver { severity }): Sent<Graver>,
+) -> Result<Json<Alert>, Problem> {
+    let before = find(&shared, &who, AlertId::from(id.as_str())).await?.alert;
+    if severity < before.severity {
+        return Err(Problem::conflict(
+            "not_graver",
+            format!("the alert is {}, and nobody makes one less grave", before.severity.name()),
+            "close it with its verdict where it turns out to be nothing",
+        ));
+    }
+    let regrade = Regrade { alert: before.id.clone(), severity, by: who.account().to_owned() };
+    shared.state.engine.regrade(regrade).await?.map_err(|error| refused(&error))?;
+    Ok(Json(find(&shared, &who, before.id).await?.alert))
+}
+
 /// What staff do, as they send it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +207,9 @@ pub(super) struct Action {
     action: Option<String>,
     note: Option<String>,
     upon: Option<u64>,
+    /// What shows it: photos that were added to the alert before.
+    #[serde(default)]
+    photos: Vec<String>,
 }
 
 /// What became of an action.
@@ -195,13 +230,18 @@ pub(super) async fn act(
     State(shared): State<Arc<Shared>>,
     Path((alert, verb)): Path<(String, String)>,
     who: Who,
-    Sent(action): Sent<Action>,
+    Sent(mut action): Sent<Action>,
 ) -> Result<Json<Acted>, Problem> {
+    let photos = std::mem::take(&mut action.photos);
+    if !photos.is_empty() && verb != "handle" {
+        return Err(Problem::bad(format!("`photos` is not for {verb}"), "leave it out"));
+    }
     let action = action.checked(&verb, AlertId::from(alert.as_str()), who.account())?;
     let alert = action.alert.clone();
-    if who.rights.is_limited() {
+    if who.rights.is_limited() || !photos.is_empty() {
         find(&shared, &who, alert.clone()).await?;
     }
+    photos::belong_to(&shared, &alert, photos, &action.id).await?;
     let acted = shared.state.engine.act(action).await?.map_err(|error| refused(&error))?;
     tracing::info!(account = who.account(), verb, %alert, outcome = ?acted.outcome, acted.again, "staff acted");
     let record = find(&shared, &who, alert).await?;

@@ -27,6 +27,8 @@ pub(super) fn is_page(path: &str) -> bool {
 fn file(path: &str) -> &str {
     match path.strip_prefix('/') {
         Some("") => "index.html",
+        // Short, because it stands in the code of each poster.
+        Some("r") => "resident.html",
         Some(file) => file,
         None => path,
     }

@@ -11,6 +11,7 @@
 //!                                                        commands, downlink messages down to a device
 //!                                                        roster, ladder, drills who is on duty, who is told next; playing it
 //!                                                        notify   the channels that tell people, and trying them
+//!                                                        photos, matters, grid_codes, residents, retention   what is of persons
 //!                                                        health   is the gateway well? metrics
 //!                                                        log_in   sessions
 //!                                                        audit    who did what
@@ -31,18 +32,23 @@ mod downlink;
 mod drills;
 mod events;
 mod gate;
+mod grid_codes;
 mod handovers;
 mod health;
 mod kept;
 mod ladder;
 mod log_in;
+mod matters;
 mod models;
 mod notify;
+mod photos;
 mod plans;
 mod problem;
 mod proof;
 mod readings;
 mod report;
+mod residents;
+mod retention;
 mod rights;
 mod roster;
 mod rules;
@@ -83,6 +89,7 @@ use crate::health::Part;
 use crate::index::{AlertQuery, AlertRecord, Index};
 use crate::metrics::Counters;
 use crate::notify::Notify;
+use crate::people::People;
 use crate::scorer::Models;
 
 pub(crate) use accounts::{AccountList, edit as edit_accounts};
@@ -114,6 +121,7 @@ pub(crate) struct ConsoleState {
     pub(crate) notify: Notify,
     pub(crate) roster: RosterFile,
     pub(crate) audit: Recorder,
+    pub(crate) people: Arc<People>,
 }
 
 /// The console's port, listening.
@@ -195,6 +203,10 @@ struct Shared {
     questions: Arc<Semaphore>,
     /// Looking through all that ever was takes long: one at a time, so that the board and an acceptance wait for none.
     looks_back: Arc<Semaphore>,
+    /// Photos on their way in; each is in memory until it is kept.
+    uploads: Semaphore,
+    /// What those may send and ask who are not logged in.
+    strangers: throttle::Throttle,
     tls: Option<Arc<Tls>>,
 }
 
@@ -213,6 +225,8 @@ impl Shared {
             engine_health: health::EngineHealth::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             looks_back: Arc::new(Semaphore::new(1)),
+            uploads: Semaphore::new(photos::AT_ONCE),
+            strangers: throttle::Throttle::default(),
             tls,
             state,
         })
@@ -273,6 +287,26 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/alerts.csv", alerts::sheet);
     routes.add(Method::GET, "/api/v1/alerts/{id}", alerts::one);
     routes.add(Method::POST, "/api/v1/alerts/{id}/{verb}", alerts::act);
+    routes.add(Method::POST, "/api/v1/alerts/{id}/severity", alerts::regrade);
+    routes.add(Method::POST, "/api/v1/alerts/{id}/photos", photos::add);
+    routes.add(Method::GET, "/api/v1/alerts/{id}/photos/{photo}", photos::one);
+    routes.add(Method::GET, "/api/v1/alerts/{id}/matter", matters::of_alert);
+    routes.add(Method::POST, "/api/v1/alerts/{id}/answer", matters::answer);
+    routes.add(Method::GET, "/api/v1/grids", grid_codes::list);
+    routes.add(Method::GET, "/api/v1/grids/{id}/code", grid_codes::one);
+    routes.add(Method::POST, "/api/v1/grids/{id}/code", grid_codes::renew);
+    routes.add(Method::DELETE, "/api/v1/grids/{id}/code", grid_codes::revoke);
+    routes.add(Method::GET, "/api/v1/grids/{id}/code.svg", grid_codes::picture);
+    routes.add(Method::GET, "/api/v1/grid-codes/{code}", matters::form);
+    routes.add(Method::POST, "/api/v1/matters", matters::report);
+    routes.add(Method::GET, "/api/v1/matters/{ticket}", matters::progress);
+    routes.add(Method::POST, "/api/v1/matters/{ticket}/photos", matters::add_photo);
+    routes.add(Method::GET, "/api/v1/residents", residents::list);
+    routes.add(Method::POST, "/api/v1/residents", residents::add);
+    routes.add(Method::PUT, "/api/v1/residents/{id}", residents::change);
+    routes.add(Method::DELETE, "/api/v1/residents/{id}", residents::delete);
+    routes.add(Method::GET, "/api/v1/places/{id}/residents", residents::of_place);
+    routes.add(Method::GET, "/api/v1/retention", retention::look);
     routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::rights::Role;
 use crate::engine::Stopped;
+use crate::people::Refusal;
 
 /// A refused request.
 #[derive(Debug)]
@@ -173,6 +174,20 @@ impl Problem {
         )
     }
 
+    /// 422: what was sent cannot be used for this.
+    pub(super) fn unusable(code: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "It cannot be used", detail, mend)
+    }
+
+    /// 429: more than is taken of one kind.
+    pub(super) fn shed(code: &'static str, wait: Duration, mend: impl Into<String>) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let detail = format!("more comes in than is taken; the next counts in {seconds} s");
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, code, "Too many at once", detail, mend);
+        problem.also = Also::RetryAfter(seconds);
+        problem
+    }
+
     /// 429: too many attempts to log in.
     pub(super) fn throttled(wait: Duration) -> Self {
         let seconds = wait.as_secs().max(1);
@@ -207,6 +222,30 @@ impl IntoResponse for Problem {
             Also::RetryAfter(seconds) => headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds)),
         };
         response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TooMany(many) => {
+                Self::conflict("enough", format!("there are {many} of them, and no more are taken"), "leave it out")
+            }
+            Refusal::Full => Self::unavailable(
+                "people_full",
+                "all that may be kept is kept",
+                "call the desk; `people.photos_max_mib` in site.toml says how much it is",
+            ),
+            Refusal::DiskShort => Self::unavailable(
+                "disk_short",
+                "the disk has room left for alerts only",
+                "call the desk; somebody has to free some disk",
+            ),
+            Refusal::Failed(error) => {
+                tracing::error!("what belongs to a person could not be kept: {error:#}");
+                Self::unavailable("not_kept", "it could not be written to the disk", "try again; the log says more")
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ninewatch_core::alert::{ChangeKind, Scene, Severity, Verdict};
+use ninewatch_core::alert::{ChangeKind, MATTER, Scene, Severity, Verdict};
 use ninewatch_core::pipeline::Site;
 use ninewatch_core::time::TimeMs;
 
@@ -36,6 +36,8 @@ pub(super) struct Report {
     to_ms: TimeMs,
     severities: BTreeMap<Severity, Seen>,
     scenes: BTreeMap<Scene, Seen>,
+    /// Those among them that residents reported.
+    matters: BTreeMap<Scene, Seen>,
     verdicts: BTreeMap<Verdict, usize>,
     /// By account.
     people: BTreeMap<String, Work>,
@@ -120,6 +122,10 @@ impl Report {
         for record in records {
             report.severities.entry(record.alert.severity).or_default().take(&record);
             report.scenes.entry(record.alert.scene).or_default().take(&record);
+            let is_matter = *record.alert.group == *MATTER;
+            if is_matter {
+                report.matters.entry(record.alert.scene).or_default().take(&record);
+            }
             if let Some(verdict) = record.alert.verdict {
                 *report.verdicts.entry(verdict).or_default() += 1;
             }
@@ -134,11 +140,12 @@ impl Report {
                     _ => {}
                 }
             }
-            for device in &record.alert.devices {
+            for device in record.alert.devices.iter().filter(|_| !is_matter) {
                 devices.entry(device.clone()).or_default().take(device, &record);
             }
         }
-        report.severities.values_mut().chain(report.scenes.values_mut()).for_each(Seen::finish);
+        let Self { severities, scenes, matters, .. } = &mut report;
+        severities.values_mut().chain(scenes.values_mut()).chain(matters.values_mut()).for_each(Seen::finish);
         report.devices = devices.into_values().collect();
         report.devices.sort_by_key(|device| std::cmp::Reverse((device.false_alarms + device.nuisances, device.alerts)));
         report

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ninewatch_core::alert::{Alert, GATEWAY};
+use ninewatch_core::alert::{Alert, GATEWAY, GRID};
 use ninewatch_core::pipeline::Site;
 use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, PlaceKind};
@@ -116,6 +116,11 @@ static TABLE: &[Rule] = &[
     rule(Method::POST,   "/api/v1/alerts/{id}/note",             RESPONDERS,  "alert.note",      Log::Always),
     // Closing is reviewing: who handled it does not judge it.
     rule(Method::POST,   "/api/v1/alerts/{id}/close",            DESK,        "alert.close",     Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/severity",         DESK,        "alert.regrade",   Log::Always),
+    rule(Method::POST,   "/api/v1/alerts/{id}/photos",           RESPONDERS,  "photo.add",       Log::Always),
+    rule(Method::GET,    "/api/v1/alerts/{id}/photos/{photo}",   RESPONDERS,  "photo.look",      Log::People),
+    rule(Method::GET,    "/api/v1/alerts/{id}/matter",           RESPONDERS,  "matter.look",     Log::People),
+    rule(Method::POST,   "/api/v1/alerts/{id}/answer",           RESPONDERS,  "matter.answer",   Log::Always),
     rule(Method::POST,   "/api/v1/alerts/{id}/{verb}",           DESK,        "alert.other",     Log::Always),
     rule(Method::GET,    "/api/v1/events",                       RESPONDERS,  "alerts.listen",   Log::People),
     rule(Method::GET,    "/api/v1/report",                       RESPONDERS,  "report.look",     Log::People),
@@ -141,6 +146,22 @@ static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/roster",                       ROSTERED,    "roster.look",     Log::People),
     rule(Method::PUT,    "/api/v1/roster",                       DESK,        "roster.change",   Log::Always),
     rule(Method::POST,   "/api/v1/drills",                       DESK,        "drill.begin",     Log::Always),
+    rule(Method::GET,    "/api/v1/grids",                        RESPONDERS,  "grid_codes.look", Log::Never),
+    rule(Method::GET,    "/api/v1/grids/{id}/code",              RESPONDERS,  "grid_code.look",  Log::Never),
+    rule(Method::POST,   "/api/v1/grids/{id}/code",              DESK,        "grid_code.renew", Log::Always),
+    rule(Method::DELETE, "/api/v1/grids/{id}/code",              DESK,        "grid_code.revoke", Log::Always),
+    rule(Method::GET,    "/api/v1/grids/{id}/code.svg",          RESPONDERS,  "grid_code.print", Log::Never),
+    // Residents are not logged in: a code lets them report, a ticket lets them see how far it is. The journal has what came.
+    rule(Method::GET,    "/api/v1/grid-codes/{code}",            For::Anyone, "matter.form",     Log::Never),
+    rule(Method::POST,   "/api/v1/matters",                      For::Anyone, "matter.report",   Log::Never),
+    rule(Method::GET,    "/api/v1/matters/{ticket}",             For::Anyone, "matter.progress", Log::Never),
+    rule(Method::POST,   "/api/v1/matters/{ticket}/photos",      For::Anyone, "matter.photo",    Log::Never),
+    rule(Method::GET,    "/api/v1/residents",                    RESPONDERS,  "residents.look",  Log::People),
+    rule(Method::POST,   "/api/v1/residents",                    ADMIN,       "resident.add",    Log::Always),
+    rule(Method::PUT,    "/api/v1/residents/{id}",               ADMIN,       "resident.change", Log::Always),
+    rule(Method::DELETE, "/api/v1/residents/{id}",               ADMIN,       "resident.delete", Log::Always),
+    rule(Method::GET,    "/api/v1/places/{id}/residents",        RESPONDERS,  "resident.look",   Log::People),
+    rule(Method::GET,    "/api/v1/retention",                    ADMIN,       "retention.look",  Log::Never),
     rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
     rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),
     // A log-in is noted where it is known whose it is.
@@ -213,13 +234,14 @@ impl Rights {
 
     /// Whether what is at this place may be seen. A place that is no longer registered is in no grid.
     pub(super) fn sees_place(&self, site: &Site, id: &str) -> bool {
-        !self.is_limited() || site.registry.place(id).is_some_and(|place| self.sees_grid(&place.grid))
+        !self.is_limited() || site.registry.grid_of(id).is_some_and(|grid| self.sees_grid(grid))
     }
 
     /// The places whose alerts may be seen; `None` where all may.
     pub(super) fn places(&self, site: &Site) -> Option<HashSet<String>> {
         let mine = || site.registry.places.iter().filter(|place| self.sees_grid(&place.grid));
-        self.is_limited().then(|| mine().map(|place| place.id.clone()).collect())
+        let matters = || self.grids.iter().map(|grid| format!("{GRID}{grid}"));
+        self.is_limited().then(|| mine().map(|place| place.id.clone()).chain(matters()).collect())
     }
 
     /// Whether alerts may be seen, be it only how many there are.
@@ -268,7 +290,9 @@ mod tests {
 
     #[test]
     fn whatever_changes_something_is_noted() {
-        for rule in TABLE.iter().filter(|rule| rule.method != Method::GET && rule.name != "session.begin") {
+        // A log-in is noted where it is known whose it is; what residents send stands in the journal.
+        let elsewhere = ["session.begin", "matter.report", "matter.photo"];
+        for rule in TABLE.iter().filter(|rule| rule.method != Method::GET && !elsewhere.contains(&rule.name)) {
             assert_eq!(rule.log, Log::Always, "{} {}", rule.method, rule.path);
         }
         let rule = rule_of(&Method::POST, "/api/v1/devices/siren-1/commands/on").unwrap();

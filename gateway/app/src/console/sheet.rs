@@ -68,7 +68,7 @@ fn cells(site: &Site, record: &AlertRecord) -> [String; 22] {
         alert.title.en.clone(),
         alert.place.clone(),
         place.map(|place| place.name.clone()).unwrap_or_default(),
-        place.map(|place| place.grid.clone()).unwrap_or_default(),
+        site.registry.grid_of(&alert.place).unwrap_or_default().to_owned(),
         word(&alert.status),
         when(ChangeKind::Accepted),
         alert.accepted_by.clone().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Log-in attempts, bounded per account and per address: a token bucket each.
+//! Log-in attempts, bounded per account and per address, and what those send who are not logged in: a token bucket each.
 //!
 //! Nobody is locked out for good: who guesses at an account slows its new log-ins down, but neither
 //! ends its sessions nor the programs that use it.
@@ -20,6 +20,28 @@ pub(super) struct Throttle {
 enum Source {
     Account(String),
     Address(IpAddr),
+    /// Reports of residents: from an address, of a grid, and all of them.
+    Reporter(IpAddr),
+    Grid(String),
+    Reports,
+    /// Asking for a code or a ticket, from an address.
+    Asker(IpAddr),
+}
+
+impl Source {
+    /// As many at once, then one in this time.
+    fn pace(&self) -> (f64, Duration) {
+        match self {
+            Self::Account(_) | Self::Address(_) => (BURST, REFILL),
+            // A household has a few matters; a stairwell that burns has many households.
+            Self::Reporter(_) => (5.0, Duration::from_secs(120)),
+            Self::Grid(_) => (20.0, Duration::from_secs(60)),
+            // Two a minute for good: alerts of devices come by the thousand without harm.
+            Self::Reports => (40.0, Duration::from_secs(30)),
+            // A page that is open asks each 15 s.
+            Self::Asker(_) => (60.0, Duration::from_secs(2)),
+        }
+    }
 }
 
 /// How many attempts are left, as of a moment.
@@ -42,13 +64,34 @@ impl Throttle {
     /// # Errors
     /// How long to wait, where one has none left; nothing is taken then.
     pub(super) fn attempt(&self, account: &str, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.take(sources(account, address).to_vec(), now)
+    }
+
+    /// Takes a resident's report.
+    ///
+    /// # Errors
+    /// How long to wait, where there are too many from the address, of the grid, or in all.
+    pub(super) fn report(&self, grid: &str, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        let grid = Source::Grid(grid.chars().take(64).collect());
+        self.take(vec![Source::Reporter(network(address)), grid, Source::Reports], now)
+    }
+
+    /// Takes a question for a code or a ticket.
+    ///
+    /// # Errors
+    /// How long to wait, where the address asks too often.
+    pub(super) fn ask(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.take(vec![Source::Asker(network(address))], now)
+    }
+
+    fn take(&self, sources: Vec<Source>, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let sources = sources(account, address);
         let mut wait = Duration::ZERO;
         for source in &sources {
-            let left = buckets.get(source).map_or(BURST, |bucket| bucket.left_at(now));
+            let (burst, refill) = source.pace();
+            let left = buckets.get(source).map_or(burst, |bucket| bucket.left_at(source, now));
             if left < 1.0 {
-                wait = wait.max(REFILL.mul_f64(1.0 - left));
+                wait = wait.max(refill.mul_f64(1.0 - left));
             }
         }
         if wait > Duration::ZERO {
@@ -56,8 +99,8 @@ impl Throttle {
         }
         for source in sources {
             make_room(&mut buckets, &source, now);
-            let bucket = buckets.entry(source).or_insert(Bucket { left: BURST, at: now });
-            *bucket = Bucket { left: bucket.left_at(now) - 1.0, at: now };
+            let left = buckets.get(&source).map_or(source.pace().0, |bucket| bucket.left_at(&source, now));
+            buckets.insert(source, Bucket { left: left - 1.0, at: now });
         }
         Ok(())
     }
@@ -67,16 +110,17 @@ impl Throttle {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         for source in sources(account, address) {
             if let Some(bucket) = buckets.get_mut(&source) {
-                *bucket = Bucket { left: bucket.left_at(now) + 1.0, at: now };
+                *bucket = Bucket { left: bucket.left_at(&source, now) + 1.0, at: now };
             }
         }
     }
 }
 
 impl Bucket {
-    fn left_at(&self, now: Instant) -> f64 {
-        let refilled = now.saturating_duration_since(self.at).as_secs_f64() / REFILL.as_secs_f64();
-        (self.left + refilled).min(BURST)
+    fn left_at(&self, source: &Source, now: Instant) -> f64 {
+        let (burst, refill) = source.pace();
+        let refilled = now.saturating_duration_since(self.at).as_secs_f64() / refill.as_secs_f64();
+        (self.left + refilled).min(burst)
     }
 }
 
@@ -90,9 +134,12 @@ fn make_room(buckets: &mut HashMap<Source, Bucket>, wanted: &Source, now: Instan
     if buckets.len() < BUCKETS || buckets.contains_key(wanted) {
         return;
     }
-    buckets.retain(|_, bucket| bucket.left_at(now) < BURST);
+    buckets.retain(|source, bucket| bucket.left_at(source, now) < source.pace().0);
     if buckets.len() >= BUCKETS {
-        let fullest = buckets.iter().max_by(|one, other| one.1.left_at(now).total_cmp(&other.1.left_at(now)));
+        let left = |(source, bucket): &(&Source, &Bucket)| bucket.left_at(source, now) / source.pace().0;
+        // What bounds all of them is never forgotten.
+        let few = buckets.iter().filter(|(source, _)| !matches!(source, Source::Reports | Source::Grid(_)));
+        let fullest = few.max_by(|one, other| left(one).total_cmp(&left(other)));
         if let Some(fullest) = fullest.map(|(source, _)| source.clone()) {
             buckets.remove(&fullest);
         }

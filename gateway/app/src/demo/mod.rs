@@ -29,6 +29,7 @@ use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 use crate::config::{Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig};
 use crate::gateway::Gateway;
 use crate::lang::Lang;
+use crate::people::PeopleConfig;
 use crate::{private, registry_file, site_files};
 
 use city::City;
@@ -176,6 +177,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
     let (username, password) = city.credential();
     private::write(&password_file, password.as_bytes())?;
     Ok(Config {
+        people: PeopleConfig::default(),
         gateway: GatewayConfig { id: "kaili-demo".into(), data_dir: data_dir.to_owned(), utc_offset: UtcOffset::CHINA },
         sensor_port: Some(SensorPortConfig { listen: Some(anywhere), ..SensorPortConfig::default() }),
         brokers: Vec::new(),

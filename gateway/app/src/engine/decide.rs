@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use ninewatch_core::ailment::Complaint;
-use ninewatch_core::alert::{Acted, ActionError, AlertChange, AlertId, Drill, DrillError, StaffAction, Verdict};
+use ninewatch_core::alert::{
+    Acted, ActionError, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, StaffAction, Verdict,
+};
 use ninewatch_core::decode::without_bulk;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
 use ninewatch_core::replay::Recorded;
@@ -180,6 +182,8 @@ impl Decide {
                 Ok(())
             }
             Command::Complaints(complaints, reply) => self.complain(complaints, reply),
+            Command::Report(matter, reply) => self.report(matter, reply),
+            Command::Regrade(regrade, reply) => self.regrade(regrade, reply),
             Command::Heard(device, reply) => {
                 let _ = reply.send(self.heard.get(&device).cloned());
                 Ok(())
@@ -381,6 +385,30 @@ impl Decide {
         self.record(&Recorded::Complaints(complaints))?;
         self.batch.changes.extend(effects.changes);
         self.reply(move || _ = reply.send(()));
+        Ok(())
+    }
+
+    fn report(&mut self, matter: Matter, reply: oneshot::Sender<AlertId>) -> Result<(), Halt> {
+        let now = self.tick()?;
+        let effects = self.pipeline.step(Event::Report(&matter), now, &mut *self.serving.scorer);
+        let Some(alert) = effects.reported else { return Ok(()) };
+        if !effects.changes.is_empty() {
+            self.record(&Recorded::Report(matter))?;
+            self.batch.changes.extend(effects.changes);
+        }
+        self.reply(move || _ = reply.send(alert));
+        Ok(())
+    }
+
+    fn regrade(&mut self, regrade: Regrade, reply: oneshot::Sender<Result<(), ActionError>>) -> Result<(), Halt> {
+        let now = self.tick()?;
+        let effects = self.pipeline.step(Event::Regrade(&regrade), now, &mut *self.serving.scorer);
+        let Some(regraded) = effects.regraded else { return Ok(()) };
+        if !effects.changes.is_empty() {
+            self.record(&Recorded::Regrade(regrade))?;
+            self.batch.changes.extend(effects.changes);
+        }
+        self.reply(move || _ = reply.send(regraded));
         Ok(())
     }
 

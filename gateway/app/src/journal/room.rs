@@ -32,6 +32,21 @@ impl DiskRoom {
     }
 }
 
+#[cfg(test)]
+impl DiskRoom {
+    /// A disk with so much free, and no reserve.
+    pub(crate) fn with_free(bytes: u64) -> Arc<Self> {
+        let room = Self::default();
+        room.free_bytes.store(bytes, Relaxed);
+        Arc::new(room)
+    }
+
+    /// Lets it be short, or not.
+    pub(crate) fn set_short(&self, short: bool) {
+        self.short.store(short, Relaxed);
+    }
+}
+
 /// Watches the disk. The reserve itself is with the logs: blocks behind the end of the segments that are written, so
 /// that nobody can take them. As much again is kept free besides, for the index and for what else the gateway writes.
 #[derive(Debug)]

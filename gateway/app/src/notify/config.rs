@@ -109,10 +109,10 @@ impl NotifyConfig {
         };
         let severities = self.severities.as_deref().unwrap_or(by_default);
         // A place that is not known any more may be in any grid.
-        let grid = registry.place(&alert.place).map(|place| &place.grid);
+        let grid = registry.grid_of(&alert.place);
         severities.contains(&alert.severity)
             && (self.scenes.is_empty() || self.scenes.contains(&alert.scene))
-            && (self.grids.is_empty() || grid.is_none_or(|grid| self.grids.contains(grid)))
+            && (self.grids.is_empty() || grid.is_none_or(|grid| self.grids.iter().any(|one| one == grid)))
     }
 
     /// The broker of a siren; none of any other kind.

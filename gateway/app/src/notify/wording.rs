@@ -1,7 +1,7 @@
 //! The sentences of a message. The first line says how grave it is, where, what, since when, and what to do: it is all that
 //! a locked telephone shows.
 
-use ninewatch_core::alert::{ChangeKind, Severity, Status};
+use ninewatch_core::alert::{ChangeKind, GRID, Severity, Status};
 use ninewatch_core::duty::Title;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
@@ -37,7 +37,7 @@ impl Wording<'_> {
                 Lang::En => format!("\nNobody is on duty as {}: whoever reads this, accept it.", titles.join(", ")),
             });
         }
-        let grid = self.settings.registry.place(&alert.place).map(|place| place.grid.as_str()).unwrap_or_default();
+        let grid = self.settings.registry.grid_of(&alert.place).unwrap_or_default();
         let number = alert.number;
         text.push('\n');
         text.push_str(&match self.lang {
@@ -103,7 +103,7 @@ impl Wording<'_> {
     fn line(&self, telling: &Telling) -> String {
         let alert = &telling.alert;
         let severity = lang::severity(alert.severity, self.lang);
-        let place = self.settings.registry.place(&alert.place).map_or(alert.place.as_str(), |place| &place.name);
+        let place = self.place(&alert.place);
         let drill = alert.drill;
         let (title, since) = (self.lang.of(&alert.title), self.time(alert.raised_at_ms));
         let state = self.state(telling);
@@ -113,6 +113,14 @@ impl Wording<'_> {
             Lang::Zh => format!("【{severity}】{place}：{title}（{since}）{state}"),
             Lang::En if drill => format!("[DRILL · {severity}] {place}: {title} ({since}){state}"),
             Lang::En => format!("[{severity}] {place}: {title} ({since}){state}"),
+        }
+    }
+
+    /// As people call it; what a resident reported is somewhere in a grid.
+    fn place(&self, id: &str) -> String {
+        match id.strip_prefix(GRID) {
+            Some(grid) => format!("{}{grid}", self.lang.pick("网格 ", "grid ")),
+            None => self.settings.registry.place(id).map_or(id, |place| &place.name).to_owned(),
         }
     }
 

@@ -12,8 +12,8 @@ use std::ops::ControlFlow;
 use super::drill::{self, Drill, DrillError};
 use super::life::Life;
 use super::{
-    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Signal, StaffAction,
-    Status, Text,
+    Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Matter, Regrade,
+    Signal, StaffAction, Status, Text,
 };
 use crate::time::TimeMs;
 use open::{OpenAlert, OpenAlerts, Pair};
@@ -70,6 +70,45 @@ impl AlertBook {
             Some(id) => self.join(settings, &id, pair, finding, now),
             None => Some(self.open_new(gateway, settings, pair, finding, now)),
         }
+    }
+
+    /// Takes what a resident reported, as an alert of its own; gives that alert. No change follows where it had been taken
+    /// before.
+    pub fn report(
+        &mut self,
+        gateway: &str,
+        settings: &AlertSettings,
+        matter: &Matter,
+        now: TimeMs,
+    ) -> (AlertId, Option<AlertChange>) {
+        let finding = matter.finding(now);
+        let pair = (finding.evidence.device.clone(), finding.evidence.rule.clone());
+        let is_it = |alert: &&Alert| alert.place == finding.place && alert.devices.contains(&pair.0);
+        let closed = self.closed.iter().map(|(alert, _)| alert);
+        if let Some(taken) = self.open.at_place(&finding.place).chain(closed).find(is_it) {
+            return (taken.id.clone(), None);
+        }
+        let change = self.open_new(gateway, settings, pair, finding, now);
+        (change.alert.id.clone(), Some(change))
+    }
+
+    /// Makes an alert graver because a person says so. No change follows where it is as grave already.
+    ///
+    /// # Errors
+    /// [`ActionError::NotOpen`] where no open alert has this id.
+    pub fn regrade(
+        &mut self,
+        settings: &AlertSettings,
+        regrade: &Regrade,
+        now: TimeMs,
+    ) -> Result<Option<AlertChange>, ActionError> {
+        let is_it = |alert: &&Alert| alert.id == regrade.alert;
+        let alert = self.open().find(is_it).ok_or_else(|| ActionError::NotOpen(regrade.alert.clone()))?;
+        let finding = (alert.severity < regrade.severity).then(|| regrade.finding(alert, now));
+        Ok(finding.and_then(|finding| {
+            let pair = (finding.evidence.device.clone(), finding.evidence.rule.clone());
+            self.join(settings, &regrade.alert, pair, finding, now)
+        }))
     }
 
     fn open_new(

@@ -6,6 +6,7 @@ mod detection;
 mod examples;
 mod life;
 mod looking;
+mod matters;
 mod merge;
 mod models;
 #[path = "../shipped/mod.rs"]

@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 
 use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{
-    Acted, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Drill, DrillError, Finding, Signal, StaffAction, Text,
+    Acted, ActionError, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Drill, DrillError, Finding, Matter,
+    Regrade, Signal, StaffAction, Text,
 };
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::fault::SourceFile;
@@ -25,8 +26,9 @@ use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, Role, edit_
 use crate::engine::{Command, Engine};
 use crate::health::Part;
 use crate::index::{Index, Progress};
-use crate::journal::Journal;
+use crate::journal::{DiskRoom, Journal};
 use crate::metrics::Counters;
+use crate::people::{People, PeopleConfig};
 use crate::scorer::{Models, Sources};
 
 /// Makes decisions durable and tells them, as the engine does: journal, index, listeners.
@@ -101,6 +103,20 @@ impl Played {
         Ok(id)
     }
 
+    /// Takes what a resident reported at `now`.
+    pub(super) fn report(&mut self, matter: &Matter, now: TimeMs) -> AlertId {
+        let (alert, change) = self.book.report(GATEWAY, &self.settings, matter, now);
+        self.tell(change.into_iter().collect());
+        alert
+    }
+
+    /// Makes an alert graver at `now`.
+    pub(super) fn regrade(&mut self, regrade: &Regrade, now: TimeMs) -> Result<(), ActionError> {
+        let change = self.book.regrade(&self.settings, regrade, now)?;
+        self.tell(change.into_iter().collect());
+        Ok(())
+    }
+
     fn tell(&mut self, changes: Vec<AlertChange>) -> Vec<AlertChange> {
         for change in &changes {
             self.journal.append_alert(change).unwrap();
@@ -149,6 +165,11 @@ impl Part for Broker {
         crate::metrics::header(out, "ninewatch_broker_messages_total", "counter", "Messages from brokers.");
         out.push_str("ninewatch_broker_messages_total{broker=\"mosquitto\"} 7\n");
     }
+}
+
+/// The store of what is of persons, on a disk with room.
+pub(super) fn people(dir: &Path) -> Arc<People> {
+    People::open(dir, PeopleConfig::default(), DiskRoom::with_free(1 << 30)).unwrap()
 }
 
 pub(super) fn settings(registry: Registry) -> Settings {
@@ -229,6 +250,7 @@ impl Desk {
             notify: crate::notify::Notify::default(),
             roster: crate::duty::RosterFile::empty(dir.path()),
             audit: audit.clone(),
+            people: people(dir.path()),
         };
         Self {
             client,
@@ -303,6 +325,8 @@ async fn play(
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
             Command::Thresholds(reply) => _ = reply.send(Vec::new()),
             Command::Heard(_, reply) => _ = reply.send(None),
+            Command::Regrade(regrade, reply) => _ = reply.send(played.regrade(&regrade, Clock::System.now_ms())),
+            Command::Report(matter, reply) => _ = reply.send(played.report(&matter, Clock::System.now_ms())),
             Command::Messages(_) | Command::Configure(..) | Command::Complaints(..) => {
                 panic!("the console asks for no such thing")
             }

@@ -32,10 +32,16 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         notify: crate::notify::Notify::default(),
         roster: crate::duty::RosterFile::empty(dir.path()),
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
+        people: super::desk::people(dir.path()),
     };
     let (_, list) = routes(Shared::new(state, 0, None));
     let fill = |path: &str| {
-        path.replace("{id}", "01KAQW3E5S0000000000000000").replace("{verb}", "accept").replace("{name}", "siren_on")
+        path.replace("{id}", "01KAQW3E5S0000000000000000")
+            .replace("{verb}", "accept")
+            .replace("{name}", "siren_on")
+            .replace("{photo}", "0a")
+            .replace("{code}", "0")
+            .replace("{ticket}", "0")
     };
     list.into_iter().map(|(method, path)| (method, path, fill(path))).collect()
 }

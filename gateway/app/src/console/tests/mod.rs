@@ -15,4 +15,5 @@ mod handing;
 mod https;
 mod looking;
 mod past;
+mod people;
 mod roles;

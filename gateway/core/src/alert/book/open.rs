@@ -51,6 +51,12 @@ impl OpenAlerts {
         self.by_id.values()
     }
 
+    /// Those of a place, oldest first.
+    pub(super) fn at_place(&self, place: &str) -> impl Iterator<Item = &Alert> {
+        let ids = self.at_place.get(place).into_iter().flatten();
+        ids.filter_map(|id| self.by_id.get(id)).map(|open| &open.alert)
+    }
+
     pub(super) fn insert(&mut self, open: OpenAlert) {
         let id = open.alert.id.clone();
         self.remove(&id);

@@ -1,0 +1,171 @@
+//! What the gateway holds of persons, apart from the journal: the journal is kept for good, and this is deleted when its
+//! time is over. `docs/privacy.md` says what is kept how long; why it stands apart, decisions 18 and 19.
+//!
+//! ```text
+//! people/photos/ALERT/HASH.jpg, HASH.json   what staff and residents photographed
+//! people/matters/ID.json                    what a resident wrote, and how to reach them
+//! residents.toml                            whom homes are about, and whom to call
+//! grid_codes.json                           the codes on the grids' posters (of nobody)
+//! ```
+
+pub(crate) mod grid_codes;
+mod matters;
+mod photos;
+mod picture;
+pub(crate) mod residents;
+pub(crate) mod retention;
+#[cfg(test)]
+mod tests;
+
+use anyhow::Context;
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ninewatch_core::time::Span;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::journal::DiskRoom;
+use crate::private::hex;
+
+pub(crate) use matters::{Answer, Matters, Reported, Written};
+pub(crate) use photos::{Photo, Photos, Refusal};
+pub(crate) use picture::picture;
+
+/// Below the data folder.
+pub(crate) const PHOTOS: &str = "people/photos";
+pub(crate) const MATTERS: &str = "people/matters";
+
+/// How much is kept of persons, and how long: `[people]` in site.toml.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PeopleConfig {
+    /// All photos together; beyond it none is taken.
+    pub(crate) photos_max_mib: u64,
+    /// A photo is deleted so long after it was taken in.
+    pub(crate) keep_photos: Span,
+    /// What a resident wrote, with what they are answered, so long after they reported it.
+    pub(crate) keep_matters: Span,
+    /// A resident's record, so long after they have left.
+    pub(crate) keep_residents: Span,
+}
+
+impl Default for PeopleConfig {
+    fn default() -> Self {
+        const DAY: i64 = 86_400;
+        Self {
+            photos_max_mib: 256,
+            keep_photos: Span::from_secs(30 * DAY),
+            keep_matters: Span::from_secs(90 * DAY),
+            keep_residents: Span::from_secs(30 * DAY),
+        }
+    }
+}
+
+impl PeopleConfig {
+    /// What is wrong in it, as (key, problem, mend).
+    pub(crate) fn problems(&self) -> Vec<(&'static str, String, &'static str)> {
+        let Self { photos_max_mib, keep_photos, keep_matters, keep_residents } = *self;
+        let spans = [("keep_photos", keep_photos), ("keep_matters", keep_matters), ("keep_residents", keep_residents)];
+        let short = spans.into_iter().filter(|(_, span)| span.ms() < 3_600_000);
+        let mut problems: Vec<_> =
+            short.map(|(key, span)| (key, format!("{span} is too short to work with"), "give at least 1h")).collect();
+        if photos_max_mib > 65_536 {
+            problems.push(("photos_max_mib", format!("{photos_max_mib} MiB cannot be used"), "give 0 to 65536"));
+        }
+        problems
+    }
+}
+
+/// All of it, for the console.
+pub(crate) struct People {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) config: PeopleConfig,
+    pub(crate) photos: Photos,
+    pub(crate) matters: Matters,
+}
+
+impl People {
+    /// Opens what there is. `room` tells whether the disk has any for it.
+    ///
+    /// # Errors
+    /// Where the folders cannot be read or made.
+    pub(crate) fn open(data_dir: &Path, config: PeopleConfig, room: Arc<DiskRoom>) -> anyhow::Result<Arc<Self>> {
+        let photos = Photos::open(&data_dir.join(PHOTOS), config.photos_max_mib << 20, room.clone())?;
+        let matters = Matters::open(&data_dir.join(MATTERS), room)?;
+        Ok(Arc::new(Self { data_dir: data_dir.to_owned(), config, photos, matters }))
+    }
+
+    /// Hands in what a crash kept from the journal, then deletes what is over, now and each hour.
+    ///
+    /// # Errors
+    /// Never: what fails is told and tried again.
+    pub(crate) async fn look_after(self: Arc<Self>, engine: Engine, clock: Clock) -> anyhow::Result<()> {
+        for reported in self.matters.left_over().unwrap_or_else(|error| {
+            tracing::error!("what residents reported cannot be read: {error:#}");
+            Vec::new()
+        }) {
+            let Ok(alert) = engine.report(reported.matter()).await else { break };
+            if let Err(error) = self.matters.became(&reported.id, &alert) {
+                tracing::error!("a matter's alert could not be noted: {error:#}");
+            }
+        }
+        loop {
+            let people = self.clone();
+            let ran = tokio::task::spawn_blocking(move || {
+                let deleted = retention::run(&people.data_dir, &people.config, clock.now_ms(), clock);
+                people.matters.forget();
+                deleted
+            });
+            match ran.await? {
+                Ok(deleted) if deleted.is_empty() => {}
+                Ok(deleted) => tracing::info!(?deleted, "deleted what was held of persons and is over"),
+                Err(error) => tracing::error!("what is over could not be deleted: {error:#}"),
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}
+
+/// How often it is looked whether something is over.
+const EVERY: Duration = Duration::from_secs(3600);
+
+/// Whether there is room on the disk besides what alerts need: these bytes must not be theirs.
+fn has_room(room: &DiskRoom, bytes: u64) -> bool {
+    // As much as the journal holds is kept free besides; a quarter more, so that it is not this which makes it short.
+    let reserve = room.reserve_bytes();
+    !room.is_short() && room.free_bytes() >= reserve.saturating_add(reserve / 4).saturating_add(bytes)
+}
+
+/// The files in a folder whose names end so; none where there is no folder.
+fn files(dir: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let unreadable = || format!("{} cannot be read", dir.display());
+    let found = match fs::read_dir(dir) {
+        Ok(found) => found.collect::<Result<Vec<_>, _>>().with_context(unreadable)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(unreadable),
+    };
+    let mut paths: Vec<PathBuf> = found.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|one| one == ending));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Takes a file away, so that it is away after a power cut, too. One that is away already is no error.
+fn erase(path: &Path) -> anyhow::Result<()> {
+    let failed = || format!("{} cannot be deleted", path.display());
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(failed),
+        _ => {}
+    }
+    let dir = path.parent().unwrap_or(path);
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).with_context(failed)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    hex(&Sha256::digest(bytes))
+}
