@@ -34,7 +34,7 @@ function route() {
   else if (page === "notify") leave = channelsPage(main);
   else {
     leave = () => {};
-    replace(main, h("p", { class: "loading" }, t("app.not_found")));
+    replace(main, h("h1", { class: "loading" }, t("app.not_found")));
   }
   navigated();
 }
@@ -81,7 +81,7 @@ startShell(placeName);
 addEventListener("hashchange", () => {
   route();
   scrollTo(0, 0);
-  main?.focus();
+  main?.focus({ preventScroll: true });
 });
 for (const event of ["pointerdown", "keydown"]) addEventListener(event, unlock, { once: true });
 begin();

@@ -244,7 +244,7 @@ export const TEXT = {
   "act.dispatch": ["派单", "Dispatch"],
   "act.dispatch_again": ["改派", "Send somebody else"],
   "act.to": ["派给谁", "Who is sent"],
-  "act.to_hint": ["网格员、消防站、医生……", "Grid member, fire station, doctor…"],
+  "act.to_hint": ["网格员、消防站、医生……", "Grid member, doctor, fire post…"],
   "act.handle": ["已处置", "Handled"],
   "act.handle_note": ["做了什么", "What was done"],
   "act.note": ["备注", "Note"],

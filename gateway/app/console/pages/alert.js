@@ -330,7 +330,7 @@ function reasons(movedBy) {
   const heads = ["score.input", "score.value", "score.usual", "score.without"];
   return h(
     "div",
-    { class: "values scroll" },
+    { class: "values scroll", tabindex: "0" },
     h(
       "table",
       {},
@@ -366,7 +366,7 @@ function score({ model, version, value, threshold, features, moved_by: movedBy }
           h("summary", {}, t("score.features")),
           h(
             "div",
-            { class: "scroll" },
+            { class: "scroll", tabindex: "0" },
             h(
               "table",
               {},

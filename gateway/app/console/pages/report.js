@@ -162,7 +162,7 @@ function table(title, heads, rows) {
     h("h2", {}, t(title)),
     h(
       "div",
-      { class: "wide-table" },
+      { class: "wide-table", tabindex: "0" },
       h(
         "table",
         {},

@@ -138,6 +138,8 @@ export function navigated() {
     mayDo("GET", "/report") ? link("#/report", "sheet", t("nav.report"), at.startsWith("#/report")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
+  // On a phone the links are wider than the screen.
+  nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function drawAll() {
