@@ -3,6 +3,11 @@
 import browsing
 import community
 import pytest
+from gateway import ROOT
+from hypothesis.configuration import set_hypothesis_home_dir
+
+# Nothing is left beside the tests.
+set_hypothesis_home_dir(ROOT / "target/hypothesis")
 
 
 def pytest_collection_modifyitems(items):
