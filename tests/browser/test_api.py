@@ -54,9 +54,27 @@ def description(gateway, role):
                 parameter["schema"]["enum"] = [*devices, "nobody"]
             elif path.startswith("/api/v1/notify/") and parameter.get("name") == "name":
                 parameter["schema"]["enum"] = ["street-office", "nobody"]
+    schema["paths"] |= each_verb(schema)
     loaded = schemathesis.openapi.from_dict(schema, config=schemathesis.Config.from_dict(CONFIG))
     loaded.config.update(base_url=gateway.console)
     return loaded
+
+
+def each_verb(schema):
+    """A path for each thing that staff do, with what belongs to it: one for all would mostly be refused."""
+    path = "/api/v1/alerts/{id}/{verb}"
+    operation, action = schema["paths"][path]["post"], schema["components"]["schemas"]["Action"]
+    wants = {"accept": [], "dispatch": ["to"], "handle": [], "close": ["verdict"]}
+    found = {}
+    for verb, required in wants.items():
+        fields = {name: action["properties"][name] for name in ("id", "note", "upon", *required)}
+        body = action | {"properties": fields, "required": required}
+        found[path.replace("{verb}", verb)] = {"post": operation | {
+            "operationId": f"{verb}Alert",
+            "parameters": operation["parameters"][:1],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        }}  # fmt: skip
+    return found
 
 
 def says_what_it_answers(_ctx, response, case):
