@@ -33,7 +33,7 @@ browser: $(RUNTIME) $(BROWSER) ## Drive the pages in Chromium and the API by its
 	cargo build --locked -p ninewatch
 	target/browser-py/bin/python -m pytest tests/browser $(ARGS)
 
-bench: $(RUNTIME) ## Compare with a bare subscriber on mosquitto, plain JSON parsing and Python; writes bench.json
+bench: $(RUNTIME) $(BROWSER) ## Compare with a bare subscriber on mosquitto, plain JSON parsing and Python; writes bench.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	cargo run --release --locked -p ninewatch-core --example decoding > target/decoding.json
 	models/bench.py --report target/models.json

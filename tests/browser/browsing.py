@@ -36,6 +36,19 @@ WATCH = """(() => {
   };
 })()"""
 
+# Notes when the card of a place is first in the document, in milliseconds since 1970.
+NOTE_CARDS = """() => {
+  window.cards = {};
+  const note = (card) => {
+    const place = card.querySelector(".card-place").textContent.split(" · ")[0];
+    window.cards[place] ??= performance.timeOrigin + performance.now();
+  };
+  new MutationObserver((changes) => {
+    const fresh = changes.flatMap((change) => [...change.addedNodes]).filter((node) => node.nodeType === 1);
+    for (const node of fresh) (node.matches(".card") ? [node] : node.querySelectorAll(".card")).forEach(note);
+  }).observe(document.body, { childList: true, subtree: true });
+}"""
+
 SETTLED = """() => {
   const feed = document.documentElement.dataset.feed;
   return window.asked === 0 && (feed === undefined || feed === "live")

@@ -9,18 +9,6 @@ from playwright.sync_api import expect
 
 HOMES = ["yang", "wu", "long", "pan", "shi"]
 
-# Notes when the card of a place is first in the document, by the machine's clock.
-NOTE_CARDS = """() => {
-  window.cards = {};
-  const note = () => {
-    for (const card of document.querySelectorAll(".card")) {
-      const place = card.querySelector(".card-place").innerText.split(" · ")[0];
-      window.cards[place] ??= performance.timeOrigin + performance.now();
-    }
-  };
-  new MutationObserver(note).observe(document.body, { childList: true, subtree: true });
-}"""
-
 NOTE_TITLES = """() => {
   window.titles = new Set([document.title]);
   const note = () => window.titles.add(document.title);
@@ -60,7 +48,7 @@ def desk(browser, gateway):
 
 def test_an_alarm_is_on_every_screen_within_a_second(gateway, desk):
     for officer in desk:
-        officer.page.evaluate(NOTE_CARDS)
+        officer.page.evaluate(browsing.NOTE_CARDS)
     took = []
     for name in HOMES:
         sent = gateway.publish(f"{name}-sos", (0, {"sos": True}))
