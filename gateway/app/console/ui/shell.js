@@ -246,13 +246,14 @@ function drawSound() {
   drawFeed();
 }
 
-/** The title says how many wait, and blinks while something critical does. */
+/** The title says how many wait, and blinks, as the cards do, while something critical does. */
 function drawTitle() {
   if (!state.parts.clock) return;
   const count = waiting(live.board);
   const name = t("app.name");
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   state.flash = sounding(live.board) && !calm && !state.flash;
+  document.documentElement.toggleAttribute("data-flash", state.flash);
   const text = count > 0 ? `${t("board.title_waiting", { count })} · ${name}` : name;
   document.title = live.feed === "stale" ? `⚠ ${t("feed.stale")} · ${name}` : state.flash ? `🔴 ${text}` : text;
 }
