@@ -26,7 +26,7 @@ with contextlib.ExitStack() as stack:
     alerts = int(sys.stdin.readline())
     seen = {}
     for person in everybody:
-        person.page.wait_for_function("(all) => Object.keys(window.cards).length >= all", arg=alerts)
+        person.page.wait_for_function("(all) => Object.keys(window.cards).length >= all", arg=alerts, timeout=120_000)
         for place, at in person.page.evaluate("window.cards").items():
             seen.setdefault(place, []).append(at)
     print(json.dumps(seen), flush=True)
