@@ -33,6 +33,9 @@ browser: $(RUNTIME) $(BROWSER) ## Drive the pages in Chromium and the API by its
 	cargo build --locked -p ninewatch
 	target/browser-py/bin/python -m pytest tests/browser $(ARGS)
 
+screenshots: ## Take the pictures in docs/ anew, as the pages are now
+	SCREENSHOTS=1 $(MAKE) browser ARGS="-k screenshots"
+
 bench: $(RUNTIME) $(BROWSER) ## Compare with a bare subscriber on mosquitto, plain JSON parsing and Python; writes bench.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	cargo run --release --locked -p ninewatch-core --example decoding > target/decoding.json
@@ -83,4 +86,4 @@ $(BROWSER): tests/browser/requirements.txt
 	target/browser-py/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-.PHONY: help demo build install test browser bench torture storm fuzz sim models
+.PHONY: help demo build install test browser screenshots bench torture storm fuzz sim models

@@ -84,7 +84,10 @@ class Person:
     def __init__(self, browser, gateway, *, lang="zh", theme="light", size=(1280, 800)):
         self.gateway = gateway
         width, height = size
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+        locale = "en-GB" if lang == "en" else "zh-CN"
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=theme, locale=locale
+        )
         self.context.add_init_script(WATCH)
         # As the switches do, and only where nothing was chosen yet.
         self.context.add_init_script(
