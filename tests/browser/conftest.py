@@ -12,7 +12,10 @@ set_hypothesis_home_dir(ROOT / "target/hypothesis")
 
 def pytest_collection_modifyitems(items):
     """Without a browser there is nothing to test with, and that is said by name."""
-    why = browsing.missing()
+    try:
+        why = browsing.missing()
+    except AssertionError as absent:
+        raise pytest.UsageError(str(absent)) from None
     if why:
         for item in items:
             if "browser" in item.fixturenames:
