@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 RUNTIME := target/onnxruntime/libonnxruntime.so
 PAHO := target/py/paho-mqtt-2.1.0
+BROWSER := target/browser-py/installed
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,15 +20,23 @@ build: $(RUNTIME) ## Build the program for this machine
 install: ## Install what `make build` made (as root; DESTDIR is honoured)
 	sh deploy/install.sh
 
-test: $(RUNTIME) $(PAHO) ## Format, lints, and every test
+test: $(RUNTIME) $(PAHO) $(BROWSER) ## Format, lints, and every test
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo build --locked --workspace
 	node --test gateway/app/console/tests/
 	sh deploy/tests/install.sh
 	NINEWATCH_PYTHON=$(abspath target/py/bin/python) cargo test --locked --workspace
+	target/browser-py/bin/python -m pytest tests/browser
 
-bench: $(RUNTIME) ## Compare with a bare subscriber on mosquitto, plain JSON parsing and Python; writes bench.json
+browser: $(RUNTIME) $(BROWSER) ## Drive the pages in Chromium and the API by its description; ARGS="-k life"
+	cargo build --locked -p ninewatch
+	target/browser-py/bin/python -m pytest tests/browser $(ARGS)
+
+screenshots: ## Take the pictures in docs/ anew, as the pages are now
+	SCREENSHOTS=1 $(MAKE) browser ARGS="-k screenshots"
+
+bench: $(RUNTIME) $(BROWSER) ## Compare with a bare subscriber on mosquitto, plain JSON parsing and Python; writes bench.json
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	cargo run --release --locked -p ninewatch-core --example decoding > target/decoding.json
 	models/bench.py --report target/models.json
@@ -71,4 +80,10 @@ $(PAHO):
 	target/py/bin/python -m pip install --quiet --disable-pip-version-check paho-mqtt==2.1.0
 	touch $@
 
-.PHONY: help demo build install test bench torture storm fuzz sim models
+# Drives the system's Chromium; no browser is downloaded.
+$(BROWSER): tests/browser/requirements.txt
+	python3 -m venv --clear target/browser-py
+	target/browser-py/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: help demo build install test browser screenshots bench torture storm fuzz sim models

@@ -1,6 +1,7 @@
 //! What end-to-end tests, the torture and the benchmarks share: a gateway started as a user starts
 //! it, devices as real MQTT clients, a real mosquitto, and an upstream that speaks the contract.
 
+pub mod browsers;
 pub mod device;
 pub mod flood;
 pub mod fuzz;

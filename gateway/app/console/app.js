@@ -49,7 +49,7 @@ function route() {
   else if (page === "roster") leave = rosterPage(main);
   else {
     leave = () => {};
-    replace(main, h("p", { class: "loading" }, t("app.not_found")));
+    replace(main, h("h1", { class: "loading" }, t("app.not_found")));
   }
   navigated();
 }
@@ -98,7 +98,7 @@ startKeys(() => session !== null);
 addEventListener("hashchange", () => {
   route();
   scrollTo(0, 0);
-  main?.focus();
+  main?.focus({ preventScroll: true });
 });
 for (const event of ["pointerdown", "keydown"]) addEventListener(event, unlock, { once: true });
 begin();

@@ -5,12 +5,14 @@
 //!   publishers send the same bytes to both, in turn; the ratio is taken pair by pair.
 //! * memory of the gateway with 1,000 devices connected and reporting.
 //! * from PUBLISH to the alert on the live feed at 500 readings/s.
+//! * from PUBLISH to the alert's card in the document of 20 real browsers, at the same rate.
 //! * bytes written to the disk per reading.
 //!
 //! `--decoding FILE` takes in what the example `decoding` of `ninewatch-core` has measured, `--models FILE` what
 //! `models/bench.py` has, `--flood FILE` what `flood` has.
 
 use anyhow::Context;
+use ninewatch_tests::browsers::Browsers;
 use ninewatch_tests::device;
 use ninewatch_tests::gateway::{Gateway, Site};
 use ninewatch_tests::mosquitto::Mosquitto;
@@ -26,6 +28,7 @@ const MESSAGES: usize = 100_000;
 const PAIRS: usize = 5;
 const CONNECTED: usize = 1_000;
 const RATE: u32 = 500;
+const BROWSERS: usize = 20;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -43,10 +46,11 @@ async fn main() -> anyhow::Result<()> {
     let throughput = throughput().await?;
     let memory = memory().await?;
     let latency = latency().await?;
+    let browsers = alert_to_browser().await?;
     let wear = ninewatch_tests::wear::wear().await?;
     let table = json!({
-        "wear": wear, "throughput": throughput, "memory": memory, "publish_to_alert": latency, "decoding": decoding,
-        "models": models, "flood": flood
+        "wear": wear, "throughput": throughput, "memory": memory, "publish_to_alert": latency,
+        "publish_to_browser": browsers, "decoding": decoding, "models": models, "flood": flood
     });
     println!("{}", serde_json::to_string_pretty(&table)?);
     if let Some(report) = report {
@@ -198,13 +202,7 @@ async fn memory() -> anyhow::Result<Value> {
 
 async fn latency() -> anyhow::Result<Value> {
     const PRESSES: usize = 200;
-    let (site, gas) = gas_site(100)?;
-    let mut rows = Vec::new();
-    for index in 0..PRESSES {
-        site.add_place(&format!("home-{index}"), "home")?;
-        rows.push((format!("sos-{index}"), format!("home-{index}")));
-    }
-    let buttons = site.add_devices("ninewatch-sos", &rows)?;
+    let (site, gas, buttons) = gas_and_buttons(PRESSES)?;
     let gateway = Arc::new(Gateway::start(&site)?);
     let seen: Arc<Mutex<BTreeMap<String, Instant>>> = Arc::default();
     let listener = std::thread::spawn({
@@ -222,22 +220,7 @@ async fn latency() -> anyhow::Result<Value> {
             })
         }
     });
-    let background: Vec<_> = gas
-        .into_iter()
-        .map(|(id, secret)| {
-            let port = gateway.sensor_port;
-            tokio::spawn(async move {
-                let mut device = device::Device::connect(&id, &secret, port).await?;
-                let mut beat = tokio::time::interval(Duration::from_secs(100) / RATE);
-                loop {
-                    beat.tick().await;
-                    device.publish(device::gas(&id, device::now_s(), 2.0)).await?;
-                }
-                #[allow(unreachable_code)]
-                anyhow::Ok(())
-            })
-        })
-        .collect();
+    let background = report_on(&gateway, gas);
     let mut sent = BTreeMap::new();
     for (index, (id, secret)) in buttons.iter().enumerate() {
         let mut button = device::Device::connect(id, secret, gateway.sensor_port).await?;
@@ -246,17 +229,84 @@ async fn latency() -> anyhow::Result<Value> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     tokio::task::spawn_blocking(move || listener.join()).await?.map_err(|_| anyhow::anyhow!("the listener died"))??;
-    background.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(background);
     let seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut took: Vec<f64> =
         sent.iter().filter_map(|(place, at)| Some((*seen.get(place)? - *at).as_secs_f64() * 1000.0)).collect();
-    took.sort_by(f64::total_cmp);
-    let rank = |share: f64| {
+    let [p50_ms, p99_ms] = percentiles(&mut took);
+    Ok(json!({"readings_per_s": RATE, "alerts": took.len(), "p50_ms": p50_ms, "p99_ms": p99_ms}))
+}
+
+/// The same, up to the card that a person sees, in each of the browsers.
+async fn alert_to_browser() -> anyhow::Result<Value> {
+    const PRESSES: usize = 60;
+    let (site, gas, buttons) = gas_and_buttons(PRESSES)?;
+    let gateway = Gateway::start(&site)?;
+    let browsers = Browsers::open(&gateway, BROWSERS)?;
+    let background = report_on(&gateway, gas);
+    let mut sent = BTreeMap::new();
+    let mut beat = tokio::time::interval(Duration::from_secs(1));
+    for (index, (id, secret)) in buttons.iter().enumerate() {
+        let mut button = device::Device::connect(id, secret, gateway.sensor_port).await?;
+        beat.tick().await;
+        sent.insert(format!("home-{index}"), device::now_s() * 1000.0);
+        button.publish(device::sos(id, device::now_s(), true)).await?;
+    }
+    let seen = tokio::task::spawn_blocking(move || browsers.seen(PRESSES)).await??;
+    drop(background);
+    let mut took = Vec::new();
+    for (place, at_ms) in &sent {
+        let cards = seen.get(place).with_context(|| format!("no browser shows {place}"))?;
+        anyhow::ensure!(cards.len() == BROWSERS, "{} of {BROWSERS} browsers show {place}", cards.len());
+        took.extend(cards.iter().map(|shown_ms| shown_ms - at_ms));
+    }
+    let [p50_ms, p99_ms] = percentiles(&mut took);
+    eprintln!("  alert to {BROWSERS} browsers at {RATE} readings/s: p50 {p50_ms:.0} ms, p99 {p99_ms:.0} ms");
+    Ok(json!({
+        "readings_per_s": RATE, "browsers": BROWSERS, "alerts": PRESSES, "p50_ms": p50_ms, "p99_ms": p99_ms
+    }))
+}
+
+/// (id, secret) of each device.
+type Secrets = Vec<(String, String)>;
+
+/// A site with 100 gas detectors and `buttons` homes with an SOS button each.
+fn gas_and_buttons(buttons: usize) -> anyhow::Result<(Site, Secrets, Secrets)> {
+    let (site, gas) = gas_site(100)?;
+    let mut rows = Vec::new();
+    for index in 0..buttons {
+        site.add_place(&format!("home-{index}"), "home")?;
+        rows.push((format!("sos-{index}"), format!("home-{index}")));
+    }
+    let buttons = site.add_devices("ninewatch-sos", &rows)?;
+    Ok((site, gas, buttons))
+}
+
+/// Lets the 100 gas detectors report, `RATE` readings a second in all, until what is given is dropped.
+fn report_on(gateway: &Gateway, gas: Secrets) -> tokio::task::JoinSet<anyhow::Result<()>> {
+    let port = gateway.sensor_port;
+    let mut reporting = tokio::task::JoinSet::new();
+    for (id, secret) in gas {
+        reporting.spawn(async move {
+            let mut device = device::Device::connect(&id, &secret, port).await?;
+            let mut beat = tokio::time::interval(Duration::from_secs(100) / RATE);
+            loop {
+                beat.tick().await;
+                device.publish(device::gas(&id, device::now_s(), 2.0)).await?;
+            }
+        });
+    }
+    reporting
+}
+
+/// The 50th and the 99th percentile.
+fn percentiles(values: &mut [f64]) -> [f64; 2] {
+    values.sort_by(f64::total_cmp);
+    [0.5, 0.99].map(|share| {
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let index = ((share * took.len() as f64).ceil() as usize).saturating_sub(1);
-        took.get(index).copied()
-    };
-    Ok(json!({"readings_per_s": RATE, "alerts": took.len(), "p50_ms": rank(0.5), "p99_ms": rank(0.99)}))
+        let index = ((share * values.len() as f64).ceil() as usize).saturating_sub(1);
+        values.get(index).copied().unwrap_or(f64::NAN)
+    })
 }
 
 fn median(values: &mut [f64]) -> f64 {

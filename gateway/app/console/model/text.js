@@ -425,7 +425,7 @@ export const TEXT = {
   "act.dispatch": ["派单", "Dispatch"],
   "act.dispatch_again": ["改派", "Send somebody else"],
   "act.to": ["派给谁", "Who is sent"],
-  "act.to_hint": ["网格员、消防站、医生……", "Grid member, fire station, doctor…"],
+  "act.to_hint": ["网格员、消防站、医生……", "Grid member, doctor, fire post…"],
   "act.handle": ["已处置", "Handled"],
   "act.handle_note": ["做了什么", "What was done"],
   "act.note": ["备注", "Note"],
@@ -619,7 +619,6 @@ export const TEXT = {
   "problem.no_audit": ["审计日志读不出来：{detail}", "The audit log cannot be read: {detail}"],
   "problem.no_picture": ["这个网格没有底图。", "This grid has no picture."],
   "problem.no_grid": ["没有这个网格。", "There is no such grid."],
-  "problem.no_place": ["这个网格没有这处场所。", "There is no such place in this grid."],
   "problem.too_large": ["文件太大：{detail}", "It is too large: {detail}"],
   "problem.not_heard": [
     "网关启动后还没有听到这台设备，等它上报后再试。",

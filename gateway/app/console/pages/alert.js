@@ -363,7 +363,7 @@ function reasons(movedBy) {
   const heads = ["score.input", "score.value", "score.usual", "score.without"];
   return h(
     "div",
-    { class: "values scroll" },
+    { class: "values scroll", tabindex: "0" },
     h(
       "table",
       {},
@@ -399,7 +399,7 @@ function score({ model, version, value, threshold, features, moved_by: movedBy }
           h("summary", {}, t("score.features")),
           h(
             "div",
-            { class: "scroll" },
+            { class: "scroll", tabindex: "0" },
             h(
               "table",
               {},

@@ -56,7 +56,7 @@ export function historyPage(root) {
       parts.failed,
       h(
         "div",
-        { class: "wide-table panel" },
+        { class: "wide-table panel", tabindex: "0" },
         h(
           "table",
           { class: "history-table" },

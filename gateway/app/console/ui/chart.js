@@ -302,7 +302,7 @@ function table(group, names) {
     ),
     h(
       "div",
-      { class: "scroll" },
+      { class: "scroll", tabindex: "0" },
       h(
         "table",
         {},

@@ -83,6 +83,8 @@ async function listen(signal, wentWell) {
   const cut = new AbortController();
   const either = AbortSignal.any([signal, cut.signal]);
   let alarm = setTimeout(() => cut.abort(), SILENCE_MS);
+  // Sometimes it does: then nobody waits to see. Where the gateway can still be reached, it is found again at once.
+  addEventListener("offline", () => cut.abort(), { once: true, signal: either });
   try {
     const response = await request(`/events?from=${listenFrom(live.board)}`, { signal: either });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -149,8 +149,8 @@ export function navigated() {
     mayDo("GET", "/grids") ? link("#/grids", "code", t("nav.grids"), at.startsWith("#/grids")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
-  const here = nav.querySelector("[aria-current]");
-  if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.clientWidth) / 2;
+  // On a phone the links are wider than the screen.
+  nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function drawAll() {
@@ -264,6 +264,7 @@ function drawTitle() {
   const name = t("app.name");
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   state.flash = (sounding(live.board) || unseenAlerts() > 0) && !calm && !state.flash;
+  document.documentElement.toggleAttribute("data-flash", state.flash);
   const text = count > 0 ? `${t("board.title_waiting", { count })} · ${name}` : name;
   document.title = live.feed === "stale" ? `⚠ ${t("feed.stale")} · ${name}` : state.flash ? `🔴 ${text}` : text;
 }

@@ -206,6 +206,31 @@ async fn a_change_with_a_session_must_come_from_our_own_page() {
 }
 
 #[tokio::test]
+async fn no_route_does_for_another_site_what_it_does_for_our_own() {
+    let desk = Desk::open(sample::registry());
+    let browser = desk.browser().await;
+    let cookie = browser.headers.iter().find(|(name, _)| *name == "cookie").unwrap().1.clone();
+    let bare = desk.client.with("cookie", cookie);
+    let foreign = [
+        bare.clone(),
+        bare.with("origin", "http://evil.example"),
+        bare.with("sec-fetch-site", "cross-site"),
+        desk.program().with("origin", "http://evil.example"),
+    ];
+    let mut refused = 0;
+    for (method, template, path) in walk(&desk).into_iter().filter(|(method, ..)| method != Method::GET) {
+        for (number, client) in foreign.iter().enumerate() {
+            let answer = client.send(method.clone(), &path, Some(&json!({}))).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {template} for client {number}");
+            assert_eq!(answer.code(), "cross_site", "{method} {template} for client {number}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 20, "only {refused} requests were refused");
+    assert_eq!(browser.get("/api/v1/session").await.status, StatusCode::OK, "nobody was logged out by them");
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_down_and_does_not_lock_the_session_out() {
     let desk = Desk::open(sample::registry());
     let browser = desk.browser().await;

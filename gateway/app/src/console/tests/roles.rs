@@ -135,6 +135,43 @@ async fn a_grid_member_finds_what_is_in_the_grid_and_the_rest_is_not_there() {
 }
 
 #[tokio::test]
+async fn no_route_shows_a_grid_member_another_grid() {
+    let desk = Desk::open(sample::registry());
+    desk.played.lock().unwrap().devices = sample::statuses(&sample::registry(), Clock::System.now_ms());
+    let other = raise(&desk, "workshop-smoke");
+    let member = desk.program_of("zhao", Role::GridMember, &[GRID]);
+    let duty = desk.program_of("li", Role::Duty, &[]);
+    let since = Clock::System.now_ms() - 60_000;
+    let (mut seen_by_duty, mut hidden) = (0, 0);
+    for (method, template, path) in doors::walk(&desk) {
+        // The feed has no end; what it tells is the next test's.
+        let is_for_members = schema::roles(&method, template, "accept").iter().any(|role| role == "grid_member");
+        if !is_for_members || template.ends_with("/events") || method == Method::DELETE {
+            continue;
+        }
+        let id = if template.contains("/devices/") { "workshop-smoke" } else { &other };
+        let path = path.replace("01KAQW3E5S0000000000000000", id);
+        let path = if template.ends_with("/report") {
+            format!("{path}?from_ms={since}&to_ms={}", since + 3_600_000)
+        } else {
+            path
+        };
+        let body = (method != Method::GET).then(|| json!({}));
+        let answer = member.send(method.clone(), &path, body.as_ref()).await;
+        let tells = |text: &str| ["kaili-2", "银饰作坊", "workshop-smoke"].iter().any(|word| text.contains(word));
+        if template.contains("{id}") {
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {template}");
+            hidden += 1;
+        } else {
+            assert!(!tells(answer.text()), "{method} {template} tells of another grid");
+            seen_by_duty += usize::from(tells(duty.send(method, &path, body.as_ref()).await.text()));
+        }
+    }
+    assert!(hidden >= 2, "only {hidden} routes of one thing were tried");
+    assert!(seen_by_duty >= 4, "only {seen_by_duty} lists have what is hidden");
+}
+
+#[tokio::test]
 async fn a_grid_member_hears_of_the_grid_only_as_it_happens_and_of_what_was_missed() {
     let desk = Desk::open(sample::registry());
     raise(&desk, "workshop-smoke");
