@@ -4,26 +4,21 @@ use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify as Wake, mpsc, oneshot, watch};
+use tokio::sync::{Notify as Wake, mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Severity, Status};
-use ninewatch_core::duty::Ladders;
-use ninewatch_core::pipeline::Settings;
+use ninewatch_core::alert::{AlertChange, AlertId, Status};
 use ninewatch_core::time::TimeMs;
 
-use super::config::{Kind, NotifyConfig};
+use super::config::NotifyConfig;
 use super::feed::Feed;
 use super::ledger::{Entry, Ledger, Notification, Outcome, Place};
+use super::message::{Digest, test_message};
 use super::pace::{Backoff, Pace};
-use super::rungs::{Called, Rungs};
 use super::service::{self, Failure, Message};
+use super::shared::Shared;
 use super::waiting::{Next, Telling, Waiting};
-use super::wording::Wording;
-use crate::clock::Clock;
-use crate::duty::RosterFile;
 use crate::engine::Stopped;
-use crate::forward::{Source, cloudevent};
 use crate::mqtt_client::Link;
 
 /// The longest pause where it may go well the next time, and where a person has to mend something first.
@@ -33,51 +28,6 @@ const SLOW: Duration = Duration::from_secs(300);
 const SIREN_ANSWERS: Duration = Duration::from_secs(12);
 /// How often the channel's place is written down while it tells nothing.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
-
-/// What channels have in common.
-pub(super) struct Shared {
-    pub(super) source: Source,
-    pub(super) settings: watch::Receiver<Arc<Settings>>,
-    pub(super) clock: Clock,
-    pub(super) ledger: Ledger,
-    roster: RosterFile,
-    /// All channels.
-    channels: Vec<NotifyConfig>,
-    /// Made of the settings once, and not for every alert.
-    ladders: Mutex<(Arc<Settings>, Arc<Ladders>)>,
-}
-
-impl Shared {
-    pub(super) fn new(
-        source: Source,
-        settings: watch::Receiver<Arc<Settings>>,
-        (roster, channels): (RosterFile, Vec<NotifyConfig>),
-        clock: Clock,
-        ledger: Ledger,
-    ) -> Self {
-        let now = settings.borrow().clone();
-        let ladders = Mutex::new((now.clone(), Arc::new(ladders_of(&now))));
-        Self { source, settings, clock, ledger, roster, channels, ladders }
-    }
-
-    /// Looks at what is in force.
-    pub(super) fn with_rungs<T>(&self, look: impl FnOnce(Rungs<'_>) -> T) -> T {
-        let settings = self.settings.borrow().clone();
-        let ladders = {
-            let mut ready = self.ladders.lock().unwrap_or_else(PoisonError::into_inner);
-            if !Arc::ptr_eq(&ready.0, &settings) {
-                *ready = (settings.clone(), Arc::new(ladders_of(&settings)));
-            }
-            ready.1.clone()
-        };
-        look(Rungs { settings: &settings, ladders: &ladders, channels: &self.channels })
-    }
-}
-
-/// What is set aside has been told when the engine took the settings.
-fn ladders_of(settings: &Settings) -> Ladders {
-    Ladders::compile(&settings.ladders, &settings.registry).0
-}
 
 /// A question whether a siren sounds, with the way to answer it.
 pub(super) type SirenTest = oneshot::Sender<Result<(), Failure>>;
@@ -140,15 +90,6 @@ struct Saying {
     message: Message,
     tellings: Vec<Telling>,
     digest: Option<Digest>,
-}
-
-/// Why one message tells of many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Digest {
-    /// They are more than the service takes.
-    Many,
-    /// They waited for the end of the quiet.
-    AfterQuiet,
 }
 
 impl Channel {
@@ -361,59 +302,6 @@ impl Channel {
         Step::Say(Box::new(Saying { message, tellings, digest }))
     }
 
-    /// The message; notes in a telling whom it calls.
-    fn message(&self, tellings: &mut [Telling], digest: Option<Digest>) -> Message {
-        let settings = self.shared.settings.borrow().clone();
-        let now_ms = self.shared.clock.now_ms();
-        let wording = wording(&self.config, &settings, now_ms);
-        let waits = |alert: &Alert| alert.status == Status::Raised && alert.recovered_at_ms.is_none();
-        let mut called = Called::default();
-        if let ([one], None) = (&mut *tellings, digest)
-            && waits(&one.alert)
-        {
-            let roster = self.shared.roster.in_force();
-            called =
-                self.shared.with_rungs(|rungs| rungs.called(&roster, self.config.kind, &one.alert, &one.rungs, now_ms));
-            one.people = called.people.iter().map(|person| person.id.clone()).collect();
-        }
-        let is_urgent = |one: &Telling| one.alert.severity == Severity::Critical && waits(&one.alert);
-        let urgent = self.config.mention_all && (called.everybody || tellings.iter().any(is_urgent));
-        match &*tellings {
-            [one] if digest.is_none() => Message {
-                id: self.shared.source.id(one.alert.id.as_str(), one.seq),
-                text: wording.one(one, &called.unmanned),
-                urgent,
-                people: called.people,
-                event: self.event(one),
-            },
-            many => {
-                let seqs = || many.iter().map(|telling| telling.seq);
-                let (first, last) = (seqs().min().unwrap_or(0), seqs().max().unwrap_or(0));
-                let id = format!("digest.{}.{first}.{last}", self.shared.source.gateway);
-                let text = wording.digest(many, digest.unwrap_or(Digest::Many));
-                Message { id, text, urgent, people: Vec::new(), event: Vec::new() }
-            }
-        }
-    }
-
-    fn event(&self, telling: &Telling) -> Vec<u8> {
-        if self.config.kind != Kind::Webhook {
-            return Vec::new();
-        }
-        let change = AlertChange {
-            seq: telling.seq,
-            at_ms: telling.at_ms,
-            kind: telling.kinds.last().copied().unwrap_or(ChangeKind::Raised),
-            by: None,
-            note: None,
-            alert: telling.alert.clone(),
-            evidence: None,
-            action: None,
-        };
-        let told = cloudevent::Told { rungs: &telling.rungs, people: &telling.people };
-        cloudevent::told(&self.shared.source, &change, &told).unwrap_or_default()
-    }
-
     async fn settle(&self, saying: &Saying, result: Result<(), Failure>) {
         let now_ms = self.shared.clock.now_ms();
         let mut entries = Vec::new();
@@ -540,15 +428,4 @@ impl Trouble {
     fn of(failure: &Failure) -> Self {
         Self { refused: matches!(failure, Failure::Refused(_)), said: failure.said().to_owned() }
     }
-}
-
-fn wording<'s>(config: &NotifyConfig, settings: &'s Settings, now_ms: TimeMs) -> Wording<'s> {
-    Wording { lang: config.language, settings, now_ms, longest: config.kind.limits().bytes }
-}
-
-/// What shows that a channel works.
-pub(super) fn test_message(config: &NotifyConfig, settings: &Settings, now_ms: TimeMs) -> Message {
-    let id = format!("test.{}.{now_ms}", settings.gateway);
-    let event = cloudevent::channel_test(&settings.gateway, &id, &config.name).unwrap_or_default();
-    Message { id, text: wording(config, settings, now_ms).test(&config.name), urgent: false, people: Vec::new(), event }
 }

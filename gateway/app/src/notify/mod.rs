@@ -14,9 +14,11 @@ mod feed;
 mod http;
 mod ledger;
 mod mail;
+mod message;
 mod pace;
 mod rungs;
 mod service;
+mod shared;
 mod siren;
 #[cfg(test)]
 mod tests;
@@ -39,13 +41,13 @@ use crate::engine::Engine;
 use crate::forward::Source;
 use crate::index::{Index, Progress};
 use crate::mqtt_client::{Access, Link};
-use channel::Shared;
 pub(crate) use channel::{Channel, Trouble};
 pub(crate) use config::NotifyConfig;
 use feed::Feed;
 use ledger::Ledger;
 pub(crate) use ledger::{FORMER_LOG, LOG, Notification};
 pub(crate) use service::Failure;
+use shared::Shared;
 use siren::Siren;
 
 /// What the channels stand on.
@@ -160,7 +162,7 @@ pub(crate) async fn test(channel: &NotifyConfig, config: &Config, settings: &Set
         return siren::sound_once(channel, &server, &client_id).await;
     }
     let now = Clock::System.now_ms();
-    let message = channel::test_message(channel, settings, now);
+    let message = message::test_message(channel, settings, now);
     service::send(channel, &message, now)
         .await
         .map_err(|failure| anyhow::anyhow!("{}", failure.said()))

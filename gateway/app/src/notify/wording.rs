@@ -6,7 +6,7 @@ use ninewatch_core::duty::Title;
 use ninewatch_core::pipeline::Settings;
 use ninewatch_core::time::TimeMs;
 
-use super::channel::Digest;
+use super::message::Digest;
 use super::waiting::Telling;
 use crate::duty;
 use crate::lang::{self, Lang};

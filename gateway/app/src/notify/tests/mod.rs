@@ -16,9 +16,9 @@ use ninewatch_core::pipeline::Settings;
 use ninewatch_core::site::{Place as SitePlace, PlaceKind, Registry};
 use ninewatch_core::time::UtcOffset;
 
-use super::channel::Digest;
 use super::config::{Kind, NotifyConfig};
 use super::ledger::Place;
+use super::message::Digest;
 use super::pace::Pace;
 use super::rungs::Rungs;
 use super::waiting::{Next, Waiting};
