@@ -16,7 +16,7 @@ use crate::alert::{
     StaffAction,
 };
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
-use crate::detect::{Detector, DeviceStatus, LearntThreshold, Placement};
+use crate::detect::{Detector, DeviceStatus, LearntThreshold, Lesson, Placement};
 use crate::fault::Fault;
 use crate::time::TimeMs;
 
@@ -220,11 +220,11 @@ impl Pipeline {
             Event::Action(action) => {
                 let acted = self.state.book.act(&self.site.alerts, action, now);
                 effects.action = Some(acted.map(|(acted, change)| {
-                    if let (Some(verdict), Some(change)) = (acted.judged, &change)
+                    if let (Some(lesson), Some(change)) = (Lesson::of(&acted), &change)
                         && !change.alert.drill
                     {
                         let alert = &change.alert;
-                        self.state.detector.learn(&self.site, &alert.place, &alert.rules, verdict);
+                        self.state.detector.learn(&self.site, &alert.place, &alert.rules, lesson);
                     }
                     effects.changes.extend(change);
                     acted

@@ -253,11 +253,12 @@ impl AlertBook {
             if let Some(acted) = life.acted(action) {
                 return Ok(ControlFlow::Break(acted));
             }
-            let judged = alert.verdict;
+            let before = alert.verdict;
             let (kind, outcome, taken) = life.take(alert, action, last_seq, now)?;
             alert.updated_at_ms = now;
-            let judged = alert.verdict.filter(|verdict| judged != Some(*verdict));
-            Ok(ControlFlow::Continue((kind, outcome, taken, judged)))
+            let judged = alert.verdict.filter(|verdict| before != Some(*verdict));
+            let withdrawn = before.filter(|_| alert.verdict.is_none());
+            Ok(ControlFlow::Continue((kind, outcome, taken, judged, withdrawn)))
         };
         let done = self.open.with(&action.alert, |open| {
             let before = open.alert.status;
@@ -270,7 +271,7 @@ impl AlertBook {
             let (alert, life) = closed.ok_or_else(|| ActionError::NotOpen(action.alert.clone()))?;
             Ok((take(alert, life)?, alert.clone()))
         })?;
-        let (kind, outcome, taken, judged) = match done {
+        let (kind, outcome, taken, judged, withdrawn) = match done {
             ControlFlow::Break(acted) => return Ok((acted, None)),
             ControlFlow::Continue(done) => done,
         };
@@ -279,7 +280,7 @@ impl AlertBook {
         change.by = Some(action.by.clone());
         change.note.clone_from(&action.note);
         change.action = Some(taken);
-        Ok((Acted { outcome, seq: change.seq, again: false, judged }, Some(change)))
+        Ok((Acted { outcome, seq: change.seq, again: false, judged, withdrawn }, Some(change)))
     }
 
     /// Takes an alert back that was put aside, where its closing was undone: elsewhere, and it took its time to come.

@@ -51,7 +51,7 @@ impl Life {
     /// What became of this action, if it has been taken.
     pub(super) fn acted(&self, action: &StaffAction) -> Option<Acted> {
         let taken = self.taken.iter().find(|taken| taken.id == action.id && taken.via == action.via)?;
-        Some(Acted { outcome: taken.outcome, seq: taken.seq, again: true, judged: None })
+        Some(Acted { outcome: taken.outcome, seq: taken.seq, again: true, judged: None, withdrawn: None })
     }
 
     /// Takes an action as the change after `last_seq`, and carries the alert on as far as it does.

@@ -186,6 +186,8 @@ pub struct Acted {
     pub again: bool,
     /// The verdict on the alert, where this action has made or changed it.
     pub judged: Option<Verdict>,
+    /// The verdict on the alert that this action has taken back, where none is left.
+    pub withdrawn: Option<Verdict>,
 }
 
 /// Why an action was not taken.

@@ -25,13 +25,14 @@ mod window;
 pub use example::ExampleCount;
 pub use past::Past;
 pub use rule::{CheckedRule, Rule, Rules};
+pub use threshold::Lesson;
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use crate::alert::{Severity, Signal, Verdict};
+use crate::alert::{Severity, Signal};
 use crate::decode::DecodeError;
 use crate::detect::model::{ModelCard, Scorer, Seen};
 use crate::pipeline::Site;
@@ -243,8 +244,8 @@ impl Detector {
         }
     }
 
-    /// Takes the verdict on an alert at this place, found by these rules.
-    pub fn learn(&mut self, site: &Site, place: &str, rules: &[String], verdict: Verdict) {
+    /// Takes what a verdict teaches on an alert at this place, found by these rules.
+    pub fn learn(&mut self, site: &Site, place: &str, rules: &[String], lesson: Lesson) {
         let of_model = |id: &String| {
             let rule = site.rules.get(id).filter(|rule| rule.severity < Severity::Critical)?;
             rule.condition.card().cloned()
@@ -255,7 +256,7 @@ impl Detector {
         cards.sort_by(|a, b| a.name.cmp(&b.name));
         cards.dedup_by(|a, b| a.name == b.name);
         for card in cards {
-            self.thresholds.learn(place, &card, verdict);
+            self.thresholds.learn(place, &card, lesson);
         }
     }
 

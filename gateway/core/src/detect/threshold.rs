@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::model::ModelCard;
 use super::rule::Rule;
-use crate::alert::{Severity, Verdict};
+use crate::alert::{Acted, Severity, Verdict};
 
 /// What is learnt, by place and model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,22 @@ struct Learnt {
     version: String,
     /// Of the way from the card's threshold to the most that it allows: 0 to 1.
     way: f64,
+}
+
+/// What a verdict teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lesson {
+    /// An alert was judged so.
+    Judged(Verdict),
+    /// It had been judged so, and that was taken back.
+    Withdrawn(Verdict),
+}
+
+impl Lesson {
+    /// What an action teaches, if anything.
+    pub fn of(acted: &Acted) -> Option<Self> {
+        acted.judged.map(Self::Judged).or_else(|| acted.withdrawn.map(Self::Withdrawn))
+    }
 }
 
 const A_FALSE_ONE: f64 = 0.25;
@@ -40,8 +56,10 @@ impl Thresholds {
         Some(card.threshold + learnt.way * (most - card.threshold))
     }
 
-    /// Takes the verdict on an alert of this place that was the model's alone.
-    pub(super) fn learn(&mut self, place: &str, card: &ModelCard, verdict: Verdict) {
+    /// Takes the verdict on an alert of this place that was the model's alone, or takes it back: then the threshold is where
+    /// it would be without it, as far as nothing else was learnt in that minute.
+    pub(super) fn learn(&mut self, place: &str, card: &ModelCard, lesson: Lesson) {
+        let (Lesson::Judged(verdict) | Lesson::Withdrawn(verdict)) = lesson;
         if card.threshold_most.is_none() || verdict == Verdict::Test {
             return;
         }
@@ -51,10 +69,12 @@ impl Thresholds {
         if learnt.version != card.version {
             *learnt = nothing();
         }
-        learnt.way = match verdict {
-            Verdict::FalseAlarm | Verdict::Nuisance => learnt.way + A_FALSE_ONE * (1.0 - learnt.way),
-            Verdict::TrueAlarm => learnt.way * (1.0 - A_TRUE_ONE),
-            Verdict::Test => learnt.way,
+        let is_true = verdict == Verdict::TrueAlarm;
+        learnt.way = match lesson {
+            Lesson::Judged(_) if is_true => learnt.way * (1.0 - A_TRUE_ONE),
+            Lesson::Judged(_) => learnt.way + A_FALSE_ONE * (1.0 - learnt.way),
+            Lesson::Withdrawn(_) if is_true => (learnt.way / (1.0 - A_TRUE_ONE)).min(1.0),
+            Lesson::Withdrawn(_) => ((learnt.way - A_FALSE_ONE) / (1.0 - A_FALSE_ONE)).max(0.0),
         };
     }
 

@@ -1,6 +1,6 @@
 //! What models see, why they say yes, and what verdicts teach.
 
-use ninewatch_core::alert::{ChangeKind, Evidence, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{AlertId, ChangeKind, Evidence, StaffAction, Verb, Verdict};
 use ninewatch_core::detect::model::{Asked, ModelCard, ScoreError, Scorer};
 use ninewatch_core::fault::SourceFile;
 use ninewatch_core::pipeline::{Effects, Event, Message, Pipeline, Settings};
@@ -262,7 +262,7 @@ fn rooms() -> Settings {
 }
 
 /// Closes the newest alert with this verdict.
-fn close(live: &mut Live, at: TimeMs, verdict: Verdict) {
+fn close(live: &mut Live, at: TimeMs, verdict: Verdict) -> AlertId {
     let alert = live.pipeline.open_alerts().last().unwrap().id.clone();
     let verbs = [Verb::Accept, Verb::Dispatch { to: "wang".into() }, Verb::Handle, Verb::Close { verdict }];
     for (step, verb) in verbs.into_iter().enumerate() {
@@ -270,6 +270,17 @@ fn close(live: &mut Live, at: TimeMs, verdict: Verdict) {
         let action = StaffAction::new(id, alert.clone(), "li", verb);
         let effects = live.pipeline.step(Event::Action(&action), at, &mut By(&|_| 0.0));
         assert!(effects.action.is_some_and(|acted| acted.is_ok_and(|acted| !acted.again)));
+    }
+    alert
+}
+
+/// Takes back the verdict that [`close`] gave at `at`, and gives another.
+fn judge_anew(live: &mut Live, alert: AlertId, at: TimeMs, verdict: Verdict) {
+    let undo = StaffAction::new("undo", alert.clone(), "li", Verb::Undo { action: format!("{at}-3") });
+    let close = StaffAction::new("again", alert, "li", Verb::Close { verdict });
+    for action in [undo, close] {
+        let effects = live.pipeline.step(Event::Action(&action), at, &mut By(&|_| 0.0));
+        assert!(effects.action.is_some_and(|acted| acted.is_ok()));
     }
 }
 
@@ -285,10 +296,13 @@ fn verdicts_raise_the_threshold_of_their_place_within_the_cards_bounds() {
         live.raised("room-occupied").len() > before
     };
     assert!(raised(&mut live, 0, "one", 0.55));
-    close(&mut live, night(0) + MINUTE, Verdict::Nuisance);
+    let alert = close(&mut live, night(0) + MINUTE, Verdict::Nuisance);
     let [learnt] = &live.pipeline.thresholds()[..] else { panic!("{:?}", live.pipeline.thresholds()) };
     assert_eq!((learnt.place.as_str(), learnt.model.as_str()), ("shop", "presence"));
     assert!((learnt.threshold - 0.6).abs() < 1e-9, "{learnt:?}");
+    judge_anew(&mut live, alert, night(0) + MINUTE, Verdict::FalseAlarm);
+    let again = live.pipeline.thresholds()[0].threshold;
+    assert!((again - 0.6).abs() < 1e-9, "what was taken back is not learnt twice: {again}");
     assert!(!raised(&mut live, 1, "one", 0.59), "the shop has learnt");
     assert!(raised(&mut live, 1, "other", 0.59), "the school has not");
     close(&mut live, night(1) + MINUTE, Verdict::Test);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
-use ninewatch_core::alert::{AlertChange, AlertId, Evidence, Verdict};
+use ninewatch_core::alert::{AlertChange, AlertId, ChangeKind, Evidence, Verdict};
 use ninewatch_core::time::TimeMs;
 
 use crate::journal;
@@ -16,6 +16,8 @@ pub(super) struct Judged {
     pub(super) matters: Vec<Matter>,
     /// How many alerts were judged to be tests: they say nothing about a model.
     pub(super) tests: usize,
+    /// Of alerts whose verdict was taken back.
+    withdrawn: Vec<Matter>,
 }
 
 /// What one rule found with a model on one device, within one alert.
@@ -86,11 +88,20 @@ impl Judged {
     }
 
     pub(super) fn take(&mut self, change: AlertChange, open: &mut HashMap<AlertId, Vec<Evidence>>) {
-        let AlertChange { at_ms, alert, evidence, .. } = change;
+        let AlertChange { at_ms, kind, alert, evidence, .. } = change;
         if let Some(evidence) = evidence.filter(|evidence| evidence.score.is_some()) {
             open.entry(alert.id.clone()).or_default().push(evidence);
         }
-        let Some(verdict) = alert.verdict else { return };
+        let Some(verdict) = alert.verdict else {
+            if kind == ChangeKind::Undone {
+                // Whoever judged it took that back: it is nothing to learn from before it is judged again.
+                self.withdrawn.extend(self.matters.extract_if(.., |matter| matter.alert == alert.id));
+            }
+            return;
+        };
+        for matter in self.withdrawn.extract_if(.., |matter| matter.alert == alert.id) {
+            self.matters.push(Matter { verdict, closed_at_ms: at_ms, ..matter });
+        }
         let Some(found) = open.remove(&alert.id) else {
             // Somebody elsewhere has judged it otherwise.
             let matters = self.matters.iter_mut().filter(|matter| matter.alert == alert.id);

@@ -47,6 +47,21 @@ fn alert(judged: &mut Judged, number: u64, model: &str, verdict: &str, found: &[
     judged.take(serde_json::from_value(change(closed_at, Value::Null, json!(verdict))).unwrap(), &mut open);
 }
 
+/// Whoever had judged it takes that back.
+fn undone(judged: &mut Judged, number: u64) {
+    let change = json!({
+        "seq": 1, "at_ms": MIDNIGHT, "kind": "undone", "by": "li", "note": null, "evidence": null,
+        "alert": {
+            "id": format!("ALERT{number}"), "number": number, "gateway": "g", "place": "pump-room", "group": "fire",
+            "scene": "fire", "severity": "major", "status": "handled", "title": {"zh": "", "en": ""},
+            "reason": {"zh": "", "en": ""}, "raised_at_ms": MIDNIGHT, "updated_at_ms": MIDNIGHT,
+            "recovered_at_ms": null, "devices": [], "rules": [], "occurrences": 1, "escalation": 0,
+            "accepted_by": "li", "dispatched_to": null, "verdict": null,
+        },
+    });
+    judged.take(serde_json::from_value(change).unwrap(), &mut HashMap::new());
+}
+
 fn card(toml: &str) -> ModelCard {
     toml::from_str(toml).unwrap()
 }
@@ -90,6 +105,12 @@ fn only_what_a_model_said_and_staff_judged_is_evidence() {
     // Judged to be real, elsewhere, after it was closed here.
     alert(&mut judged, 4, "supply", "test", &[("pump", MIDNIGHT)]);
     alert(&mut judged, 4, "", "true_alarm", &[("pump", MIDNIGHT)]);
+    // Taken back for good, and to be judged anew.
+    for number in [5, 6] {
+        alert(&mut judged, number, "supply", "true_alarm", &[("pump", MIDNIGHT)]);
+        undone(&mut judged, number);
+    }
+    alert(&mut judged, 6, "", "false_alarm", &[("pump", MIDNIGHT)]);
     judged.settle();
     let of = |matter: &Matter| {
         let times: Vec<i64> = matter.findings.iter().map(|finding| finding.at_ms - MIDNIGHT).collect();
@@ -98,7 +119,12 @@ fn only_what_a_model_said_and_staff_judged_is_evidence() {
     let found: Vec<_> = judged.matters.iter().map(of).collect();
     assert_eq!(
         found,
-        [(3, "pump".into(), vec![0, 2], false), (3, "well".into(), vec![1], false), (4, "pump".into(), vec![0], true)]
+        [
+            (3, "pump".into(), vec![0, 2], false),
+            (3, "well".into(), vec![1], false),
+            (4, "pump".into(), vec![0], true),
+            (6, "pump".into(), vec![0], false)
+        ]
     );
     assert_eq!(judged.tests, 1);
 }

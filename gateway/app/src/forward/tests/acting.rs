@@ -30,7 +30,7 @@ async fn play_engine(mut commands: mpsc::Receiver<Command>, taken: mpsc::Unbound
             if before.is_none() {
                 known.push(action.id.clone());
             }
-            Ok(Acted { outcome, seq, again: before.is_some(), judged: None })
+            Ok(Acted { outcome, seq, again: before.is_some(), judged: None, withdrawn: None })
         } else {
             Err(ActionError::NotOpen(action.alert.clone()))
         };
