@@ -10,6 +10,7 @@ use ninewatch_core::pipeline::Site;
 use crate::config::{Config, Faults};
 use crate::lang::Lang;
 use crate::notify;
+use crate::people::residents;
 use crate::scorer::{self, Sources};
 use crate::site_files::SiteFiles;
 
@@ -21,19 +22,21 @@ pub(crate) struct CheckArgs {
     site: PathBuf,
 }
 
-/// Checks the site file, the registry, every sensor type, rule and model.
+/// Checks the site file, the registry, the residents' records, every sensor type, rule and model.
 ///
 /// # Errors
 /// Every fault, a line each: file, line, key, problem, mend.
 pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let config = Config::load(&args.site)?;
     let unready = unready_channels(args, &config)?;
+    let records = faults_in_records(&config)?;
     let loaded =
         scorer::load(&Sources::to_check(config.files.models.as_deref(), config.files.onnxruntime.as_deref()), None);
     let (settings, _) = SiteFiles::new(config, loaded.cards).read()?;
     let (site, mut faults) = Site::compile(&settings);
     faults.extend(loaded.faults);
     faults.extend(unready);
+    faults.extend(records);
     let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
@@ -45,6 +48,14 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+}
+
+/// What is wrong in the residents' records, which people may write by hand.
+fn faults_in_records(config: &Config) -> anyhow::Result<Vec<Fault>> {
+    match residents::load(&config.gateway.data_dir) {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => error.downcast().map(|Faults(faults)| faults),
+    }
 }
 
 /// Channels whose files are not as they should be. The gateway runs without them, and says so.
