@@ -158,7 +158,9 @@ function progress(ticket, { isNew = false, late = null, code = null } = {}) {
   const again = code ? h("a", { class: "button", href: `#${code}` }, t("form.another")) : null;
   replace(
     box,
-    isNew ? h("h1", { tabindex: "-1" }, icon("check"), t("form.taken")) : null,
+    isNew
+      ? h("h1", { tabindex: "-1" }, icon("check"), t("form.taken"))
+      : h("h1", { tabindex: "-1" }, t("form.progress")),
     late ? h("p", { class: "form-error" }, late) : null,
     failed,
     view,
@@ -187,7 +189,6 @@ function steps({ ticket, grid, scene, at_ms: at, status, changed_at_ms: changed,
     h("p", { class: "muted" }, t("form.ticket")),
     h("p", { class: "resident-number" }, ticket),
     h("p", { class: "muted" }, t("form.ticket_hint")),
-    h("h2", {}, t("form.progress")),
     h(
       "p",
       { class: "muted" },

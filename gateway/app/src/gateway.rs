@@ -243,7 +243,7 @@ impl Gateway {
             tasks.spawn(console.serve(state));
             at
         });
-        tasks.spawn(people.look_after(engine.clone(), clock));
+        tasks.spawn(people.look_after(engine.clone(), clock, running.recorded_ms));
         let follow = tokio::spawn(files.follow(
             seen,
             models_followed,

@@ -90,7 +90,7 @@ function card({ id, places, code_since_ms: since }, change) {
 /** The poster is for residents: it says everything in both languages, whatever the console speaks. */
 function poster(root, grid) {
   const failed = h("p", { class: "form-error", role: "alert" });
-  const picture = h("img", { class: "poster-code", alt: "", width: "480", height: "480" });
+  const picture = h("img", { class: "poster-code", alt: t("grids.code_of", { grid }), width: "480", height: "480" });
   const address = h("p", { class: "poster-address" });
   const origin = h("input", { id: "poster-origin", value: location.origin, spellcheck: "false", autocomplete: "off" });
   const draw = () => {

@@ -3,7 +3,7 @@
 import { NEEDS, RETENTION_KINDS } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
-import { mayDo, moment, problem, t } from "../ui/say.js";
+import { mayDo, moment, now, problem, t } from "../ui/say.js";
 import { onSite, placeName, places } from "../ui/site.js";
 
 const DAY_MS = 86_400_000;
@@ -32,7 +32,7 @@ export function peoplePage(root) {
   const draw = () => {
     if (left) return;
     const none = h("li", { class: "muted loading" }, t("resident.list_none"));
-    replace(list, residents.length > 0 ? residents.map((one) => row(one, remove)) : none);
+    replace(list, residents.length > 0 ? residents.map((one) => row(one, { remove, leave })) : none);
   };
   const load = async () => {
     try {
@@ -47,15 +47,24 @@ export function peoplePage(root) {
       if (!left) replace(failed, problem(error));
     }
   };
-  const remove = async ({ id, name }) => {
-    if (!confirm(t("resident.delete_sure", { name }))) return;
+  const change = async (sure, what) => {
+    if (!confirm(sure)) return;
     try {
-      await ask(`/residents/${id}`, { method: "DELETE" });
+      await what();
       await load();
     } catch (error) {
       replace(failed, problem(error));
     }
   };
+  const remove = ({ id, name }) =>
+    change(t("resident.delete_sure", { name }), () => ask(`/residents/${id}`, { method: "DELETE" }));
+  const leave = ({ id, name, place }) =>
+    change(t("resident.leave_sure", { name }), async () => {
+      // The list is masked: the record itself is asked for.
+      const { residents: there } = await ask(`/places/${encodeURIComponent(place)}/residents`);
+      const { id: _, ...record } = there.find((one) => one.id === id) ?? {};
+      await ask(`/residents/${id}`, { method: "PUT", body: { ...record, left_at_ms: Math.round(now()) } });
+    });
   const form = () => {
     if (!left && mayDo("POST", "/residents") && places().length > 0 && add.childElementCount === 0)
       replace(add, recordForm(load));
@@ -73,7 +82,7 @@ export function peoplePage(root) {
   };
 }
 
-function row(resident, remove) {
+function row(resident, { remove, leave }) {
   const { name, place, phone, contacts = [], needs = [], note, left_at_ms: leftAt } = resident;
   const calls = [phone, ...contacts.map((one) => [one.name, one.relation, one.phone].filter(Boolean).join(" "))].filter(
     Boolean,
@@ -103,9 +112,14 @@ function row(resident, remove) {
     ),
     mayDo("DELETE", `/residents/${resident.id}`)
       ? h(
-          "button",
-          { type: "button", "aria-label": t("resident.delete_of", { name }), on: { click: () => remove(resident) } },
-          t("resident.delete"),
+          "div",
+          { class: "grid-buttons" },
+          leftAt ? null : h("button", { type: "button", on: { click: () => leave(resident) } }, t("resident.leave")),
+          h(
+            "button",
+            { type: "button", "aria-label": t("resident.delete_of", { name }), on: { click: () => remove(resident) } },
+            t("resident.delete"),
+          ),
         )
       : null,
   );

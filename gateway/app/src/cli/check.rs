@@ -12,6 +12,7 @@ use crate::config::{Config, Faults};
 use crate::duty::{self, RosterFile};
 use crate::lang::Lang;
 use crate::notify;
+use crate::people::residents;
 use crate::scorer::{self, Sources};
 use crate::site_files::SiteFiles;
 
@@ -23,13 +24,14 @@ pub(crate) struct CheckArgs {
     site: PathBuf,
 }
 
-/// Checks the site file, the registry, roster and ladders, every sensor type, rule and model.
+/// Checks the site file, the registry, residents' records, roster and ladders, every sensor type, rule and model.
 ///
 /// # Errors
 /// Every fault, a line each: file, line, key, problem, mend.
 pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let config = Config::load(&args.site)?;
     let unready = unready_channels(args, &config)?;
+    let records = faults_in_records(&config)?;
     let loaded =
         scorer::load(&Sources::to_check(config.files.models.as_deref(), config.files.onnxruntime.as_deref()), None);
     let data_dir = config.gateway.data_dir.clone();
@@ -41,6 +43,7 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let (roster, roster_faults) = RosterFile::open(&data_dir);
     faults.extend(roster_faults);
     faults.extend(files.unknown(&settings, &roster));
+    faults.extend(records);
     let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
@@ -56,6 +59,14 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
         writeln!(out, "{hole}")?;
     }
     if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+}
+
+/// What is wrong in the residents' records, which people may write by hand.
+fn faults_in_records(config: &Config) -> anyhow::Result<Vec<Fault>> {
+    match residents::load(&config.gateway.data_dir) {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => error.downcast().map(|Faults(faults)| faults),
+    }
 }
 
 /// Channels whose files are not as they should be. The gateway runs without them, and says so.

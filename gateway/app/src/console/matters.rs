@@ -122,16 +122,20 @@ pub(super) async fn report(
     let (people, now) = (shared.state.people.clone(), shared.state.clock.now_ms());
     // What is theirs first: an alert without it would say nothing. A crash in between is mended at the next start.
     let reported = shared.ask(move || people.matters.keep(written, now)).await??;
+    let reported = if reported.alert.is_some() { reported } else { taken_in(&shared, reported).await? };
+    Ok((StatusCode::CREATED, Json(progress_of(&shared, reported).await?)))
+}
+
+/// Hands a matter in; its alert is durable when this returns.
+async fn taken_in(shared: &Shared, reported: Reported) -> Result<Reported, Problem> {
     let alert = shared.state.engine.report(reported.matter()).await?;
-    let (people, id) = (shared.state.people.clone(), reported.id.clone());
-    let became = alert.clone();
+    let (people, id, became) = (shared.state.people.clone(), reported.id.clone(), alert.clone());
     // The journal has it: what fails here is made good at the next start.
     if let Err(error) = shared.ask(move || people.matters.became(&id, &became)).await? {
         tracing::error!("a matter's alert could not be noted: {error:#}");
     }
     tracing::info!(%alert, grid = reported.grid, "a resident reported a matter");
-    let reported = Reported { alert: Some(alert), ..reported };
-    Ok((StatusCode::CREATED, Json(progress_of(&shared, reported).await?)))
+    Ok(Reported { alert: Some(alert), ..reported })
 }
 
 impl Report {

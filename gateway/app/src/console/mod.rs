@@ -203,8 +203,9 @@ struct Shared {
     questions: Arc<Semaphore>,
     /// Looking through all that ever was takes long: one at a time, so that the board and an acceptance wait for none.
     looks_back: Arc<Semaphore>,
-    /// Photos on their way in; each is in memory until it is kept.
+    /// Photos on their way in, of staff and of residents; each is in memory until it is kept.
     uploads: Semaphore,
+    strangers_uploads: Semaphore,
     /// What those may send and ask who are not logged in.
     strangers: throttle::Throttle,
     tls: Option<Arc<Tls>>,
@@ -226,6 +227,7 @@ impl Shared {
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             looks_back: Arc::new(Semaphore::new(1)),
             uploads: Semaphore::new(photos::AT_ONCE),
+            strangers_uploads: Semaphore::new(photos::AT_ONCE),
             strangers: throttle::Throttle::default(),
             tls,
             state,

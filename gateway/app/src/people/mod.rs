@@ -22,9 +22,9 @@ use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ninewatch_core::time::Span;
+use ninewatch_core::time::{Span, TimeMs};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -99,11 +99,17 @@ impl People {
         Ok(Arc::new(Self { data_dir: data_dir.to_owned(), config, photos, matters }))
     }
 
-    /// Hands in what a crash kept from the journal, then deletes what is over, now and each hour.
+    /// Hands in what a crash kept from the journal, then deletes what is over, now and each hour. `recorded_ms` is the last
+    /// time that the journal knows of.
     ///
     /// # Errors
     /// Never: what fails is told and tried again.
-    pub(crate) async fn look_after(self: Arc<Self>, engine: Engine, clock: Clock) -> anyhow::Result<()> {
+    pub(crate) async fn look_after(
+        self: Arc<Self>,
+        engine: Engine,
+        clock: Clock,
+        recorded_ms: TimeMs,
+    ) -> anyhow::Result<()> {
         for reported in self.matters.left_over().unwrap_or_else(|error| {
             tracing::error!("what residents reported cannot be read: {error:#}");
             Vec::new()
@@ -113,10 +119,22 @@ impl People {
                 tracing::error!("a matter's alert could not be noted: {error:#}");
             }
         }
+        let mut last = Known { at_ms: recorded_ms, seen: None };
         loop {
+            let now = clock.now_ms();
+            if !last.is_plausible(now, clock.speed()) {
+                tracing::error!(
+                    now,
+                    last = last.at_ms,
+                    "the clock has jumped: nothing that is held of persons is deleted by it; set it, or say `ninewatch retention run`"
+                );
+                tokio::time::sleep(EVERY).await;
+                continue;
+            }
+            last = Known { at_ms: now, seen: Some(Instant::now()) };
             let people = self.clone();
             let ran = tokio::task::spawn_blocking(move || {
-                let deleted = retention::run(&people.data_dir, &people.config, clock.now_ms(), clock);
+                let deleted = retention::run(&people.data_dir, &people.config, now, clock);
                 people.matters.forget();
                 deleted
             });
@@ -127,6 +145,26 @@ impl People {
             }
             tokio::time::sleep(EVERY).await;
         }
+    }
+}
+
+/// A time that was believed.
+struct Known {
+    at_ms: TimeMs,
+    /// `None`: before this start.
+    seen: Option<Instant>,
+}
+
+impl Known {
+    /// Whether it can be `now`: a clock that was set by years must not delete what is kept for months.
+    fn is_plausible(&self, now: TimeMs, speed: f64) -> bool {
+        const DAY_MS: TimeMs = 86_400_000;
+        /// No gateway is off for longer without somebody knowing.
+        const LONGEST_OFF_MS: TimeMs = 60 * DAY_MS;
+        let passed = self.seen.map_or(Duration::ZERO, |seen| seen.elapsed().mul_f64(speed));
+        let most = if self.seen.is_some() { DAY_MS } else { LONGEST_OFF_MS };
+        let passed_ms = TimeMs::try_from(passed.as_millis()).unwrap_or(TimeMs::MAX);
+        self.at_ms == 0 || now.saturating_sub(self.at_ms) <= passed_ms.saturating_add(most)
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ninewatch_core::alert::{AlertId, Scene};
-use ninewatch_core::time::{Span, TimeMs};
 
 use super::picture::{Format, NoPicture};
 use super::residents::{Contact, Need, Resident};
@@ -273,4 +272,16 @@ fn a_record_is_deleted_when_somebody_asks_for_it_with_a_proof() {
     assert!(retention::delete_resident(dir.path(), Clock::System, "k3x9").unwrap());
     assert!(!is_anywhere(dir.path(), "杨秀英".as_bytes()));
     assert_eq!(retention::prove(dir.path()).unwrap()[0].what, "1 residents (asked for)");
+}
+
+#[test]
+fn a_clock_that_was_set_by_years_deletes_nothing() {
+    let before_the_start = Known { at_ms: NOW, seen: None };
+    assert!(before_the_start.is_plausible(NOW + 59 * DAY, 1.0), "it was off for a while");
+    assert!(!before_the_start.is_plausible(NOW + 61 * DAY, 1.0));
+    assert!(Known { at_ms: 0, seen: None }.is_plausible(NOW, 1.0), "a new box");
+    let at_work = Known { at_ms: NOW, seen: Some(std::time::Instant::now()) };
+    assert!(at_work.is_plausible(NOW + DAY / 2, 1.0), "the time server has set it right");
+    assert!(!at_work.is_plausible(NOW + 365 * DAY, 1.0));
+    assert!(at_work.is_plausible(NOW - 365 * DAY, 1.0), "set back, nothing is over early");
 }

@@ -107,7 +107,8 @@ impl AlertBook {
         let finding = (alert.severity < regrade.severity).then(|| regrade.finding(alert, now));
         Ok(finding.and_then(|finding| {
             let pair = (finding.evidence.device.clone(), finding.evidence.rule.clone());
-            self.join(settings, &regrade.alert, pair, finding, now)
+            let joined = self.join(settings, &regrade.alert, pair, finding, now);
+            joined.map(|change| AlertChange { by: Some(regrade.by.clone()), ..change })
         }))
     }
 

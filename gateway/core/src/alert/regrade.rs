@@ -29,7 +29,8 @@ impl Regrade {
             Severity::Minor => "一般",
             Severity::Notice => "提示",
         };
-        let (by, en) = (&self.by, self.severity.name());
+        // Not who: the change says so, and a channel that tells the reason tells no names.
+        let en = self.severity.name();
         Finding {
             place: alert.place.clone(),
             group: alert.group.clone(),
@@ -42,8 +43,8 @@ impl Regrade {
                 device: alert.devices.first().cloned().unwrap_or_default(),
                 rule: REGRADED.to_owned(),
                 reason: Text {
-                    zh: format!("{}（{by} 提级为{zh}）", alert.reason.zh),
-                    en: format!("{} ({by} raised it to {en})", alert.reason.en),
+                    zh: format!("{}（人工提级为{zh}）", alert.reason.zh),
+                    en: format!("{} (raised to {en} by staff)", alert.reason.en),
                 },
                 series: Vec::new(),
                 score: None,

@@ -83,7 +83,8 @@ fn the_desk_makes_a_matter_graver_and_it_climbs_the_ladder_of_what_it_now_is() {
     assert_eq!(effects.regraded, Some(Ok(())));
     let change = &effects.changes[0];
     assert_eq!((change.kind, change.alert.severity), (ChangeKind::Joined, Severity::Critical));
-    assert!(change.alert.reason.zh.ends_with("（li 提级为紧急）"), "{}", change.alert.reason.zh);
+    assert_eq!(change.by.as_deref(), Some("li"));
+    assert!(change.alert.reason.zh.ends_with("（人工提级为紧急）"), "{}", change.alert.reason.zh);
     // A critical one that nobody accepts climbs after a minute, not after five.
     let later = pipeline.step(Event::Tick, at + MINUTE, &mut Says(0.0)).changes;
     assert!(later.iter().any(|change| change.kind == ChangeKind::Escalated && change.alert.id == id));
