@@ -21,6 +21,13 @@ pub fn python() -> PathBuf {
     root().join("target/browser-py/bin/python")
 }
 
+/// Whether there is a Chromium, by one of the names that the driver looks for.
+pub fn are_here() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    std::env::split_paths(&path).any(|folder| names.iter().any(|name| folder.join(name).is_file()))
+}
+
 impl Browsers {
     /// Opens `count` of them, logs each in, and waits until all boards are live.
     ///

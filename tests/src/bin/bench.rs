@@ -12,10 +12,11 @@
 //! `models/bench.py` has, `--flood FILE` what `flood` has.
 
 use anyhow::Context;
-use ninewatch_tests::browsers::Browsers;
+use ninewatch_tests::browsers::{self, Browsers};
 use ninewatch_tests::device;
 use ninewatch_tests::gateway::{Gateway, Site};
 use ninewatch_tests::mosquitto::Mosquitto;
+use ninewatch_tests::skipped_without;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -239,18 +240,28 @@ async fn latency() -> anyhow::Result<Value> {
 
 /// The same, up to the card that a person sees, in each of the browsers.
 async fn alert_to_browser() -> anyhow::Result<Value> {
-    const PRESSES: usize = 60;
+    const PRESSES: usize = 40;
+    /// Twenty browsers beside the gateway draw for a while: what they draw of one alert is not the next one's time.
+    const PAUSE: Duration = Duration::from_millis(1500);
+    if skipped_without("chromium", browsers::are_here()) {
+        return Ok(Value::Null);
+    }
     let (site, gas, buttons) = gas_and_buttons(PRESSES)?;
     let gateway = Gateway::start(&site)?;
     let browsers = Browsers::open(&gateway, BROWSERS)?;
     let background = report_on(&gateway, gas);
     let mut sent = BTreeMap::new();
-    let mut beat = tokio::time::interval(Duration::from_secs(1));
     for (index, (id, secret)) in buttons.iter().enumerate() {
         let mut button = device::Device::connect(id, secret, gateway.sensor_port).await?;
-        beat.tick().await;
-        sent.insert(format!("home-{index}"), device::now_s() * 1000.0);
+        let place = format!("home-{index}");
+        tokio::time::sleep(PAUSE).await;
+        sent.insert(place.clone(), device::now_s() * 1000.0);
         button.publish(device::sos(id, device::now_s(), true)).await?;
+        tokio::time::sleep(PAUSE).await;
+        // As in life: somebody takes it, and the twenty screens fall silent.
+        let raised = gateway.get(&format!("/api/v1/alerts?place={place}"))?;
+        let id = raised["alerts"][0]["id"].as_str().with_context(|| format!("no alert of {place}"))?;
+        gateway.post(&format!("/api/v1/alerts/{id}/accept"), &json!({}))?;
     }
     let seen = tokio::task::spawn_blocking(move || browsers.seen(PRESSES)).await??;
     drop(background);
