@@ -3,6 +3,8 @@
 import base64
 import json
 import struct
+import time
+import zlib
 
 from gateway import ROOT, Gateway, Site
 
@@ -114,7 +116,45 @@ def open_community():
     gateway.publish("home-wu-sos", (30, {"sos": True}))
     for wanted in ("smoke-alarm", "gas-alarm", "fall", "sos", "battery-low", "gateway-upstream-down"):
         gateway.until_alert(lambda alert, wanted=wanted: wanted in alert["rules"])
+    open_street_office(gateway)
     return gateway
+
+
+def open_street_office(gateway):
+    """What people have written: who is on duty, where who lives, what a resident reported, a drill, a hand-over."""
+    people = [
+        {"id": "zhao", "name": "赵敏", "phone": "13800138000"},
+        {"id": "zhang", "name": "张主任", "phone": "13900139000"},
+    ]
+    shifts = [
+        {"title": "grid_member", "grids": ["kaili-1"], "hours": "08:00-20:00", "people": ["zhao"]},
+        {"title": "leader", "people": ["zhang"]},
+    ]
+    swaps = [{"from": "2026-10-01", "to": "2026-10-03", "off": "zhao", "on": "zhang"}]
+    change = {"version": gateway.ask("/roster")["version"], "people": people, "shifts": shifts, "swaps": swaps}
+    gateway.ask("/roster", change, method="PUT")
+    gateway.ask("/residents", {
+        "place": "home-yang", "name": "杨秀英", "phone": "13700137000", "needs": ["walking", "hearing"],
+        "contacts": [{"name": "杨军", "relation": "儿子", "phone": "13600136000"}], "note": "钥匙在门卫室",
+    })  # fmt: skip
+    gateway.ask("/plans/kaili-1/picture", plan(), method="PUT")
+    gateway.ask("/plans/kaili-1/positions/school", {"x": 0.3, "y": 0.6}, method="PUT")
+    code = gateway.ask("/grids/kaili-1/code", {}, method="POST")["code"]
+    report = {"code": code, "key": "k" * 16, "scene": "fire", "text": "楼道里堆放电动车，正在充电", "phone": "13500135000"}
+    gateway.ask("/matters", report)
+    gateway.ask("/drills", {"place": "home-yang", "scene": "elder_care", "note": "每月一次"})
+    now = round(time.time() * 1000)
+    gateway.ask("/handovers", {"from_ms": now - 8 * 3_600_000, "to_ms": now, "text": "酸汤鱼馆的配电箱明早复测"})
+
+
+def plan():
+    """A picture to lay under the places: a grey PNG."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + b"\xd8" * 320) * 200
+    head = struct.pack(">IIBBBBB", 320, 200, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def residual(minute):

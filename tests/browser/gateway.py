@@ -104,16 +104,20 @@ class Gateway:
             self.process.wait(PATIENCE_S)
         self.site.remove()
 
-    def ask(self, path, body=None, account=None):
-        """What the API answers; with a body, to a POST."""
+    def ask(self, path, body=None, account=None, method=None):
+        """What the API answers; with a body, to a POST, or to what `method` says. Bytes are sent as a picture."""
         name, password = account or self.account
         basic = base64.b64encode(f"{name}:{password}".encode()).decode()
-        headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.console}/api/v1{path}", data, headers)
+        is_picture = isinstance(body, bytes)
+        headers = {
+            "Authorization": f"Basic {basic}",
+            "Content-Type": "image/png" if is_picture else "application/json",
+        }
+        data = body if body is None or is_picture else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.console}/api/v1{path}", data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-                return json.load(answer)
+                return json.loads(answer.read() or "null")
         except urllib.error.HTTPError as refused:
             raise AssertionError(f"{path}: {refused.code} {refused.read().decode()}") from None
 

@@ -5,8 +5,8 @@ import re
 from gateway import ROOT
 
 CONSOLE = ROOT / "gateway/app/console"
-# Documents besides the console, by file, each with an address where it is served.
-DOCUMENTS = {"index.html": "/"}
+# The documents, by file, each with the address where it is served. A resident's holds the code of a grid.
+DOCUMENTS = {"index.html": "", "resident.html": "r#{code}"}
 
 
 def addresses(gateway):
@@ -18,19 +18,22 @@ def addresses(gateway):
     for line in lines:
         named = re.search(r'page === "([a-z-]*)"', line)
         assert named, f"app.js shows a page by a line from which no test knows its address: {line.strip()}"
-        if " id" in line or "(id)" in line:
+        takes_id = " id" in line or "(id)" in line
+        if takes_id:
             found |= one_of_each(gateway, named[1])
-        else:
+        if not takes_id or named[1] == "grids":
             found[named[1] or "board"] = f"#/{named[1]}"
     assert {"board", "history", "devices"} <= set(found)
     documents = {path.name for path in CONSOLE.glob("*.html")}
     assert documents == set(DOCUMENTS), f"say in DOCUMENTS where these are served: {documents}"
+    code = gateway.ask("/grids/kaili-1/code")["code"]
+    found["resident"] = DOCUMENTS["resident.html"].format(code=code)
     return found | {"not found": "#/nowhere"}
 
 
 def one_of_each(gateway, page):
-    """The pages that show one thing by its id: an alert of each kind and status, a place, a device."""
-    assert page in ("alerts", "places", "devices"), f"say here of which ids #/{page}/ID is a page"
+    """The pages that show one thing by its id: an alert of each kind and status, a place, a device, a grid's poster."""
+    assert page in ("alerts", "places", "devices", "grids"), f"say here of which ids #/{page}/ID is a page"
     things = gateway.ask(f"/{page}?limit=500" if page == "alerts" else f"/{page}")[page]
     name = (lambda one: f"alert {one['rules'][0]}, {one['status']}") if page == "alerts" else (lambda one: one["id"])
     return {name(one): f"#/{page}/{one['id']}" for one in things}

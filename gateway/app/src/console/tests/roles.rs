@@ -149,14 +149,20 @@ async fn no_route_shows_a_grid_member_another_grid() {
         if !is_for_members || template.ends_with("/events") || method == Method::DELETE {
             continue;
         }
-        let id = if template.contains("/devices/") { "workshop-smoke" } else { &other };
-        let path = path.replace("01KAQW3E5S0000000000000000", id);
-        let path = if template.ends_with("/report") {
-            format!("{path}?from_ms={since}&to_ms={}", since + 3_600_000)
-        } else {
-            path
+        let id = match template.split('/').nth(3) {
+            Some("devices") => "workshop-smoke",
+            Some("places") => "workshop",
+            Some("grids") => "kaili-2",
+            _ => &other,
         };
-        let body = (method != Method::GET).then(|| json!({}));
+        let path = path.replace("01KAQW3E5S0000000000000000", id);
+        let path = match template.rsplit('/').next() {
+            Some("report" | "readings") => format!("{path}?from_ms={since}&to_ms={}", since + 3_600_000),
+            Some("code.svg") => format!("{path}?origin=https://gateway.local"),
+            _ => path,
+        };
+        let body = if template.ends_with("/answer") { json!({"text": "已处理"}) } else { json!({}) };
+        let body = (method != Method::GET).then_some(body);
         let answer = member.send(method.clone(), &path, body.as_ref()).await;
         let tells = |text: &str| ["kaili-2", "银饰作坊", "workshop-smoke"].iter().any(|word| text.contains(word));
         if template.contains("{id}") {
