@@ -16,13 +16,16 @@ def addresses(gateway):
     lines = [line for line in route.splitlines() if "Page(main" in line]
     found = {}
     for line in lines:
-        named = re.search(r'page === "([a-z-]*)"', line)
+        if "(isBoard" in line:
+            found |= {"board": "#/", "wall": "#/board?wall=1"}
+            continue
+        named = re.search(r'page === "([a-z-]+)"', line)
         assert named, f"app.js shows a page by a line from which no test knows its address: {line.strip()}"
         takes_id = " id" in line or "(id)" in line
         if takes_id:
             found |= one_of_each(gateway, named[1])
         if not takes_id or named[1] == "grids":
-            found[named[1] or "board"] = f"#/{named[1]}"
+            found[named[1]] = f"#/{named[1]}"
     assert {"board", "history", "devices"} <= set(found)
     documents = {path.name for path in CONSOLE.glob("*.html")}
     assert documents == set(DOCUMENTS), f"say in DOCUMENTS where these are served: {documents}"
