@@ -118,7 +118,7 @@ def test_each_role_is_offered_what_it_may(browser, gateway):
 
         for role in ("installer", "integrator"):
             fitter = come(gateway.people[role])
-            expect(fitter.page.get_by_role("heading", name="场所与设备")).to_be_visible()
+            expect(fitter.page.get_by_role("heading", name="设备")).to_be_visible()
             assert not {"#/", "#/history", "#/report"} & set(links(fitter))
             fitter.go(f"#/alerts/{school}")
             expect(fitter.page.locator(".alert-failed")).to_contain_text("角色不能这样做")
