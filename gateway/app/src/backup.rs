@@ -9,6 +9,7 @@ mod tests;
 
 use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, BufWriter, Cursor, ErrorKind, Read};
@@ -86,6 +87,7 @@ impl Entry {
 pub(crate) fn make(site_file: &Path, to: &Path, force: bool, progress: &ProgressBar) -> anyhow::Result<(About, u64)> {
     ensure!(force || !to.exists(), "{} is there; name another file, or add `--force` to replace it", to.display());
     let config = Config::load(site_file)?;
+    open_many();
     let (about, entries) = gather(site_file, &config)?;
     progress.set_length(entries.iter().map(|entry| entry.bytes).sum());
     let unwritable = || format!("{} cannot be written", to.display());
@@ -126,6 +128,15 @@ pub(crate) fn check(file: &Path, progress: &ProgressBar) -> anyhow::Result<(Abou
 
 fn unusable(file: &Path) -> String {
     format!("{} cannot be used as a backup", file.display())
+}
+
+/// Lets this program open as many files as it may: all are open before one is written, so that what is deleted meanwhile is
+/// whole in the backup, and there are thousands of residents' reports and photos.
+fn open_many() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 /// Opens everything that goes into the backup, in an order that fits together.

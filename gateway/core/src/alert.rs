@@ -126,7 +126,8 @@ impl AlertId {
 
     /// The least that an alert raised at `at_ms` or later can have.
     pub fn least_at(at_ms: TimeMs) -> Self {
-        let ulid = ulid::Ulid::from_parts(u64::try_from(at_ms).unwrap_or(0), 0);
+        // A ULID has 48 bits for the time.
+        let ulid = ulid::Ulid::from_parts(u64::try_from(at_ms).unwrap_or(0).min((1 << 48) - 1), 0);
         Self(ulid.array_to_str(&mut [0; ulid::ULID_LEN]).to_owned().into())
     }
 }

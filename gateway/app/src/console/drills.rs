@@ -79,9 +79,11 @@ pub(super) struct DrillReport {
 }
 
 impl DrillReport {
-    pub(super) fn of(AlertRecord { alert, life, .. }: &AlertRecord, notifications: &[Notification]) -> Self {
+    pub(super) fn of(record: &AlertRecord, notifications: &[Notification]) -> Self {
+        let alert = &record.alert;
         let since_raised = |at: TimeMs| (at - alert.raised_at_ms).max(0);
-        let after = |kind: ChangeKind| life.iter().find(|step| step.kind == kind).map(|step| since_raised(step.at_ms));
+        let first = |kind: ChangeKind| record.standing().find(|step| step.kind == kind);
+        let after = |kind: ChangeKind| first(kind).map(|step| since_raised(step.at_ms));
         let told = notifications.iter().filter(|one| one.was_told()).map(|one| one.at_ms).min();
         Self {
             alert: alert.id.clone(),
@@ -90,7 +92,7 @@ impl DrillReport {
             scene: alert.scene,
             severity: alert.severity,
             raised_at_ms: alert.raised_at_ms,
-            by: life.iter().find(|step| step.kind == ChangeKind::Raised).and_then(|step| step.by.clone()),
+            by: first(ChangeKind::Raised).and_then(|step| step.by.clone()),
             told_ms: told.map(since_raised),
             accepted_ms: after(ChangeKind::Accepted),
             closed_ms: after(ChangeKind::Closed),

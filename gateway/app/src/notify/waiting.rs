@@ -107,7 +107,9 @@ impl Waiting {
             None if is_news => self.alerts.entry(alert.id.clone()).or_insert_with(|| Telling::new(change)),
             None => return false,
         };
-        let climbs = matches!(change.kind, ChangeKind::Raised | ChangeKind::Escalated) || is_graver;
+        // Whom its rung names is called also where nobody has it any more.
+        let is_given_up = change.kind == ChangeKind::Undone && alert.status == Status::Raised;
+        let climbs = matches!(change.kind, ChangeKind::Raised | ChangeKind::Escalated) || is_graver || is_given_up;
         if climbs && on_rung && !telling.rungs.contains(&alert.escalation) {
             telling.rungs.push(alert.escalation);
         }

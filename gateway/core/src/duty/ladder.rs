@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 use super::{Quiet, Title};
-use crate::alert::{Alert, Scene, Severity};
+use crate::alert::{Alert, GRID, Scene, Severity};
 use crate::fault::{Fault, SourceFile};
 use crate::site::{PlaceKind, Registry};
 use crate::time::{Span, TimeMs, UtcOffset};
@@ -120,18 +120,20 @@ impl Ladders {
 
     /// The first ladder that fits the alert as it is now.
     pub fn of(&self, alert: &Alert) -> Option<&Ladder> {
-        let place = self.places.get(&alert.place);
+        let (grid, place) = (self.grid(alert), self.places.get(&alert.place));
         self.ladders.iter().find(|ladder| {
             any_or(&ladder.severities, &alert.severity)
                 && any_or(&ladder.scenes, &alert.scene)
-                && (ladder.grids.is_empty() || place.is_some_and(|(grid, _)| ladder.grids.contains(grid)))
+                && (ladder.grids.is_empty() || grid.is_some_and(|grid| ladder.grids.iter().any(|one| one == grid)))
                 && (ladder.kinds.is_empty() || place.is_some_and(|(_, kind)| ladder.kinds.contains(kind)))
         })
     }
 
-    /// The grid of the alert's place; none of the gateway itself, or where the place is not known any more.
-    pub fn grid(&self, alert: &Alert) -> Option<&str> {
-        self.places.get(&alert.place).map(|(grid, _)| grid.as_str())
+    /// The grid of the alert's place, which is the grid itself where a resident reported it; none of the gateway itself,
+    /// or where the place is not known any more.
+    pub fn grid<'a>(&'a self, alert: &'a Alert) -> Option<&'a str> {
+        let of_place = || self.places.get(&alert.place).map(|(grid, _)| grid.as_str());
+        alert.place.strip_prefix(GRID).or_else(of_place)
     }
 
     /// Until when telling of the alert waits at `at`, if it does. Never for critical ones, whatever a rule says.

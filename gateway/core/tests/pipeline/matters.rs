@@ -102,3 +102,17 @@ fn the_desk_makes_a_matter_graver_and_it_climbs_the_ladder_of_what_it_now_is() {
     again.step_again(&Recorded::Report(matter("a", Scene::Fire)), MIDNIGHT).unwrap();
     assert_eq!(again.step_again(&Recorded::Regrade(regrade), at).unwrap().changes, effects.changes);
 }
+
+#[test]
+fn each_time_that_somebody_makes_an_alert_graver_is_told_however_often_it_has_repeated() {
+    let (mut pipeline, _) = Pipeline::new(settings(), MIDNIGHT);
+    let (id, _) = report(&mut pipeline, &matter("a", Scene::Employment), 0);
+    // Each of them is one more finding by the same rule, which would be folded if it said nothing new.
+    let mut told = Vec::new();
+    for severity in [Severity::Minor, Severity::Major, Severity::Critical] {
+        let regrade = Regrade { alert: id.clone(), severity, by: "li".into() };
+        let changes = pipeline.step(Event::Regrade(&regrade), MIDNIGHT, &mut Says(0.0)).changes;
+        told.extend(changes.into_iter().map(|change| (change.kind, change.alert.severity)));
+    }
+    assert_eq!(told, [(ChangeKind::Joined, Severity::Major), (ChangeKind::Repeated, Severity::Critical)]);
+}

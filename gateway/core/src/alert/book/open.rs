@@ -201,11 +201,13 @@ impl OpenAlert {
         now: TimeMs,
     ) -> Option<ChangeKind> {
         let alert = &mut self.alert;
-        let new_device = !alert.devices.contains(device);
+        // A drill has none, also where a person makes it graver.
+        let new_device = !device.is_empty() && !alert.devices.contains(device);
         let new_rule = !alert.rules.contains(rule);
+        let is_graver = finding.severity > alert.severity;
         alert.occurrences = alert.occurrences.saturating_add(1);
         self.last_finding_ms = now;
-        if finding.severity > alert.severity {
+        if is_graver {
             alert.severity = finding.severity;
             alert.scene = finding.scene;
             alert.title = finding.title.clone();
@@ -225,7 +227,7 @@ impl OpenAlert {
         }
         let kind = if new_device || new_rule {
             ChangeKind::Joined
-        } else if finding.severity == Severity::Critical || alert.occurrences >= self.tell_at {
+        } else if is_graver || finding.severity == Severity::Critical || alert.occurrences >= self.tell_at {
             self.tell_at = alert.occurrences.saturating_mul(2);
             ChangeKind::Repeated
         } else {
@@ -249,6 +251,7 @@ impl OpenAlert {
         self.alert.recovered_at_ms = Some(now);
         self.tell_active_at_ms = None;
         if self.alert.status == Status::Closed {
+            self.told_active = false;
             return None;
         }
         // What was not told to hold is not told to be over.
@@ -262,9 +265,9 @@ impl OpenAlert {
     pub(super) fn acted_upon(&mut self, settings: &AlertSettings, before: Status, now: TimeMs) {
         let alert = &mut self.alert;
         if before != alert.status {
-            // Whoever had it may have it no more: the ladder goes on from where it would be, at once where a rung is overdue.
-            let rung = settings.rung_after_raising(alert).filter(|_| alert.status == Status::Raised);
-            alert.next_rung_at_ms = rung.map(|at| at.max(now + 1));
+            // Whoever had it may have it no more: the ladder goes on where it would be; a rung that is overdue comes at once.
+            let rung = settings.rung_after_raising(alert);
+            alert.next_rung_at_ms = rung.filter(|_| alert.status == Status::Raised);
             self.due_at_ms = alert.next_rung_at_ms;
             if alert.status == Status::Closed {
                 self.due_at_ms = Some(now + UNDO_WITHIN.ms());

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::alert::{AlertBook, AlertSettings, ChangeKind, Drill, DrillError, Evidence, Finding, Signal, Text};
-use crate::alert::{StaffAction, Verb};
+use crate::alert::{Matter, StaffAction, Verb};
 
 const OFFSET: UtcOffset = UtcOffset::CHINA;
 const SECOND: i64 = 1000;
@@ -148,6 +148,21 @@ fn a_ladder_goes_on_where_it_was_after_a_checkpoint_and_from_the_alert_log() {
     let (_, change) = book.act(&settings, &undo, MONDAY + 7 * MINUTE / 2).unwrap();
     assert_eq!(change.unwrap().alert.next_rung_at_ms, Some(MONDAY + 5 * MINUTE));
     assert_eq!(climbs(&mut book, &settings, MONDAY + 100 * MINUTE), [(300, 2)], "nobody has it any more");
+}
+
+#[test]
+fn what_a_resident_reported_of_a_grid_climbs_the_ladder_of_the_grid() {
+    let settings = settings(LADDERS);
+    let mut book = AlertBook::default();
+    let mut name = |grid: &str| {
+        let matter = Matter { id: grid.into(), grid: grid.into(), scene: Scene::Employment };
+        let (_, change) = book.report("g", &settings, &matter, MONDAY);
+        let alert = change.unwrap().alert;
+        let ladder = settings.ladders.of(&alert).map(|ladder| ladder.name.clone());
+        (ladder, settings.ladders.grid(&alert).map(str::to_owned))
+    };
+    assert_eq!(name("g1"), (Some("夜间一般".into()), Some("g1".into())));
+    assert_eq!(name("g2"), (None, Some("g2".into())));
 }
 
 #[test]
