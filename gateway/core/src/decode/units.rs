@@ -175,7 +175,7 @@ pub(super) fn find(symbol: &str) -> Option<Unit> {
         "ppm" => unit(Ratio, 1e-6, "ppm"),
         "ppb" => unit(Ratio, 1e-9, "ppb"),
         "%RH" => unit(HumidityRatio, 1e-2, "%RH"),
-        "%EL" => unit(BatteryRatio, 1e-2, "%EL"),
+        "%EL" => unit(BatteryRatio, 1e-2, "%"),
         "%LEL" => unit(ExplosiveLimitRatio, 1e-2, "%LEL"),
         "%/m" => unit(Obscuration, 1e-2, "%/m"),
         "pH" => unit(Acidity, 1.0, "pH"),
