@@ -7,7 +7,7 @@ use std::path::PathBuf;
 async fn main() -> anyhow::Result<()> {
     let mut kills = 1_000;
     let mut journal_gib = 1.0;
-    let mut report = None;
+    let (mut report, mut only) = (None, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let value = args.next().with_context(|| format!("{arg} needs a value"))?;
@@ -16,11 +16,14 @@ async fn main() -> anyhow::Result<()> {
             "--journal-gib" => {
                 journal_gib = value.parse().context("--journal-gib takes a number; 0 leaves that out")?
             }
+            "--only" => only = Some(value),
             "--report" => report = Some(PathBuf::from(value)),
-            _ => anyhow::bail!("unknown {arg}; there are --kills N, --journal-gib N and --report FILE"),
+            _ => {
+                anyhow::bail!("unknown {arg}; there are --kills N, --only SCENARIO, --journal-gib N and --report FILE")
+            }
         }
     }
-    let table = ninewatch_tests::torture::torture(kills, journal_gib).await?;
+    let table = ninewatch_tests::torture::torture(kills, only.as_deref(), journal_gib).await?;
     println!("{}", serde_json::to_string_pretty(&table)?);
     if let Some(report) = report {
         std::fs::write(report, format!("{table}\n"))?;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use super::ground::Ground;
 use crate::gateway::Starting;
 
-/// Segments so small that one begins every few dozen messages.
-const SMALL: &str = "[journal]\nsegment_mib = 0.02\nreadings_max_mib = 64\n";
+/// Segments so small that one begins every few dozen messages, and a ring that lets go of none: each begins with all open
+/// alerts.
+const SMALL: &str = "[journal]\nsegment_mib = 0.02\nreadings_max_mib = 16384\n";
 
 pub(super) async fn under_load(kills: u32) -> anyhow::Result<Value> {
     let mut ground = Ground::new("").await?;

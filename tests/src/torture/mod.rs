@@ -89,13 +89,15 @@ impl Scenario {
     }
 }
 
-/// Runs all scenarios with `kills` kills in sum, and with a journal of `journal_gib` one start; gives the table.
+/// Runs all scenarios with `kills` kills in sum, or `only` one with its part of them, and with a journal of `journal_gib`
+/// one start; gives the table.
 ///
 /// # Errors
 /// See [`Scenario::run`].
-pub async fn torture(kills: u32, journal_gib: f64) -> anyhow::Result<Value> {
+pub async fn torture(kills: u32, only: Option<&str>, journal_gib: f64) -> anyhow::Result<Value> {
     let mut rows = Vec::new();
-    for scenario in Scenario::ALL {
+    let wanted = |scenario: &Scenario| only.is_none_or(|only| only == format!("{scenario:?}"));
+    for scenario in Scenario::ALL.into_iter().filter(wanted) {
         let times = match scenario {
             Scenario::KillUnderLoad => kills - 3 * (kills / 5),
             Scenario::KillAtStart | Scenario::KillAtSegmentRoll | Scenario::KillAtIndexRebuild => kills / 5,
@@ -106,6 +108,7 @@ pub async fn torture(kills: u32, journal_gib: f64) -> anyhow::Result<Value> {
         eprintln!("{row}");
         rows.push(row);
     }
+    anyhow::ensure!(!rows.is_empty(), "there is no such scenario; there are {:?}", Scenario::ALL);
     let sum = |key: &str| rows.iter().filter_map(|row| row[key].as_u64()).sum::<u64>();
     let mut table = json!({
         "kills": sum("kills"), "acked": sum("acked"), "lost": sum("lost"), "doubled": sum("doubled"),
