@@ -18,8 +18,12 @@ export function drawPeople(box, { alert, photos }, reload) {
       PARTS.map((name) => h("div", { "data-part": name })),
     );
     if (isOfGrid(alert.place)) loadMatter(part(box, "matter"), alert);
-    else if (place(alert.place) && mayDo("GET", `/places/${alert.place}/residents`))
-      loadResidents(part(box, "residents"), alert.place);
+  }
+  // After a reload the places come later than the alert: then it is asked for at a later draw.
+  const residents = part(box, "residents");
+  if (!residents.dataset.asked && place(alert.place) && mayDo("GET", `/places/${alert.place}/residents`)) {
+    residents.dataset.asked = "yes";
+    loadResidents(residents, alert.place);
   }
   if (isOfGrid(alert.place)) drawGraver(part(box, "graver"), alert, reload);
   const pictures = part(box, "pictures");

@@ -172,7 +172,7 @@ function planTools(grid, plan, { draw, loadPlans, tell }) {
     const file = picked.files[0];
     if (!file) return;
     try {
-      await request(path, { method: "PUT", raw: file });
+      await request(path, { method: "PUT", body: file });
       await loadPlans();
     } catch (error) {
       tell(error);
