@@ -11,7 +11,7 @@ const PARTS = ["matter", "graver", "residents", "pictures"];
 const part = (box, name) => box.querySelector(`[data-part="${name}"]`);
 
 /** Shows it in `box`; what was asked for once stays until the page is left. `reload` reads the alert anew. */
-export function drawPeople(box, { alert, photos }, reload) {
+export function drawPeople(box, { alert, life, photos }, reload) {
   if (box.childElementCount === 0) {
     replace(
       box,
@@ -27,10 +27,13 @@ export function drawPeople(box, { alert, photos }, reload) {
   }
   if (isOfGrid(alert.place)) drawGraver(part(box, "graver"), alert, reload);
   const pictures = part(box, "pictures");
-  const mark = photos.map((photo) => `${photo.id} ${photo.action}`).join();
+  // Those that belong to a step stand with it; the step may have been refused, or be still to come.
+  const steps = new Set(life.filter((step) => step.action).map((step) => step.action.id));
+  const loose = photos.filter((photo) => !photo.action || !steps.has(photo.action));
+  const mark = `${alert.status === "closed"} ${loose.map((photo) => photo.id).join()}`;
   if (pictures.dataset.mark === mark) return;
   pictures.dataset.mark = mark;
-  drawPhotos(pictures, alert, photos, reload);
+  drawPhotos(pictures, alert, loose, reload);
 }
 
 const panel = (id, title, ...children) =>
@@ -171,9 +174,7 @@ function drawGraver(box, alert, reload) {
   replace(box, offered ? [h("button", { type: "button", on: { click } }, t("matter.graver")), failed] : []);
 }
 
-function drawPhotos(box, alert, photos, reload) {
-  // Those that belong to a step stand with it.
-  const loose = photos.filter((photo) => !photo.action);
+function drawPhotos(box, alert, loose, reload) {
   if (loose.length === 0 && alert.status === "closed") return replace(box);
   const picker = photoPicker({ id: "alert-photo" });
   const failed = h("p", { class: "form-error", role: "alert" });
