@@ -151,3 +151,14 @@ test("data never becomes markup, and nothing is fetched from elsewhere", () => {
     }
   }
 });
+
+test("no key stands twice: the later one would silence the other", () => {
+  const keys = ["text.js", "text-people.js"].flatMap((name) =>
+    [...readFileSync(new URL(`model/${name}`, root), "utf8").matchAll(/^ {2}"([^"]+)":/gm)].map(([, key]) => key),
+  );
+  assert.deepEqual([...new Set(keys)].sort(), Object.keys(TEXT).sort());
+  assert.deepEqual(
+    keys.filter((key, at) => keys.indexOf(key) !== at),
+    [],
+  );
+});
