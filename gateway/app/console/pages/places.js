@@ -56,6 +56,7 @@ export function placesPage(root) {
           plans.get(grid),
           view.plan,
           view.arranging === grid,
+          knowsAlerts(),
         ]),
       make: (one) => gridSection(one, open, plans.get(one.grid), { draw, loadPlans, tell }),
     });
@@ -99,6 +100,9 @@ function drawChoice(box, draw) {
   replace(box, button(false, "places.list"), button(true, "places.plan"));
 }
 
+/** That nothing is open can be said only by who sees alerts, and once they are there. */
+const knowsAlerts = () => mayDo("GET", "/alerts") && live.board.seq > 0;
+
 /** The state of a place in words. */
 function stateMarks(place, { worst, counts, unknown }) {
   return [
@@ -114,7 +118,7 @@ function stateMarks(place, { worst, counts, unknown }) {
       ? h("span", { class: "tag tag-silent" }, icon("cut"), t("places.unknown", { count: place.silent_devices }))
       : null,
     unknown === "unwatched" ? h("span", { class: "tag tag-silent" }, icon("cut"), t("places.unwatched")) : null,
-    !worst && !unknown ? h("span", { class: "tag tag-recovered" }, icon("check"), t("places.quiet")) : null,
+    !worst && !unknown && knowsAlerts() ? h("span", { class: "tag tag-recovered" }, icon("check"), t("places.quiet")) : null,
   ];
 }
 
@@ -257,7 +261,7 @@ function pin(box, grid, place, state, at, arranging, tell) {
       title: words.join(" · "),
       "aria-label": arranging ? words.join(" · ") : null,
     },
-    state.worst ? severityShape(state.worst) : icon(state.unknown ? "cut" : "check"),
+    state.worst ? severityShape(state.worst) : state.unknown ? icon("cut") : knowsAlerts() ? icon("check") : null,
     h("span", { class: "pin-name" }, place.name),
   );
   let now = at;
