@@ -444,7 +444,7 @@ export const TEXT = {
   "act.verdict": ["研判结论", "Verdict"],
   "act.undo": ["撤销", "Undo"],
   "act.note_text": ["写下要让同事知道的事", "What colleagues should know"],
-  "undo.button": ["撤销“{what}”（{seconds} 秒）", "Undo “{what}” ({seconds} s)"],
+  "undo.button": ["撤销 {number} 号“{what}”（{seconds} 秒）", "Undo “{what}” on no. {number} ({seconds} s)"],
   "act.already": [
     "已有人先一步处理；您的操作已记入时间线。",
     "Somebody was faster. What you did is noted in the timeline.",

@@ -74,7 +74,7 @@ export function alertPage(root, id) {
     drawResponse(parts.response, record);
     drawSide(parts.side, record);
     const mine = mayDo("POST", `/alerts/${id}/undo`) ? undoable(record.life, account(), now()) : null;
-    offerUndo(parts.undo, id, mine, load);
+    offerUndo(parts.undo, record.alert, mine, load);
     drawPeople(parts.people, record, load);
     // Not under the hands of somebody who fills it in.
     if (act) {
