@@ -111,8 +111,10 @@ function drawMatter(box, alert, matter) {
     autocomplete: "off",
     placeholder: t("matter.answer_hint"),
   });
+  const button = h("button", { type: "submit" }, t("matter.send_answer"));
   const submit = async (event) => {
     event.preventDefault();
+    button.disabled = true;
     try {
       drawMatter(
         box,
@@ -120,6 +122,7 @@ function drawMatter(box, alert, matter) {
         await ask(`/alerts/${alert.id}/answer`, { method: "POST", body: { text: field.value.trim() } }),
       );
     } catch (error) {
+      button.disabled = false;
       replace(failed, problem(error));
     }
   };
@@ -148,7 +151,7 @@ function drawMatter(box, alert, matter) {
         h("label", { for: field.id }, t("matter.answer")),
         field,
         failed,
-        h("button", { type: "submit" }, t("matter.send_answer")),
+        button,
       ),
       h("p", { class: "muted" }, t("matter.kept", { time: moment(matter.kept_until_ms) })),
     ),
@@ -178,13 +181,17 @@ function drawPhotos(box, alert, loose, reload) {
   if (loose.length === 0 && alert.status === "closed") return replace(box);
   const picker = photoPicker({ id: "alert-photo" });
   const failed = h("p", { class: "form-error", role: "alert" });
+  const button = h("button", { type: "submit" }, t("photo.send"));
   const add = async (event) => {
     event.preventDefault();
+    button.disabled = true;
     try {
       await picker.send(`/alerts/${alert.id}/photos`);
       await reload();
     } catch (error) {
       replace(failed, problem(error));
+    } finally {
+      button.disabled = false;
     }
   };
   const form = h(
@@ -192,7 +199,7 @@ function drawPhotos(box, alert, loose, reload) {
     { on: { submit: add } },
     picker.element,
     failed,
-    h("button", { type: "submit" }, t("photo.send")),
+    button,
   );
   const more = h("details", {}, h("summary", {}, t("photo.add")), form);
   const strip = photoStrip(alert.id, loose);
