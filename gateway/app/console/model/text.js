@@ -483,6 +483,7 @@ export const TEXT = {
   "places.view": ["显示方式", "View"],
   "places.list": ["列表", "List"],
   "places.plan": ["平面图", "Plan"],
+  "places.matters": ["居民上报 {count}", "Residents' reports: {count}"],
   "places.count": ["{count} 处", "{count} places"],
   "places.quiet": ["无未办结预警", "nothing open"],
   "places.unknown": ["{count} 台失联，情况不明", "{count} silent: unknown"],

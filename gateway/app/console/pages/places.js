@@ -1,6 +1,6 @@
 // Places by grid with their state at a glance: as a list, and on a picture where an admin has laid one under them.
 
-import { byGrid, onPicture, stateOf } from "../model/site.js";
+import { byGrid, mattersOf, onPicture, stateOf } from "../model/site.js";
 import { SEVERITIES } from "../model/words.js";
 import { ask, request } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
@@ -57,6 +57,7 @@ export function placesPage(root) {
           view.plan,
           view.arranging === grid,
           knowsAlerts(),
+          mattersOf(grid, open),
         ]),
       make: (one) => gridSection(one, open, plans.get(one.grid), { draw, loadPlans, tell }),
     });
@@ -123,6 +124,7 @@ function stateMarks(place, { worst, counts, unknown }) {
 }
 
 function gridSection({ grid, places: of }, open, plan, actions) {
+  const matters = mattersOf(grid, open);
   const shownOnPlan = view.plan && (plan?.picture || view.arranging === grid);
   return h(
     "section",
@@ -132,6 +134,7 @@ function gridSection({ grid, places: of }, open, plan, actions) {
       { class: "grid-head" },
       h("h2", {}, t("devices.grid", { grid })),
       h("span", { class: "muted" }, t("places.count", { count: of.length })),
+      matters > 0 ? h("span", { class: "tag tag-open" }, t("places.matters", { count: matters })) : null,
       view.plan ? planTools(grid, plan, actions) : null,
     ),
     shownOnPlan ? planView(grid, of, open, plan, actions) : null,
