@@ -23,6 +23,7 @@ export const PEOPLE_TEXT = {
   "matter.answered": ["{by} 于 {time} 答复：", "{by} answered at {time}:"],
 
   "rule.resident": ["居民扫码上报", "reported by a grid's code"],
+  "rule.drill": ["演练", "Drill"],
   "rule.regraded": ["人工提级", "made graver by staff"],
   "report.matters": ["居民上报（按场景）", "Residents' reports, by scene"],
 
