@@ -1,5 +1,6 @@
 // On an alert's page: who lives there and whom to call, what a resident reported, and the photos.
 
+import { dialled } from "../model/format.js";
 import { isOfGrid } from "../model/site.js";
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
@@ -42,7 +43,7 @@ const panel = (id, title, ...children) =>
 const call = (name, phone) =>
   h(
     "a",
-    { class: "call", href: `tel:${phone.replace(/[^0-9+]/g, "")}`, "aria-label": t("resident.call", { name }) },
+    { class: "call", href: dialled(phone), "aria-label": t("resident.call", { name }) },
     phone,
   );
 
