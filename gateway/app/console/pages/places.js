@@ -204,7 +204,7 @@ function planTools(grid, plan, { draw, loadPlans, tell }) {
     "span",
     { class: "plan-tools" },
     picked,
-    h("label", { class: "button-link", for: picked.id }, t(plan?.picture ? "places.other_picture" : "places.picture")),
+    h("label", { class: "button", for: picked.id }, t(plan?.picture ? "places.other_picture" : "places.picture")),
     plan?.picture
       ? [
           h(
