@@ -84,7 +84,7 @@ function reportForm(code, { grid, keeps_days: days, keeps_photos_days: photoDays
         late = t("form.photo_failed", { why: problem(error) });
       }
       history.replaceState(null, "", `${TICKET}${taken.ticket}`);
-      progress(taken.ticket, { isNew: true, late, code });
+      progress(taken.ticket, { isNew: true, late, code, picker });
     } catch (error) {
       replace(failed, problem(error));
       button.disabled = false;
@@ -150,8 +150,27 @@ function ticketForm() {
   );
 }
 
+/** The photos that were not taken, to be sent again as long as they are there. */
+function photosLater(ticket, why, picker) {
+  const failed = h("p", { class: "form-error", role: "alert" }, why);
+  const button = h("button", { type: "submit" }, t("photo.send"));
+  const submit = async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      await picker.send(`/matters/${encodeURIComponent(ticket)}/photos`);
+      form.remove();
+    } catch (error) {
+      replace(failed, t("form.photo_failed", { why: problem(error) }));
+      button.disabled = false;
+    }
+  };
+  const form = h("form", { class: "resident-form", on: { submit } }, failed, picker.element, button);
+  return form;
+}
+
 /** How far the matter of a ticket is; looks again by itself. */
-function progress(ticket, { isNew = false, late = null, code = null } = {}) {
+function progress(ticket, { isNew = false, late = null, code = null, picker = null } = {}) {
   clearInterval(timer);
   const view = h("div", { class: "resident-progress", "aria-live": "polite" });
   const failed = h("p", { class: "form-error", role: "alert" });
@@ -161,7 +180,7 @@ function progress(ticket, { isNew = false, late = null, code = null } = {}) {
     isNew
       ? h("h1", { tabindex: "-1" }, icon("check"), t("form.taken"))
       : h("h1", { tabindex: "-1" }, t("form.progress")),
-    late ? h("p", { class: "form-error" }, late) : null,
+    late ? photosLater(ticket, late, picker) : null,
     failed,
     view,
     again,

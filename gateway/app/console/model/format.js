@@ -63,3 +63,8 @@ export function number(value) {
 export function quantity(value, unit) {
   return unit ? `${number(value)} ${unit}` : number(value);
 }
+
+/** A telephone number as a link that dials it. */
+export function dialled(phone) {
+  return `tel:${phone.replace(/[^0-9+]/g, "")}`;
+}

@@ -105,6 +105,11 @@ export function stateOf(place, open) {
   return { worst, counts, unknown };
 }
 
+/** How many matters that residents of a grid reported are open: they stand at the grid, at none of its places. */
+export function mattersOf(grid, open) {
+  return open.filter((alert) => isOfGrid(alert.place) && gridOf(alert.place) === grid).length;
+}
+
 /** The places of each grid, in the registry's order. */
 export function byGrid(places) {
   const grids = new Map();

@@ -23,6 +23,7 @@ export const PEOPLE_TEXT = {
   "matter.answered": ["{by} 于 {time} 答复：", "{by} answered at {time}:"],
 
   "rule.resident": ["居民扫码上报", "reported by a grid's code"],
+  "rule.drill": ["演练", "Drill"],
   "rule.regraded": ["人工提级", "made graver by staff"],
   "report.matters": ["居民上报（按场景）", "Residents' reports, by scene"],
 
@@ -175,7 +176,7 @@ export const PEOPLE_TEXT = {
     "这个文件不是可用的照片（JPEG、PNG、WebP）。",
     "This file is no photo that can be used (JPEG, PNG, WebP).",
   ],
-  "problem.too_large": ["照片太大。", "The photo is too large."],
+  "problem.too_large": ["文件太大，请换小一些的。", "It is too large. Take a smaller one."],
   "problem.enough": ["数量已到上限。", "There are as many as are taken."],
   "problem.people_full": [
     "存储已满，暂时不能接收；请直接联系社区。",
@@ -192,7 +193,6 @@ export const PEOPLE_TEXT = {
   "problem.no_grid": ["没有这个网格。", "There is no such grid."],
   "problem.no_grid_code": ["这个网格还没有码。", "This grid has no code yet."],
   "problem.not_graver": ["预警只能提级，不能降级。", "An alert can be made graver, not less grave."],
-  "problem.no_place": ["没有这个场所。", "There is no such place."],
   "problem.no_resident": ["没有这份档案。", "There is no such record."],
   "problem.unreadable": [
     "网关读不了所需的文件，请看日志。",

@@ -43,3 +43,30 @@ export const NEEDS = ["bedridden", "walking", "hearing", "sight", "speech", "mem
 export const RETENTION_KINDS = ["photos", "matters", "residents"];
 /** What an account is for. */
 export const ROLES = ["duty", "grid_member", "installer", "integrator", "admin"];
+/** The first parts of deeds' names in the audit log, for choosing. */
+export const DEEDS = [
+  "alert",
+  "alerts",
+  "matter",
+  "photo",
+  "resident",
+  "residents",
+  "readings",
+  "report",
+  "devices",
+  "device",
+  "places",
+  "plan",
+  "plans",
+  "roster",
+  "drill",
+  "grid_code",
+  "grid_codes",
+  "handover",
+  "handovers",
+  "retention",
+  "channel",
+  "session",
+  "account",
+  "audit",
+];

@@ -1,7 +1,7 @@
 // What staff do with an alert: accept, dispatch, handle, close, as its status allows.
 
 import { allowed, permitted, remembered, verbOf, verdictsFor } from "../model/actions.js";
-import { actionId, ask } from "../ui/api.js";
+import { Refused, actionId, ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { photoPicker } from "../ui/photos.js";
@@ -65,7 +65,7 @@ function sender(alert, panel, failed, done) {
       if (acted.outcome === "already") tellAlready(panel);
     } catch (error) {
       // What was refused may be sent again, changed; what was lost, only as it was.
-      if (error.code) ids.delete(step);
+      if (error instanceof Refused) ids.delete(step);
       replace(failed, problem(error));
       if (STALE.includes(error.code)) await done();
     } finally {

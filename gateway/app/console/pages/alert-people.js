@@ -1,5 +1,6 @@
 // On an alert's page: who lives there and whom to call, what a resident reported, and the photos.
 
+import { dialled } from "../model/format.js";
 import { isOfGrid } from "../model/site.js";
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
@@ -11,22 +12,29 @@ const PARTS = ["matter", "graver", "residents", "pictures"];
 const part = (box, name) => box.querySelector(`[data-part="${name}"]`);
 
 /** Shows it in `box`; what was asked for once stays until the page is left. `reload` reads the alert anew. */
-export function drawPeople(box, { alert, photos }, reload) {
+export function drawPeople(box, { alert, life, photos }, reload) {
   if (box.childElementCount === 0) {
     replace(
       box,
       PARTS.map((name) => h("div", { "data-part": name })),
     );
     if (isOfGrid(alert.place)) loadMatter(part(box, "matter"), alert);
-    else if (place(alert.place) && mayDo("GET", `/places/${alert.place}/residents`))
-      loadResidents(part(box, "residents"), alert.place);
+  }
+  // After a reload the places come later than the alert: then it is asked for at a later draw.
+  const residents = part(box, "residents");
+  if (!residents.dataset.asked && place(alert.place) && mayDo("GET", `/places/${alert.place}/residents`)) {
+    residents.dataset.asked = "yes";
+    loadResidents(residents, alert.place);
   }
   if (isOfGrid(alert.place)) drawGraver(part(box, "graver"), alert, reload);
   const pictures = part(box, "pictures");
-  const mark = photos.map((photo) => `${photo.id} ${photo.action}`).join();
+  // Those that belong to a step stand with it; the step may have been refused, or be still to come.
+  const steps = new Set(life.filter((step) => step.action).map((step) => step.action.id));
+  const loose = photos.filter((photo) => !photo.action || !steps.has(photo.action));
+  const mark = `${alert.status === "closed"} ${loose.map((photo) => photo.id).join()}`;
   if (pictures.dataset.mark === mark) return;
   pictures.dataset.mark = mark;
-  drawPhotos(pictures, alert, photos, reload);
+  drawPhotos(pictures, alert, loose, reload);
 }
 
 const panel = (id, title, ...children) =>
@@ -35,7 +43,7 @@ const panel = (id, title, ...children) =>
 const call = (name, phone) =>
   h(
     "a",
-    { class: "call", href: `tel:${phone.replace(/[^0-9+]/g, "")}`, "aria-label": t("resident.call", { name }) },
+    { class: "call", href: dialled(phone), "aria-label": t("resident.call", { name }) },
     phone,
   );
 
@@ -104,8 +112,10 @@ function drawMatter(box, alert, matter) {
     autocomplete: "off",
     placeholder: t("matter.answer_hint"),
   });
+  const button = h("button", { type: "submit" }, t("matter.send_answer"));
   const submit = async (event) => {
     event.preventDefault();
+    button.disabled = true;
     try {
       drawMatter(
         box,
@@ -113,6 +123,7 @@ function drawMatter(box, alert, matter) {
         await ask(`/alerts/${alert.id}/answer`, { method: "POST", body: { text: field.value.trim() } }),
       );
     } catch (error) {
+      button.disabled = false;
       replace(failed, problem(error));
     }
   };
@@ -141,7 +152,7 @@ function drawMatter(box, alert, matter) {
         h("label", { for: field.id }, t("matter.answer")),
         field,
         failed,
-        h("button", { type: "submit" }, t("matter.send_answer")),
+        button,
       ),
       h("p", { class: "muted" }, t("matter.kept", { time: moment(matter.kept_until_ms) })),
     ),
@@ -167,19 +178,21 @@ function drawGraver(box, alert, reload) {
   replace(box, offered ? [h("button", { type: "button", on: { click } }, t("matter.graver")), failed] : []);
 }
 
-function drawPhotos(box, alert, photos, reload) {
-  // Those that belong to a step stand with it.
-  const loose = photos.filter((photo) => !photo.action);
+function drawPhotos(box, alert, loose, reload) {
   if (loose.length === 0 && alert.status === "closed") return replace(box);
   const picker = photoPicker({ id: "alert-photo" });
   const failed = h("p", { class: "form-error", role: "alert" });
+  const button = h("button", { type: "submit" }, t("photo.send"));
   const add = async (event) => {
     event.preventDefault();
+    button.disabled = true;
     try {
       await picker.send(`/alerts/${alert.id}/photos`);
       await reload();
     } catch (error) {
       replace(failed, problem(error));
+    } finally {
+      button.disabled = false;
     }
   };
   const form = h(
@@ -187,7 +200,7 @@ function drawPhotos(box, alert, photos, reload) {
     { on: { submit: add } },
     picker.element,
     failed,
-    h("button", { type: "submit" }, t("photo.send")),
+    button,
   );
   const more = h("details", {}, h("summary", {}, t("photo.add")), form);
   const strip = photoStrip(alert.id, loose);

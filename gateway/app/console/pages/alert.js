@@ -1,11 +1,10 @@
 // One alert: why, where, what was measured, what was done, and what to do next.
 
 import { undoable, undone } from "../model/actions.js";
-import { timeline } from "../model/alerts.js";
 import { moments } from "../model/moments.js";
 import { charts } from "../model/series.js";
 import { number } from "../model/format.js";
-import { response } from "../model/alerts.js";
+import { response, timeline } from "../model/alerts.js";
 import { knows } from "../model/text.js";
 import { STATUSES } from "../model/words.js";
 import { ask } from "../ui/api.js";
@@ -74,7 +73,7 @@ export function alertPage(root, id) {
     drawResponse(parts.response, record);
     drawSide(parts.side, record);
     const mine = mayDo("POST", `/alerts/${id}/undo`) ? undoable(record.life, account(), now()) : null;
-    offerUndo(parts.undo, id, mine, load);
+    offerUndo(parts.undo, record.alert, mine, load);
     drawPeople(parts.people, record, load);
     // Not under the hands of somebody who fills it in.
     if (act) {
@@ -195,17 +194,7 @@ function drawSide(side, { alert, life, notifications, ladder, photos }) {
     ...(where ? fact(t("alert.kind"), t(`kind.${where.kind}`)) : []),
     ...(where ? fact(t("alert.grid"), where.grid) : []),
     ...(where?.address ? fact(t("alert.address"), where.address) : []),
-    ...fact(
-      t("alert.devices"),
-      alert.devices.map((id) =>
-        h(
-          "span",
-          { class: "fact-device" },
-          icon(deviceIcon(id)),
-          h("span", {}, deviceName(id), h("span", { class: "muted device-id" }, id)),
-        ),
-      ),
-    ),
+    ...(alert.devices.length > 0 ? fact(t("alert.devices"), alert.devices.map(factDevice)) : []),
     ...fact(t("alert.raised_at"), moment(alert.raised_at_ms, true)),
     ...fact(t("alert.occurrences"), String(alert.occurrences)),
     ...(alert.accepted_by ? fact(t("alert.held"), alert.accepted_by) : []),
@@ -232,6 +221,15 @@ function drawSide(side, { alert, life, notifications, ladder, photos }) {
         timeline(life, notifications).map((one) => (one.kind ? lifeStep(one, alert, life, photos) : notified(one))),
       ),
     ),
+  );
+}
+
+function factDevice(id) {
+  return h(
+    "span",
+    { class: "fact-device" },
+    icon(deviceIcon(id)),
+    h("span", {}, deviceName(id), h("span", { class: "muted device-id" }, id)),
   );
 }
 
@@ -293,6 +291,7 @@ function lifeStep(step, alert, life, photos) {
 }
 
 function drawEvidence(box, { alert, evidence, life }) {
+  box.hidden = evidence.length === 0;
   const newest = [...evidence].reverse();
   const [open, more] = [newest.slice(0, OPEN_FINDINGS), newest.slice(OPEN_FINDINGS)];
   replace(

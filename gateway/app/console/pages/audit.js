@@ -2,26 +2,12 @@
 
 import { dayStart } from "../model/history.js";
 import { knows } from "../model/text.js";
+import { DEEDS } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { moment, offset, problem, t } from "../ui/say.js";
 
-/** The first parts of deeds' names, for choosing. */
-const DEEDS = [
-  "alert",
-  "alerts",
-  "readings",
-  "devices",
-  "device",
-  "places",
-  "handover",
-  "plan",
-  "channel",
-  "session",
-  "account",
-  "audit",
-];
 const PAGE = 100;
 /** What is looked for. It stays while one goes elsewhere and back. */
 const filter = { who: "", what: "", since: "" };

@@ -254,7 +254,7 @@ function card(alert, parts, draw) {
     tags.push(h("span", { class: "tag" }, t("board.occurrences", { count: alert.occurrences })));
   return h(
     "li",
-    { class: `card sev-${alert.severity} is-${alert.status}` },
+    { class: `card sev-${alert.severity} is-${alert.status}`, "data-alert": alert.id },
     h(
       "a",
       { class: "card-link", href: `#/alerts/${alert.id}`, "data-focus": "open" },
@@ -313,7 +313,7 @@ async function accept(alert, parts, draw) {
     if (acted.outcome === "already") {
       replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${t("act.already")}`);
     } else {
-      offerUndo(parts.undo, alert.id, { action: id, verb: "accept", until: now() + UNDO_MS }, draw);
+      offerUndo(parts.undo, alert, { action: id, verb: "accept", until: now() + UNDO_MS }, draw);
     }
   } catch (error) {
     replace(parts.failed, `${t("alert.number", { number: alert.number })} · ${problem(error)}`);

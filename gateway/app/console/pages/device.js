@@ -39,7 +39,10 @@ export function devicePage(root, id) {
   const load = () => {
     const mine = ++question;
     if (readings.hidden) return;
-    drawReadings(parts.curves, id, { from: now() - SPANS[span.value], to: now() }, () => !left && mine === question);
+    drawReadings(parts.curves, id, { from: now() - SPANS[span.value], to: now() }, () => !left && mine === question).then(
+      // What homes measure is not for every role that may ask.
+      (refused) => (readings.hidden ||= refused === "wrong_role"),
+    );
   };
   replace(
     root,
@@ -100,16 +103,20 @@ function drawHead(head, device) {
 async function commands(box, id) {
   const path = `/devices/${encodeURIComponent(id)}/commands`;
   if (!mayDo("GET", path)) return;
-  const list = await ask(path).then(
-    (answer) => answer.commands,
-    () => [],
-  );
-  box.hidden = list.length === 0;
-  replace(
-    box,
-    h("h2", {}, t("commands.title")),
-    list.map((command) => commandForm(path, command)),
-  );
+  const title = h("h2", {}, t("commands.title"));
+  try {
+    const { commands: list } = await ask(path);
+    box.hidden = list.length === 0;
+    replace(
+      box,
+      title,
+      list.map((command) => commandForm(path, command)),
+    );
+  } catch (error) {
+    // Not for every role that may ask: nothing to show then.
+    box.hidden = error.code === "wrong_role";
+    replace(box, title, h("p", { class: "form-error", role: "alert" }, problem(error)));
+  }
 }
 
 function commandForm(path, { name, label, parameters }) {

@@ -1,6 +1,6 @@
 // What one shift hands over to the next: written on the report, on the board until somebody takes it over.
 
-import { actionId, ask } from "../ui/api.js";
+import { Refused, actionId, ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { mayDo, moment, problem, t } from "../ui/say.js";
@@ -58,8 +58,11 @@ export function waitingHandovers(box) {
         box,
         waiting.map((one) => note(one, load, true)),
       );
-    } catch {
-      // The board says by itself that it is cut off.
+    } catch (error) {
+      // The board says by itself that it is cut off; not that this was refused.
+      if (left || !(error instanceof Refused)) return;
+      delete box.dataset.mark;
+      replace(box, h("li", { class: "form-error", role: "alert" }, problem(error)));
     }
   };
   const timer = setInterval(() => document.visibilityState === "visible" && load(), REFRESH_MS);

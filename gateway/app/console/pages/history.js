@@ -23,7 +23,7 @@ export function historyPage(root) {
     note: h("p", { class: "muted", role: "status" }),
     failed: h("p", { class: "form-error", role: "alert" }),
     more: h("button", { type: "button", hidden: true, on: { click: () => load(next) } }, t("history.more")),
-    sheet: h("a", { class: "button-link", download: "ninewatch-alerts.csv" }, icon("sheet"), t("history.sheet")),
+    sheet: h("a", { class: "button", download: "ninewatch-alerts.csv" }, icon("sheet"), t("history.sheet")),
   };
   const draw = () => {
     replace(parts.rows, alerts.map(row));

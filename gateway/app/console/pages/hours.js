@@ -6,6 +6,7 @@ import { mayDo, now, t } from "../ui/say.js";
 import { deviceIcon, deviceName, devices } from "../ui/site.js";
 import { drawReadings } from "../ui/readings.js";
 import { moments } from "../model/moments.js";
+import { isOfGrid } from "../model/site.js";
 
 /** How long before and after the alert was raised. */
 const SPANS = { hour: 3_600_000, quarter: 6 * 3_600_000, day: 86_400_000 };
@@ -53,7 +54,8 @@ export function lastHours() {
     update(fresh) {
       record = fresh;
       const of = fresh.alert.devices[0] ?? "x";
-      details.hidden = fresh.alert.scene === "operations" || !mayDo("GET", `/devices/${of}/readings`);
+      details.hidden =
+        fresh.alert.scene === "operations" || isOfGrid(fresh.alert.place) || !mayDo("GET", `/devices/${of}/readings`);
     },
   };
 }

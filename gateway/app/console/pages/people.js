@@ -147,8 +147,10 @@ function recordForm(done) {
   );
   const labelled = (name, field) =>
     h("div", { class: "field" }, h("label", { for: field.id }, t(`resident.${name}`)), field);
+  const button = h("button", { type: "submit", class: "primary" }, t("resident.save"));
   const submit = async (event) => {
     event.preventDefault();
+    const form = event.target;
     const text = (field) => field.value.trim();
     const contact = {
       name: text(fields.contact_name),
@@ -163,13 +165,16 @@ function recordForm(done) {
       needs: [...event.target.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value),
       note: text(fields.note),
     };
+    button.disabled = true;
     try {
       await ask("/residents", { method: "POST", body });
-      event.target.reset();
+      form.reset();
       replace(failed);
       await done();
     } catch (error) {
       replace(failed, problem(error));
+    } finally {
+      button.disabled = false;
     }
   };
   return h(
@@ -187,7 +192,7 @@ function recordForm(done) {
       ),
       h("fieldset", { class: "needs" }, h("legend", {}, t("resident.needs")), needs),
       failed,
-      h("button", { type: "submit", class: "primary" }, t("resident.save")),
+      button,
     ),
   );
 }

@@ -1,6 +1,6 @@
 // Places by grid with their state at a glance: as a list, and on a picture where an admin has laid one under them.
 
-import { byGrid, onPicture, stateOf } from "../model/site.js";
+import { byGrid, mattersOf, onPicture, stateOf } from "../model/site.js";
 import { SEVERITIES } from "../model/words.js";
 import { ask, request } from "../ui/api.js";
 import { h, reconcile, replace } from "../ui/dom.js";
@@ -56,6 +56,8 @@ export function placesPage(root) {
           plans.get(grid),
           view.plan,
           view.arranging === grid,
+          knowsAlerts(),
+          mattersOf(grid, open),
         ]),
       make: (one) => gridSection(one, open, plans.get(one.grid), { draw, loadPlans, tell }),
     });
@@ -99,6 +101,9 @@ function drawChoice(box, draw) {
   replace(box, button(false, "places.list"), button(true, "places.plan"));
 }
 
+/** That nothing is open can be said only by who sees alerts, and once they are there. */
+const knowsAlerts = () => mayDo("GET", "/alerts") && live.board.seq > 0;
+
 /** The state of a place in words. */
 function stateMarks(place, { worst, counts, unknown }) {
   return [
@@ -114,11 +119,12 @@ function stateMarks(place, { worst, counts, unknown }) {
       ? h("span", { class: "tag tag-silent" }, icon("cut"), t("places.unknown", { count: place.silent_devices }))
       : null,
     unknown === "unwatched" ? h("span", { class: "tag tag-silent" }, icon("cut"), t("places.unwatched")) : null,
-    !worst && !unknown ? h("span", { class: "tag tag-recovered" }, icon("check"), t("places.quiet")) : null,
+    !worst && !unknown && knowsAlerts() ? h("span", { class: "tag tag-recovered" }, icon("check"), t("places.quiet")) : null,
   ];
 }
 
 function gridSection({ grid, places: of }, open, plan, actions) {
+  const matters = mattersOf(grid, open);
   const shownOnPlan = view.plan && (plan?.picture || view.arranging === grid);
   return h(
     "section",
@@ -128,6 +134,7 @@ function gridSection({ grid, places: of }, open, plan, actions) {
       { class: "grid-head" },
       h("h2", {}, t("devices.grid", { grid })),
       h("span", { class: "muted" }, t("places.count", { count: of.length })),
+      matters > 0 ? h("span", { class: "tag tag-open" }, t("places.matters", { count: matters })) : null,
       view.plan ? planTools(grid, plan, actions) : null,
     ),
     shownOnPlan ? planView(grid, of, open, plan, actions) : null,
@@ -172,7 +179,7 @@ function planTools(grid, plan, { draw, loadPlans, tell }) {
     const file = picked.files[0];
     if (!file) return;
     try {
-      await request(path, { method: "PUT", raw: file });
+      await request(path, { method: "PUT", body: file });
       await loadPlans();
     } catch (error) {
       tell(error);
@@ -197,7 +204,7 @@ function planTools(grid, plan, { draw, loadPlans, tell }) {
     "span",
     { class: "plan-tools" },
     picked,
-    h("label", { class: "button-link", for: picked.id }, t(plan?.picture ? "places.other_picture" : "places.picture")),
+    h("label", { class: "button", for: picked.id }, t(plan?.picture ? "places.other_picture" : "places.picture")),
     plan?.picture
       ? [
           h(
@@ -257,7 +264,7 @@ function pin(box, grid, place, state, at, arranging, tell) {
       title: words.join(" · "),
       "aria-label": arranging ? words.join(" · ") : null,
     },
-    state.worst ? severityShape(state.worst) : icon(state.unknown ? "cut" : "check"),
+    state.worst ? severityShape(state.worst) : state.unknown ? icon("cut") : knowsAlerts() ? icon("check") : null,
     h("span", { class: "pin-name" }, place.name),
   );
   let now = at;

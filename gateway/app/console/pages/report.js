@@ -22,7 +22,7 @@ export function reportPage(root) {
   const body = h("div", { class: "report-body" });
   const handed = h("div", { class: "report-body" });
   const failed = h("p", { class: "form-error", role: "alert" });
-  const sheet = h("a", { class: "button-link", download: "ninewatch-alerts.csv" }, icon("sheet"), t("history.sheet"));
+  const sheet = h("a", { class: "button", download: "ninewatch-alerts.csv" }, icon("sheet"), t("history.sheet"));
   const draw = () => report && replace(body, sections(report));
   const load = async () => {
     const mine = ++question;

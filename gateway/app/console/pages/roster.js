@@ -1,6 +1,6 @@
 // Who is on duty: now, in the coming week, where nobody is; changing it; and beginning a drill.
 
-import { timeOfDay } from "../model/format.js";
+import { dialled, timeOfDay } from "../model/format.js";
 import { daySlots, holes, hoursOf, midnights, weekdayAt } from "../model/roster.js";
 import { WEEKDAYS } from "../model/words.js";
 import { ask } from "../ui/api.js";
@@ -103,7 +103,7 @@ function drawNow(box, { on_duty: on }, names) {
               { class: "duty-person" },
               icon("person"),
               h("strong", {}, nameOf(names, id)),
-              phone ? h("a", { href: `tel:${phone}` }, phone) : null,
+              phone ? h("a", { href: dialled(phone) }, phone) : null,
             );
           })
         : h("strong", {}, t("roster.nobody")),

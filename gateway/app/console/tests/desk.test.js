@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { allowed, permitted, remembered, undoable, undone, verbOf, verdictsFor } from "../model/actions.js";
 import { lets } from "../model/rights.js";
-import { byGrid, fits, grouped, isGateway, ofGateway, onPicture, ranked, stateOf, troubles } from "../model/site.js";
+import { byGrid, fits, grouped, isGateway, mattersOf, ofGateway, onPicture, ranked, stateOf, troubles } from "../model/site.js";
 import { STATUSES } from "../model/words.js";
 
 test("every status has its steps, and a closed alert none", () => {
@@ -153,4 +153,10 @@ test("the most pressing device comes first, by what is asked for", () => {
       .join("");
   assert.deepEqual(["heard", "charge", "skew"].map(order), ["bca", "cab", "acb"]);
   assert.equal(ranked(list, () => shop, { ...all, state: "battery" }, "heard").length, 1);
+});
+
+test("a grid says how many residents' matters are open in it", () => {
+  const open = [{ place: "grid:kaili-1" }, { place: "grid:kaili-12" }, { place: "kaili-1" }, { place: "grid:kaili-1" }];
+  assert.equal(mattersOf("kaili-1", open), 2);
+  assert.equal(mattersOf("kaili-2", open), 0);
 });

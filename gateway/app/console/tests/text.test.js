@@ -36,20 +36,7 @@ const FAMILIES = {
   past: ["hour", "quarter", "day", "week"],
   order: ["place", "heard", "charge", "skew"],
   notices: ["on", "off", "denied", "insecure", "unsupported"],
-  deed: [
-    "alert",
-    "alerts",
-    "readings",
-    "devices",
-    "device",
-    "places",
-    "handover",
-    "plan",
-    "channel",
-    "session",
-    "account",
-    "audit",
-  ],
+  deed: words.DEEDS,
   told: ["sent", "digest", "given_up", "waiting"],
   channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "ok", "failing", "refused"],
   need: words.NEEDS,
@@ -150,4 +137,43 @@ test("data never becomes markup, and nothing is fetched from elsewhere", () => {
       assert.match(url, /^http:\/\/www\.w3\.org\/2000\/svg|^https:\/\/html\.spec\.whatwg\.org\//, `${name}: ${url}`);
     }
   }
+});
+
+test("no key stands twice: the later one would silence the other", () => {
+  const keys = ["text.js", "text-people.js"].flatMap((name) =>
+    [...readFileSync(new URL(`model/${name}`, root), "utf8").matchAll(/^ {2}"([^"]+)":/gm)].map(([, key]) => key),
+  );
+  assert.deepEqual([...new Set(keys)].sort(), Object.keys(TEXT).sort());
+  assert.deepEqual(
+    keys.filter((key, at) => keys.indexOf(key) !== at),
+    [],
+  );
+});
+
+test("the audit log can be asked for every deed upon persons and alerts", () => {
+  const table = readFileSync(new URL("../src/console/rights.rs", root), "utf8");
+  const groups = new Set([...table.matchAll(/"([a-z_]+)\.[a-z_]+"/g)].map(([, group]) => group));
+  // About the gateway itself: nobody looks for these.
+  for (const own of ["ca", "channels", "commands", "health", "metrics", "models", "openapi", "rules"]) groups.delete(own);
+  // Made at the box, by `ninewatch account`.
+  groups.add("account");
+  assert.deepEqual([...words.DEEDS].sort(), [...groups].sort());
+});
+
+test("every refusal of the gateway has a sentence", () => {
+  const folder = new URL("../src/console/", root);
+  const rust = readdirSync(folder)
+    .filter((name) => name.endsWith(".rs"))
+    .map((name) => readFileSync(new URL(name, folder), "utf8"))
+    .join("\n");
+  const made = /\b(?:Problem|Self)::(?:not_found|conflict|unavailable|unusable|shed)\(\s*"([a-z_]+)"/g;
+  const codes = new Set([...rust.matchAll(made)].map(([, code]) => code));
+  for (const [, code] of rust.matchAll(/\bSelf::new\(\s*StatusCode::[A-Z_]+,\s*"([a-z_]+)"/g)) codes.add(code);
+  // No page asks for what leads there.
+  for (const never of ["only_https", "no_route", "wrong_method", "no_ca", "no_address"]) codes.delete(never);
+  assert.ok(codes.size > 30, `only ${codes.size} codes were found`);
+  assert.deepEqual(
+    [...codes].filter((code) => !TEXT[`problem.${code}`]),
+    [],
+  );
 });

@@ -116,7 +116,7 @@ function keyed(key, onBoard, target) {
   if (onBoard && (key === "k" || key === "ArrowUp")) return move(-1) ?? true;
   // Charts have their own arrows.
   if (STEPS[key] && !target.closest?.(".plot")) return act(STEPS[key]) ?? true;
-  if (key === "u") return pressUndo();
+  if (key === "u") return pressUndo(onBoard, target.closest?.(".board .card")?.dataset.alert);
   if (key === "b") {
     location.hash = "#/";
     return true;

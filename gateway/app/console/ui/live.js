@@ -40,6 +40,8 @@ export function start(signedOut) {
 export function end() {
   stop?.abort();
   stop = null;
+  // Whoever logs in next may not see it.
+  Object.assign(live, { board: EMPTY, feed: "connecting", heardAt: null });
 }
 
 async function run(signal, signedOut) {

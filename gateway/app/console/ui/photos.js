@@ -40,7 +40,7 @@ export function photoPicker({ id, most = 3 }) {
   const failed = h("p", { class: "form-error", role: "alert" });
   const strip = h("ul", { class: "plain photo-strip" });
   const input = h("input", { id, type: "file", accept: "image/*", multiple: true, class: "visually-hidden" });
-  const button = h("label", { class: "photo-button", for: id }, icon("camera"), t("photo.add"));
+  const button = h("label", { class: "button", for: id }, icon("camera"), t("photo.add"));
   const draw = () => {
     button.hidden = input.disabled = chosen.length >= most;
     replace(

@@ -8,7 +8,10 @@ import { moment, problem, say, t } from "./say.js";
 /** Later than this after what was asked for, what is known begins late. */
 const LATE_MS = 60_000;
 
-/** Draws in `box` what `device` measured between two times, with `marks` on it. `wanted` says whether it still is. */
+/**
+ * Draws in `box` what `device` measured between two times, with `marks` on it. `wanted` says whether it still is. Gives
+ * the code of a refusal.
+ */
 export async function drawReadings(box, device, { from, to, marks = [] }, wanted = () => true) {
   replace(box, h("p", { class: "muted" }, t("app.loading")));
   const query = new URLSearchParams({ from_ms: Math.round(from), to_ms: Math.round(to) });
@@ -32,5 +35,6 @@ export async function drawReadings(box, device, { from, to, marks = [] }, wanted
     );
   } catch (error) {
     if (wanted()) replace(box, h("p", { class: "form-error", role: "alert" }, problem(error)));
+    return error.code;
   }
 }

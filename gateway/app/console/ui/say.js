@@ -3,6 +3,7 @@
 import * as format from "../model/format.js";
 import { lets } from "../model/rights.js";
 import { knows, sentence } from "../model/text.js";
+import { Refused } from "./api.js";
 import { lang } from "./prefs.js";
 
 /** The sentence of `key` in the chosen language. */
@@ -74,7 +75,8 @@ export function moment(ms, seconds = false) {
 
 /** The sentence for a failed request. */
 export function problem(error) {
-  if (!error?.code) return t("problem.network");
+  // A time-out has a code as well: only what the gateway refused has a sentence of its own.
+  if (!(error instanceof Refused)) return t("problem.network");
   const key = `problem.${error.code}`;
   return knows(key) ? t(key, { detail: error.detail }) : t("problem.unknown", { detail: error.detail });
 }

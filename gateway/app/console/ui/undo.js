@@ -9,10 +9,10 @@ import { now, problem, t } from "./say.js";
 const offered = new Map();
 
 /**
- * Offers in `box` to take `{action, verb, until}` of an alert back, with the seconds that are left; nothing where it is
+ * Offers in `box` to take `{action, verb, until}` of an alert (`{id, number}`) back, with the seconds that are left; nothing where it is
  * null. `done` is called when it is taken back, and when it is not any more.
  */
-export function offerUndo(box, alert, what, done) {
+export function offerUndo(box, { id: of, number }, what, done) {
   const before = offered.get(box);
   if (before?.action === what?.action) return;
   if (before) clearInterval(before.timer);
@@ -26,7 +26,8 @@ export function offerUndo(box, alert, what, done) {
   const undo = async () => {
     button.disabled = true;
     try {
-      await ask(`/alerts/${alert}/undo`, { method: "POST", body: { id, action: what.action } });
+      await ask(`/alerts/${of}/undo`, { method: "POST", body: { id, action: what.action } });
+      offerUndo(box, { id: of, number }, null, done);
       done();
     } catch (error) {
       button.disabled = false;
@@ -35,17 +36,20 @@ export function offerUndo(box, alert, what, done) {
   };
   const button = h("button", { type: "button", class: "undo", on: { click: undo } }, icon("back"), word);
   const tick = () => {
-    if (!box.isConnected || left() === 0) return offerUndo(box, alert, null, done);
-    replace(word, t("undo.button", { what: t(`act.${what.verb}`), seconds: left() }));
+    if (!box.isConnected || left() === 0) return offerUndo(box, { id: of, number }, null, done);
+    replace(word, t("undo.button", { number, what: t(`act.${what.verb}`), seconds: left() }));
   };
-  offered.set(box, { action: what.action, timer: setInterval(tick, 500), button });
+  offered.set(box, { action: what.action, timer: setInterval(tick, 500), button, alert: of });
   replace(box, button, failed);
   tick();
 }
 
-/** Presses what is offered on this page; false where nothing is. */
-export function pressUndo() {
-  const button = [...offered.values()].map((one) => one.button).find((one) => one.isConnected && !one.disabled);
+/** Presses what is offered for the alert whose page this is, or whose card has the focus (`card`, on the board). */
+export function pressUndo(onBoard, card) {
+  const offer = [...offered.values()].find(({ button, alert }) => {
+    return button.isConnected && !button.disabled && (!onBoard || alert === card);
+  });
+  const button = offer?.button;
   button?.click();
   return Boolean(button);
 }

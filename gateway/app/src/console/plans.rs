@@ -120,7 +120,8 @@ pub(super) async fn picture(
     Path(grid): Path<String>,
     who: Who,
 ) -> Result<Response, Problem> {
-    let no_picture = || Problem::not_found("no_picture", "this grid has no picture", "GET /api/v1/plans lists them");
+    let no_picture =
+        || Problem::not_found("no_plan_picture", "this grid has no picture", "GET /api/v1/plans lists them");
     if !who.rights.sees_grid(&grid) {
         return Err(no_picture());
     }
@@ -177,7 +178,11 @@ pub(super) async fn remove_picture(
     let remove = move || -> Result<(), Problem> {
         let before = kept.change(|plans| Ok(plans.get_mut(&grid).and_then(|plan| plan.picture.take())))?;
         if before.is_none() {
-            return Err(Problem::not_found("no_picture", "this grid has no picture", "GET /api/v1/plans lists them"));
+            return Err(Problem::not_found(
+                "no_plan_picture",
+                "this grid has no picture",
+                "GET /api/v1/plans lists them",
+            ));
         }
         forget(&kept, &dir, before)
     };

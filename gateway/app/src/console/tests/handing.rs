@@ -82,13 +82,13 @@ async fn a_picture_lies_under_a_grid_and_its_places_stand_on_it() {
     );
     let member = desk.program_of("zhao", Role::GridMember, &["kaili-2"]);
     assert_eq!(plans(&member).await, json!([]), "other grids are not there");
-    assert_eq!(member.get("/api/v1/plans/kaili-1/picture").await.code(), "no_picture");
+    assert_eq!(member.get("/api/v1/plans/kaili-1/picture").await.code(), "no_plan_picture");
     // Another picture takes its place, and nothing is left of the first.
     put(&admin, "kaili-1/picture", b"\xff\xd8\xff\xe0rest").await;
     assert_eq!(li.get("/api/v1/plans/kaili-1/picture").await.header("content-type"), "image/jpeg");
     let remove = async || admin.send(Method::DELETE, "/api/v1/plans/kaili-1/picture", None).await;
     assert_eq!(remove().await.status, StatusCode::NO_CONTENT);
-    assert_eq!(remove().await.code(), "no_picture");
+    assert_eq!(remove().await.code(), "no_plan_picture");
     assert_eq!(std::fs::read_dir(desk.data_dir().join("plans")).unwrap().count(), 0);
     assert_eq!(plans(&li).await[0]["positions"], json!({"school": {"x": 0.5, "y": 0.25}}), "where it stands is kept");
 }
