@@ -148,10 +148,10 @@ impl People {
         self.matters.clear_up()
     }
 
-    /// Hands in what the journal may not have; tells whether it could be read.
+    /// Clears up after a crash and hands in what the journal may not have; tells whether that need not be tried again.
     async fn hand_in(self: &Arc<Self>, engine: &Engine) -> bool {
         let people = self.clone();
-        off_the_threads("what a power cut left", move || people.clear_up()).await;
+        let is_clear = off_the_threads("what a power cut left", move || people.clear_up()).await.is_some();
         let people = self.clone();
         let Some(left_over) = off_the_threads("what residents reported", move || people.matters.left_over()).await
         else {
@@ -162,7 +162,7 @@ impl People {
             let people = self.clone();
             off_the_threads("a matter's alert", move || people.matters.became(&reported.id, &alert)).await;
         }
-        true
+        is_clear
     }
 
     async fn delete_what_is_over(self: &Arc<Self>, now: TimeMs, clock: Clock) {

@@ -138,9 +138,8 @@ pub(crate) fn run(
         let over: Vec<(String, Held)> = named.collect();
         for batch in over.chunks(TOGETHER) {
             let names: Vec<&str> = batch.iter().map(|(name, _)| name.as_str()).collect();
-            match erase_and_prove(data_dir, clock, kind, &format!("kept {keeps}"), &names, || {
-                batch.iter().try_for_each(|(_, held)| held.erase())
-            }) {
+            let erase = |at: usize| batch.get(at).map_or(Ok(()), |(_, held)| held.erase());
+            match erase_and_prove(data_dir, clock, kind, &format!("kept {keeps}"), &names, erase) {
                 Ok(()) => *deleted.entry(kind.word()).or_default() += batch.len(),
                 Err(error) => _ = failed.get_or_insert(error),
             }
@@ -158,7 +157,7 @@ pub(crate) fn delete_resident(data_dir: &Path, clock: Clock, id: &str) -> anyhow
         return Ok(false);
     };
     let hash = sha256(&serde_json::to_vec(&resident)?);
-    erase_and_prove(data_dir, clock, Kind::Residents, "asked for", &[&hash], || {
+    erase_and_prove(data_dir, clock, Kind::Residents, "asked for", &[&hash], |_| {
         residents::update(data_dir, |all| {
             all.retain(|one| one.id != id);
             Ok(())
@@ -176,14 +175,24 @@ fn erase_and_prove(
     clock: Clock,
     kind: Kind,
     rule: &str,
-    hashes: &[&str],
-    erase: impl FnOnce() -> anyhow::Result<()>,
+    names: &[&str],
+    erase: impl Fn(usize) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let of = format!("{} {} ({rule}) sha256 {}", hashes.len(), kind.word(), hashes.join(" "));
+    let of = |names: &[&str]| format!("{} {} ({rule}) sha256 {}", names.len(), kind.word(), names.join(" "));
     let mut log = AuditLog::open(data_dir, clock)?;
-    log.add(&[Deed::of_the_gateway(BEGIN, of.clone())])?;
-    erase()?;
-    log.add(&[Deed::of_the_gateway(DELETE, of)]).context("it is deleted, but the audit log does not have the proof")
+    log.add(&[Deed::of_the_gateway(BEGIN, of(names))])?;
+    let (mut erased, mut failed) = (Vec::new(), None);
+    for (at, name) in names.iter().enumerate() {
+        match erase(at) {
+            Ok(()) => erased.push(*name),
+            Err(error) => _ = failed.get_or_insert(error),
+        }
+    }
+    if !erased.is_empty() {
+        let proof = log.add(&[Deed::of_the_gateway(DELETE, of(&erased))]);
+        proof.context("it is deleted, but the audit log does not have the proof")?;
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// What has been deleted, by the audit log.
