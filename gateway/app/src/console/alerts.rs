@@ -241,9 +241,15 @@ pub(super) async fn act(
     if who.rights.is_limited() || !photos.is_empty() {
         find(&shared, &who, alert.clone()).await?;
     }
-    photos::belong_to(&shared, &alert, photos, &action.id).await?;
+    if !photos.is_empty() {
+        photos::are_of(&shared, &alert, &photos).await?;
+    }
+    let id = action.id.clone();
     let acted = shared.state.engine.act(action).await?.map_err(|error| refused(&error))?;
     tracing::info!(account = who.account(), verb, %alert, outcome = ?acted.outcome, acted.again, "staff acted");
+    if !photos.is_empty() {
+        photos::belong_to(&shared, &alert, photos, id).await;
+    }
     let record = find(&shared, &who, alert).await?;
     Ok(Json(Acted { outcome: acted.outcome, again: acted.again, alert: record.alert }))
 }

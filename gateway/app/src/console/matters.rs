@@ -24,8 +24,6 @@ use crate::people::{Answer, Reported, Written, grid_codes};
 const LONGEST_TEXT: usize = 1000;
 const LONGEST_PLACE: usize = 100;
 const LONGEST_ANSWER: usize = 500;
-/// Of one matter, by the resident.
-const PHOTOS: usize = 3;
 /// For so long a resident may add photos to what they reported.
 const PHOTOS_FOR_MS: TimeMs = 3_600_000;
 
@@ -57,7 +55,10 @@ pub(super) async fn form(
 /// The grid of a code that is in force. A grid that no place is in any more has none.
 async fn grid_of(shared: &Shared, code: String) -> Result<String, Problem> {
     let people = shared.state.people.clone();
-    let codes = shared.ask(move || grid_codes::load(&people.data_dir)).await?.map_err(|error| unreadable(&error))?;
+    let codes = shared
+        .ask_for_stranger(move || grid_codes::load(&people.data_dir))
+        .await?
+        .map_err(|error| unreadable(&error))?;
     let grid = grid_codes::grid_of(&codes, &code).filter(|grid| shared.site().registry.grids().contains(grid));
     grid.map(str::to_owned).ok_or_else(|| {
         Problem::not_found(
@@ -114,14 +115,15 @@ pub(super) async fn report(
     let written = report.checked(grid)?;
     let (people, key) = (shared.state.people.clone(), written.key.clone());
     // Sent again because the answer did not come: it costs nothing.
-    if !shared.ask(move || people.matters.knows(&key)).await? {
+    if !shared.ask_for_stranger(move || people.matters.knows(&key)).await? {
         shared.strangers.report(&written.grid, address, Instant::now()).map_err(|wait| {
             Problem::shed("too_many_reports", wait, "in danger call 119, 110 or 120; otherwise wait, or call the desk")
         })?;
     }
-    let (people, now) = (shared.state.people.clone(), shared.state.clock.now_ms());
+    let people = shared.state.people.clone();
+    let now = people.stamp(shared.state.clock.now_ms());
     // What is theirs first: an alert without it would say nothing. A crash in between is mended at the next start.
-    let reported = shared.ask(move || people.matters.keep(written, now)).await??;
+    let reported = shared.ask_for_stranger(move || people.matters.keep(written, now)).await??;
     let reported = if reported.alert.is_some() { reported } else { taken_in(&shared, reported).await? };
     Ok((StatusCode::CREATED, Json(progress_of(&shared, reported).await?)))
 }
@@ -131,7 +133,7 @@ async fn taken_in(shared: &Shared, reported: Reported) -> Result<Reported, Probl
     let alert = shared.state.engine.report(reported.matter()).await?;
     let (people, id, became) = (shared.state.people.clone(), reported.id.clone(), alert.clone());
     // The journal has it: what fails here is made good at the next start.
-    if let Err(error) = shared.ask(move || people.matters.became(&id, &became)).await? {
+    if let Err(error) = shared.ask_for_stranger(move || people.matters.became(&id, &became)).await? {
         tracing::error!("a matter's alert could not be noted: {error:#}");
     }
     tracing::info!(%alert, grid = reported.grid, "a resident reported a matter");
@@ -188,11 +190,12 @@ pub(super) async fn add_photo(
     may_ask(&shared, peer.address.ip())?;
     let reported = of_ticket(&shared, ticket).await?;
     let alert = reported.alert.clone().ok_or_else(not_yet)?;
-    let there = photos::of(&shared, &alert).await?.iter().filter(|photo| photo.by.is_none()).count();
-    let is_late = shared.state.clock.now_ms() - reported.at_ms > PHOTOS_FOR_MS;
-    if there >= PHOTOS || is_late {
-        let detail = if is_late { "it was reported long ago" } else { "it has as many photos as are taken" };
-        return Err(Problem::conflict("enough", detail, "report a new matter if something else has happened"));
+    if shared.state.clock.now_ms().saturating_sub(reported.at_ms) > PHOTOS_FOR_MS {
+        return Err(Problem::conflict(
+            "enough",
+            "it was reported long ago",
+            "report a new matter if something else has happened",
+        ));
     }
     photos::take(&shared, request, alert, None).await?;
     Ok((StatusCode::CREATED, Json(progress_of(&shared, reported).await?)))
@@ -200,7 +203,10 @@ pub(super) async fn add_photo(
 
 async fn of_ticket(shared: &Shared, ticket: String) -> Result<Reported, Problem> {
     let people = shared.state.people.clone();
-    let found = shared.ask(move || people.matters.of_ticket(&ticket)).await?;
+    let found = shared.ask_for_stranger(move || people.matters.of_ticket(&ticket)).await?.map_err(|error| {
+        tracing::error!("what residents reported cannot be read: {error:#}");
+        Problem::unavailable("unreadable", "what was reported cannot be read", "try again; the log says more")
+    })?;
     found.ok_or_else(|| {
         Problem::not_found("no_ticket", "no matter has this ticket, or its time is over", "look at what was noted down")
     })
@@ -209,8 +215,8 @@ async fn of_ticket(shared: &Shared, ticket: String) -> Result<Reported, Problem>
 async fn progress_of(shared: &Shared, reported: Reported) -> Result<Progress, Problem> {
     let alert = reported.alert.clone().ok_or_else(not_yet)?;
     let (index, wanted) = (shared.state.index.clone(), alert.clone());
-    let record = shared.ask(move || index.alert(&wanted)).await?.ok_or_else(not_yet)?;
-    let photos = photos::of(shared, &alert).await?.iter().filter(|photo| photo.by.is_none()).count();
+    let record = shared.ask_for_stranger(move || index.alert(&wanted)).await?.ok_or_else(not_yet)?;
+    let photos = photos::for_stranger(shared, &alert).await?.iter().filter(|photo| photo.by.is_none()).count();
     let answers = reported.answers.into_iter().map(|Answer { at_ms, text, .. }| ForResident { at_ms, text });
     Ok(Progress {
         ticket: reported.ticket,

@@ -203,6 +203,8 @@ struct Shared {
     questions: Arc<Semaphore>,
     /// Looking through all that ever was takes long: one at a time, so that the board and an acceptance wait for none.
     looks_back: Arc<Semaphore>,
+    /// Those who are not logged in ask one at a time, so that staff wait for none of them.
+    strangers_questions: Arc<Semaphore>,
     /// Photos on their way in, of staff and of residents; each is in memory until it is kept.
     uploads: Semaphore,
     strangers_uploads: Semaphore,
@@ -226,6 +228,7 @@ impl Shared {
             engine_health: health::EngineHealth::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             looks_back: Arc::new(Semaphore::new(1)),
+            strangers_questions: Arc::new(Semaphore::new(1)),
             uploads: Semaphore::new(photos::AT_ONCE),
             strangers_uploads: Semaphore::new(photos::AT_ONCE),
             strangers: throttle::Throttle::default(),
@@ -257,11 +260,27 @@ impl Shared {
         &self,
         look: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, problem::Problem> {
+        self.ask_in_turn(&self.looks_back, look).await
+    }
+
+    /// Asks what somebody wants to know who is not logged in.
+    async fn ask_for_stranger<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, problem::Problem> {
+        self.ask_in_turn(&self.strangers_questions, question).await
+    }
+
+    async fn ask_in_turn<T: Send + 'static>(
+        &self,
+        turns: &Arc<Semaphore>,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, problem::Problem> {
         let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
-        let turn = self.looks_back.clone().acquire_owned().await.map_err(|_| failed())?;
+        let turn = turns.clone().acquire_owned().await.map_err(|_| failed())?;
         self.ask(move || {
             let _turn = turn;
-            look()
+            question()
         })
         .await
     }

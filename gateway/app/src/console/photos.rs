@@ -5,6 +5,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ninewatch_core::alert::AlertId;
 
@@ -19,6 +20,8 @@ use crate::people::{Photo, picture};
 const LARGEST: usize = 2 << 20;
 /// Each is in memory for a moment, on a box with little of it.
 pub(super) const AT_ONCE: usize = 2;
+/// For so long one may take to send it: others wait meanwhile.
+const IN_TIME: Duration = Duration::from_secs(20);
 
 /// `POST /alerts/{id}/photos`
 pub(super) async fn add(
@@ -43,19 +46,22 @@ pub(super) async fn take(
     // Who sends slowly keeps those waiting who are not logged in either, and no staff.
     let turns = if by.is_some() { &shared.uploads } else { &shared.strangers_uploads };
     let _turn = turns.acquire().await.map_err(|_| failed())?;
-    let body = axum::body::to_bytes(request.into_body(), LARGEST).await;
-    // It ends too early, or it does not end in time.
-    let bytes = body.map_err(|_| Problem::too_large(LARGEST))?;
-    let (people, now) = (shared.state.people.clone(), shared.state.clock.now_ms());
-    let kept = shared.ask(move || {
+    let reading = axum::body::to_bytes(request.into_body(), LARGEST);
+    let slow = |_| Problem::unavailable("no_answer", "the photo did not arrive in time", "send it again");
+    // It ends too early, or it is larger.
+    let bytes = tokio::time::timeout(IN_TIME, reading).await.map_err(slow)?.map_err(|_| Problem::too_large(LARGEST))?;
+    let people = shared.state.people.clone();
+    let now = people.stamp(shared.state.clock.now_ms());
+    let is_strangers = by.is_none();
+    let keep = move || {
         let picture = picture(&bytes).map_err(|error| {
             let mend =
                 "send a JPEG, PNG or WebP of at most 8192 pixels a side and 25 million in all, that does not move";
             Problem::unusable("no_picture", error.to_string(), mend)
         })?;
         Ok(people.photos.keep(&alert, &picture, by.as_deref(), now)?)
-    });
-    kept.await?
+    };
+    if is_strangers { shared.ask_for_stranger(keep).await? } else { shared.ask(keep).await? }
 }
 
 /// `GET /alerts/{id}/photos/{photo}`: the picture itself.
@@ -83,21 +89,27 @@ pub(super) async fn of(shared: &Shared, alert: &AlertId) -> Result<Vec<Photo>, P
     shared.ask(move || people.photos.of(&alert)).await?.map_err(|error| unreadable(&error))
 }
 
-/// Notes that photos belong to what is about to be done.
-pub(super) async fn belong_to(
-    shared: &Shared,
-    alert: &AlertId,
-    photos: Vec<String>,
-    action: &str,
-) -> Result<(), Problem> {
-    if photos.is_empty() {
-        return Ok(());
-    }
-    let (people, alert, action) = (shared.state.people.clone(), alert.clone(), action.to_owned());
-    let noted = shared.ask(move || people.photos.belong_to(&alert, &photos, &action)).await?;
-    match noted.map_err(|error| unreadable(&error))? {
-        None => Ok(()),
-        Some(missing) => Err(no_photo(&missing)),
+/// The same, for the resident who reported it.
+pub(super) async fn for_stranger(shared: &Shared, alert: &AlertId) -> Result<Vec<Photo>, Problem> {
+    let (people, alert) = (shared.state.people.clone(), alert.clone());
+    shared.ask_for_stranger(move || people.photos.of(&alert)).await?.map_err(|error| unreadable(&error))
+}
+
+/// That the alert has these photos.
+pub(super) async fn are_of(shared: &Shared, alert: &AlertId, photos: &[String]) -> Result<(), Problem> {
+    let there = of(shared, alert).await?;
+    let missing = photos.iter().find(|id| !there.iter().any(|photo| photo.id == **id));
+    missing.map_or(Ok(()), |missing| Err(no_photo(missing)))
+}
+
+/// Notes that photos belong to what was done. It is done: what fails here is told in the log alone.
+pub(super) async fn belong_to(shared: &Shared, alert: &AlertId, photos: Vec<String>, action: String) {
+    let (people, of) = (shared.state.people.clone(), alert.clone());
+    match shared.ask(move || people.photos.belong_to(&of, &photos, &action)).await {
+        Ok(Ok(None)) => {}
+        Ok(Ok(Some(missing))) => tracing::warn!(%alert, missing, "a photo went away before it was noted whose it is"),
+        Ok(Err(error)) => tracing::error!(%alert, "it could not be noted which action photos belong to: {error:#}"),
+        Err(_) => tracing::error!(%alert, "it could not be noted which action photos belong to"),
     }
 }
 

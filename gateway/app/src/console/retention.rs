@@ -44,7 +44,7 @@ pub(super) async fn look(State(shared): State<Arc<Shared>>, _who: Who) -> Result
         let rules = Kind::ALL.into_iter().map(rule).collect::<anyhow::Result<_>>()?;
         Ok(Retention { rules, proofs: retention::proofs(&people.data_dir, PROOFS)? })
     };
-    let looked = shared.ask(look).await?.map_err(|error| {
+    let looked = shared.look_back_at(look).await?.map_err(|error| {
         tracing::error!("what is held of persons cannot be read: {error:#}");
         Problem::unavailable("unreadable", "what is held of persons cannot be read", "try again; the log says more")
     })?;

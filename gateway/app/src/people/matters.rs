@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ninewatch_core::alert::{AlertId, Matter, Scene};
 use ninewatch_core::time::TimeMs;
 
-use super::{Refusal, erase, files, has_room, sha256};
+use super::{Refusal, erase, files, has_room, sha256, written_ms};
 use crate::journal::DiskRoom;
 use crate::private::{self, typable};
 
@@ -61,12 +61,14 @@ impl Reported {
     }
 }
 
+type Tickets = BTreeMap<String, String>;
+
 /// All matters.
 pub(crate) struct Matters {
     dir: PathBuf,
     room: Arc<DiskRoom>,
-    /// By ticket the id.
-    tickets: Mutex<BTreeMap<String, String>>,
+    /// By ticket the id; `None` where they could not be read yet.
+    tickets: Mutex<Option<Tickets>>,
 }
 
 /// Some 4 KB each at the most.
@@ -77,10 +79,22 @@ const MOST_ANSWERS: usize = 20;
 const TICKET_GROUPS: usize = 3;
 
 impl Matters {
-    pub(super) fn open(dir: &Path, room: Arc<DiskRoom>) -> anyhow::Result<Self> {
-        private::make_data_dir(dir)?;
-        let there = kept(dir)?.into_iter().map(|kept| (kept.reported.ticket, kept.reported.id));
-        Ok(Self { dir: dir.to_owned(), room, tickets: Mutex::new(there.collect()) })
+    pub(super) fn open(dir: &Path, room: Arc<DiskRoom>) -> Self {
+        let matters = Self { dir: dir.to_owned(), room, tickets: Mutex::default() };
+        if let Err(error) = matters.tickets(|_| ()) {
+            tracing::error!("residents can report nothing until it can be read what there is: {error:#}");
+        }
+        matters
+    }
+
+    /// Does something with the tickets, one at a time; they are read first where they could not be until now.
+    fn tickets<T>(&self, with: impl FnOnce(&mut Tickets) -> T) -> anyhow::Result<T> {
+        let mut tickets = self.turn();
+        if tickets.is_none() {
+            let there = kept(&self.dir)?.into_iter().filter_map(|kept| kept.reported);
+            *tickets = Some(there.map(|reported| (reported.ticket, reported.id)).collect());
+        }
+        Ok(with(tickets.get_or_insert_default()))
     }
 
     /// Keeps what a resident wrote; it is on the disk when this returns. The same again is the one that is there.
@@ -88,8 +102,11 @@ impl Matters {
     /// # Errors
     /// Where it is not taken.
     pub(crate) fn keep(&self, written: Written, at_ms: TimeMs) -> Result<Reported, Refusal> {
+        self.tickets(|tickets| self.keep_in(tickets, written, at_ms))?
+    }
+
+    fn keep_in(&self, tickets: &mut Tickets, written: Written, at_ms: TimeMs) -> Result<Reported, Refusal> {
         let id = id_of(&written.key);
-        let mut tickets = self.tickets();
         if let Some(known) = self.of(&id) {
             return Ok(known);
         }
@@ -103,6 +120,7 @@ impl Matters {
         if !has_room(&self.room, 8192) {
             return Err(Refusal::DiskShort);
         }
+        private::make_data_dir(&self.dir)?;
         self.write(&reported)?;
         tickets.insert(reported.ticket.clone(), reported.id.clone());
         Ok(reported)
@@ -118,7 +136,7 @@ impl Matters {
     /// # Errors
     /// Where it cannot be written.
     pub(crate) fn became(&self, id: &str, alert: &AlertId) -> anyhow::Result<()> {
-        let _turn = self.tickets();
+        let _turn = self.turn();
         match self.of(id) {
             Some(reported) if reported.alert.is_none() => {
                 self.write(&Reported { alert: Some(alert.clone()), ..reported })
@@ -133,7 +151,7 @@ impl Matters {
     /// # Errors
     /// Where it is not taken.
     pub(crate) fn answer(&self, id: &str, answer: Answer) -> Result<Option<Reported>, Refusal> {
-        let _turn = self.tickets();
+        let _turn = self.turn();
         let Some(mut reported) = self.of(id) else { return Ok(None) };
         if reported.answers.len() >= MOST_ANSWERS {
             return Err(Refusal::TooMany(reported.answers.len()));
@@ -144,9 +162,12 @@ impl Matters {
     }
 
     /// The matter of a ticket, as a person types it.
-    pub(crate) fn of_ticket(&self, ticket: &str) -> Option<Reported> {
-        let id = self.tickets().get(&plain(ticket)).cloned()?;
-        self.of(&id)
+    ///
+    /// # Errors
+    /// Where it cannot be read what there is.
+    pub(crate) fn of_ticket(&self, ticket: &str) -> anyhow::Result<Option<Reported>> {
+        let id = self.tickets(|tickets| tickets.get(&plain(ticket)).cloned())?;
+        Ok(id.and_then(|id| self.of(&id)))
     }
 
     /// The matter with this id, as long as it is kept.
@@ -160,16 +181,24 @@ impl Matters {
     /// # Errors
     /// Where they cannot be read.
     pub(crate) fn left_over(&self) -> anyhow::Result<Vec<Reported>> {
-        let all = kept(&self.dir)?.into_iter().map(|kept| kept.reported);
+        let all = kept(&self.dir)?.into_iter().filter_map(|kept| kept.reported);
         Ok(all.filter(|reported| reported.alert.is_none()).collect())
+    }
+
+    /// Takes away what a power cut left half written.
+    pub(super) fn clear_up(&self) -> anyhow::Result<()> {
+        let _turn = self.turn();
+        files(&self.dir, "new")?.iter().try_for_each(|path| erase(path))
     }
 
     /// Forgets the tickets of what is no longer kept.
     pub(crate) fn forget(&self) {
-        self.tickets().retain(|_, id| self.path(id).exists());
+        if let Err(error) = self.tickets(|tickets| tickets.retain(|_, id| self.path(id).exists())) {
+            tracing::error!("what residents reported cannot be read: {error:#}");
+        }
     }
 
-    fn tickets(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn turn(&self) -> MutexGuard<'_, Option<Tickets>> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,7 +239,9 @@ fn read(path: &Path) -> anyhow::Result<Option<Reported>> {
 /// A matter as a file, for those who delete it.
 pub(super) struct Kept {
     pub(super) sha256: String,
-    pub(super) reported: Reported,
+    pub(super) at_ms: TimeMs,
+    /// `None` where it cannot be understood; it counts as old as its file.
+    reported: Option<Reported>,
     path: PathBuf,
 }
 
@@ -224,11 +255,19 @@ impl Kept {
 pub(super) fn kept(dir: &Path) -> anyhow::Result<Vec<Kept>> {
     let mut kept = Vec::new();
     for path in files(dir, "json")? {
-        let Ok(bytes) = fs::read(&path) else { continue };
-        match serde_json::from_slice(&bytes) {
-            Ok(reported) => kept.push(Kept { sha256: sha256(&bytes), reported, path }),
-            Err(error) => tracing::error!(file = %path.display(), %error, "what a resident wrote cannot be read"),
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(file = %path.display(), %error, "what a resident wrote cannot be read");
+                continue;
+            }
+        };
+        let reported: Option<Reported> = serde_json::from_slice(&bytes).ok();
+        if reported.is_none() {
+            tracing::error!(file = %path.display(), "what a resident wrote is damaged; it is deleted with its time");
         }
+        let at_ms = reported.as_ref().map_or_else(|| written_ms(&path), |reported| reported.at_ms);
+        kept.push(Kept { sha256: sha256(&bytes), at_ms, reported, path });
     }
     Ok(kept)
 }

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ninewatch_core::time::{Span, TimeMs};
@@ -86,17 +87,25 @@ pub(crate) struct People {
     pub(crate) config: PeopleConfig,
     pub(crate) photos: Photos,
     pub(crate) matters: Matters,
+    /// The newest time that was believed.
+    newest_ms: AtomicI64,
 }
 
 impl People {
     /// Opens what there is. `room` tells whether the disk has any for it.
     ///
     /// # Errors
-    /// Where the folders cannot be read or made.
+    /// Never: a disk that cannot be read must not keep alerts from being raised. What residents write is refused until it
+    /// can be read.
     pub(crate) fn open(data_dir: &Path, config: PeopleConfig, room: Arc<DiskRoom>) -> anyhow::Result<Arc<Self>> {
-        let photos = Photos::open(&data_dir.join(PHOTOS), config.photos_max_mib << 20, room.clone())?;
-        let matters = Matters::open(&data_dir.join(MATTERS), room)?;
-        Ok(Arc::new(Self { data_dir: data_dir.to_owned(), config, photos, matters }))
+        let photos = Photos::open(&data_dir.join(PHOTOS), config.photos_max_mib << 20, room.clone());
+        let matters = Matters::open(&data_dir.join(MATTERS), room);
+        Ok(Arc::new(Self { data_dir: data_dir.to_owned(), config, photos, matters, newest_ms: AtomicI64::new(0) }))
+    }
+
+    /// When something is taken in that comes `now`: a clock that begins in 1970 must not make it look over.
+    pub(crate) fn stamp(&self, now: TimeMs) -> TimeMs {
+        now.max(self.newest_ms.load(Relaxed))
     }
 
     /// Hands in what a crash kept from the journal, then deletes what is over, now and each hour. `recorded_ms` is the last
@@ -110,60 +119,129 @@ impl People {
         clock: Clock,
         recorded_ms: TimeMs,
     ) -> anyhow::Result<()> {
-        for reported in self.matters.left_over().unwrap_or_else(|error| {
-            tracing::error!("what residents reported cannot be read: {error:#}");
-            Vec::new()
-        }) {
-            let Ok(alert) = engine.report(reported.matter()).await else { break };
-            if let Err(error) = self.matters.became(&reported.id, &alert) {
-                tracing::error!("a matter's alert could not be noted: {error:#}");
-            }
-        }
-        let mut last = Known { at_ms: recorded_ms, seen: None };
+        let mut known = Known::before_the_start(recorded_ms);
+        let mut is_handed_in = false;
         loop {
             let now = clock.now_ms();
-            if !last.is_plausible(now, clock.speed()) {
+            let is_believed = known.believes(now, Instant::now(), clock.speed());
+            self.newest_ms.fetch_max(known.at_ms, Relaxed);
+            if !is_handed_in {
+                is_handed_in = self.hand_in(&engine).await;
+            }
+            if is_believed {
+                self.delete_what_is_over(now, clock).await;
+            } else {
                 tracing::error!(
                     now,
-                    last = last.at_ms,
-                    "the clock has jumped: nothing that is held of persons is deleted by it; set it, or say `ninewatch retention run`"
+                    last = known.at_ms,
+                    "the clock has jumped: nothing that is held of persons is deleted until it has gone on steadily for \
+                     six hours; set it if it is wrong, or say `ninewatch retention run` if it is right"
                 );
-                tokio::time::sleep(EVERY).await;
-                continue;
-            }
-            last = Known { at_ms: now, seen: Some(Instant::now()) };
-            let people = self.clone();
-            let ran = tokio::task::spawn_blocking(move || {
-                let deleted = retention::run(&people.data_dir, &people.config, now, clock);
-                people.matters.forget();
-                deleted
-            });
-            match ran.await? {
-                Ok(deleted) if deleted.is_empty() => {}
-                Ok(deleted) => tracing::info!(?deleted, "deleted what was held of persons and is over"),
-                Err(error) => tracing::error!("what is over could not be deleted: {error:#}"),
             }
             tokio::time::sleep(EVERY).await;
         }
     }
+
+    /// Takes away what a power cut left half written.
+    fn clear_up(&self) -> anyhow::Result<()> {
+        self.photos.clear_up()?;
+        self.matters.clear_up()
+    }
+
+    /// Clears up after a crash and hands in what the journal may not have; tells whether that need not be tried again.
+    async fn hand_in(self: &Arc<Self>, engine: &Engine) -> bool {
+        let people = self.clone();
+        let is_clear = off_the_threads("what a power cut left", move || people.clear_up()).await.is_some();
+        let people = self.clone();
+        let Some(left_over) = off_the_threads("what residents reported", move || people.matters.left_over()).await
+        else {
+            return false;
+        };
+        for reported in left_over {
+            let Ok(alert) = engine.report(reported.matter()).await else { return false };
+            let people = self.clone();
+            off_the_threads("a matter's alert", move || people.matters.became(&reported.id, &alert)).await;
+        }
+        is_clear
+    }
+
+    async fn delete_what_is_over(self: &Arc<Self>, now: TimeMs, clock: Clock) {
+        let people = self.clone();
+        let delete = move || {
+            let deleted = retention::run(&people.data_dir, &people.config, now, clock);
+            people.matters.forget();
+            deleted
+        };
+        if let Some(deleted) = off_the_threads("what is over", delete).await
+            && !deleted.is_empty()
+        {
+            tracing::info!(?deleted, "deleted what was held of persons and is over");
+        }
+    }
 }
 
-/// A time that was believed.
+/// Does what blocks, off the threads that serve. What fails is told, a panic too: it is tried again at the next look.
+async fn off_the_threads<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => return Some(done),
+        Ok(Err(error)) => tracing::error!("{what} could not be looked after: {error:#}"),
+        Err(error) => tracing::error!("{what} could not be looked after: {error}"),
+    }
+    None
+}
+
+/// The latest time that was believed.
 struct Known {
     at_ms: TimeMs,
-    /// `None`: before this start.
+    /// When it was; `None`: before this start.
     seen: Option<Instant>,
+    /// What the clock said when it was first not believed, and when that was.
+    jumped: Option<(TimeMs, Instant)>,
 }
 
 impl Known {
-    /// Whether it can be `now`: a clock that was set by years must not delete what is kept for months.
-    fn is_plausible(&self, now: TimeMs, speed: f64) -> bool {
+    fn before_the_start(at_ms: TimeMs) -> Self {
+        Self { at_ms, seen: None, jumped: None }
+    }
+
+    /// Whether it can be `now`: a clock that was set by years must not delete what is kept for months. One that goes on
+    /// steadily from there was put right; `at` is of a clock that nobody sets.
+    fn believes(&mut self, now: TimeMs, at: Instant, speed: f64) -> bool {
+        const STEADY_FOR_MS: TimeMs = 6 * 3_600_000;
+        let passed_ms = |since: Instant| {
+            let passed = at.saturating_duration_since(since).mul_f64(speed);
+            TimeMs::try_from(passed.as_millis()).unwrap_or(TimeMs::MAX)
+        };
+        if !self.is_plausible(now, self.seen.map_or(0, passed_ms)) {
+            // A time server may still be drawing it near.
+            let off_ms = Duration::from_secs(600).mul_f64(speed.max(1.0)).as_millis();
+            let gone_on = self.jumped.map(|(said, since)| (now.saturating_sub(said), passed_ms(since)));
+            let steadily = gone_on.filter(|(said, passed)| u128::from(said.abs_diff(*passed)) <= off_ms);
+            match steadily {
+                Some((_, passed)) if passed >= STEADY_FOR_MS => {}
+                Some(_) => return false,
+                None => {
+                    self.jumped = Some((now, at));
+                    return false;
+                }
+            }
+        }
+        self.jumped = None;
+        // Set back, it is waited until it is there again: by the earlier time nothing is over too early.
+        if now >= self.at_ms {
+            (self.at_ms, self.seen) = (now, Some(at));
+        }
+        true
+    }
+
+    fn is_plausible(&self, now: TimeMs, passed_ms: TimeMs) -> bool {
         const DAY_MS: TimeMs = 86_400_000;
         /// No gateway is off for longer without somebody knowing.
         const LONGEST_OFF_MS: TimeMs = 60 * DAY_MS;
-        let passed = self.seen.map_or(Duration::ZERO, |seen| seen.elapsed().mul_f64(speed));
         let most = if self.seen.is_some() { DAY_MS } else { LONGEST_OFF_MS };
-        let passed_ms = TimeMs::try_from(passed.as_millis()).unwrap_or(TimeMs::MAX);
         self.at_ms == 0 || now.saturating_sub(self.at_ms) <= passed_ms.saturating_add(most)
     }
 }
@@ -201,6 +279,13 @@ fn erase(path: &Path) -> anyhow::Result<()> {
     }
     let dir = path.parent().unwrap_or(path);
     fs::File::open(dir).and_then(|dir| dir.sync_all()).with_context(failed)
+}
+
+/// When a file was written.
+fn written_ms(path: &Path) -> TimeMs {
+    let written = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    let since = written.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.and_then(|since| TimeMs::try_from(since.as_millis()).ok()).unwrap_or(0)
 }
 
 fn sha256(bytes: &[u8]) -> String {

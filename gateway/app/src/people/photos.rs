@@ -11,7 +11,7 @@ use ninewatch_core::site::is_id;
 use ninewatch_core::time::TimeMs;
 
 use super::picture::{Format, Picture};
-use super::{erase, files, has_room, sha256};
+use super::{erase, files, has_room, sha256, written_ms};
 use crate::journal::DiskRoom;
 use crate::private;
 
@@ -62,11 +62,12 @@ pub(crate) struct Photos {
 
 /// Of one alert.
 const MOST: usize = 12;
+/// Of these, by the resident who reported it.
+const MOST_OF_A_RESIDENT: usize = 3;
 
 impl Photos {
-    pub(super) fn open(dir: &Path, most_bytes: u64, room: Arc<DiskRoom>) -> anyhow::Result<Self> {
-        private::make_data_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), most_bytes, room, writing: Mutex::default() })
+    pub(super) fn open(dir: &Path, most_bytes: u64, room: Arc<DiskRoom>) -> Self {
+        Self { dir: dir.to_owned(), most_bytes, room, writing: Mutex::default() }
     }
 
     /// Keeps a photo of an alert; it is on the disk when this returns. The same again is the one that is there.
@@ -90,6 +91,16 @@ impl Photos {
             return Err(Refusal::TooMany(there.len()));
         }
         let bytes = picture.bytes.len() as u64;
+        if by.is_none() {
+            let theirs = there.iter().filter(|photo| photo.by.is_none()).count();
+            if theirs >= MOST_OF_A_RESIDENT {
+                return Err(Refusal::TooMany(theirs));
+            }
+            // The other half is for staff, whatever is sent by a code on a poster.
+            if used_by_residents(&self.dir)? + bytes > self.most_bytes / 2 {
+                return Err(Refusal::Full);
+            }
+        }
         if used(&self.dir)? + bytes > self.most_bytes {
             return Err(Refusal::Full);
         }
@@ -159,6 +170,22 @@ impl Photos {
         Ok(None)
     }
 
+    /// Takes away what a power cut left half written, and notes whose picture is away.
+    pub(super) fn clear_up(&self) -> anyhow::Result<()> {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in folders(&self.dir)? {
+            files(&folder, "new")?.iter().try_for_each(|path| erase(path))?;
+            for note in files(&folder, "json")? {
+                if !Format::ALL.iter().any(|format| note.with_extension(format.ending()).exists()) {
+                    erase(&note)?;
+                }
+            }
+            // Where it is empty.
+            let _ = fs::remove_dir(&folder);
+        }
+        Ok(())
+    }
+
     fn folder(&self, alert: &AlertId) -> Option<PathBuf> {
         // A ULID; what else was asked for leads nowhere.
         (is_id(alert.as_str()) && !alert.as_str().contains('.')).then(|| self.dir.join(alert.as_str()))
@@ -198,15 +225,31 @@ fn used(dir: &Path) -> anyhow::Result<u64> {
     Ok(used)
 }
 
+/// How many bytes the photos have that residents sent.
+fn used_by_residents(dir: &Path) -> anyhow::Result<u64> {
+    let mut used = 0;
+    for folder in folders(dir)? {
+        let theirs = files(&folder, "json")?.into_iter().filter_map(|note| read_note(&note));
+        used += theirs.filter(|photo| photo.by.is_none()).map(|photo| photo.bytes).sum::<u64>();
+    }
+    Ok(used)
+}
+
 /// A photo as a file, for those who delete it.
 pub(super) struct Kept {
-    /// Of the picture as it now lies there.
-    pub(super) sha256: String,
+    /// The alert.
+    pub(super) of: String,
     pub(super) at_ms: TimeMs,
     paths: Vec<PathBuf>,
 }
 
 impl Kept {
+    /// Of the picture as it now lies there.
+    pub(super) fn sha256(&self) -> anyhow::Result<String> {
+        let path = self.paths.first().context("a photo has no file")?;
+        Ok(sha256(&fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?))
+    }
+
     pub(super) fn erase(&self) -> anyhow::Result<()> {
         self.paths.iter().try_for_each(|path| erase(path))?;
         // The last one of its alert.
@@ -219,22 +262,16 @@ impl Kept {
 pub(super) fn kept(dir: &Path) -> anyhow::Result<Vec<Kept>> {
     let mut kept = Vec::new();
     for folder in folders(dir)? {
+        let of = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         for format in Format::ALL {
             for path in files(&folder, format.ending())? {
                 let note = path.with_extension("json");
                 let at_ms = if note.exists() { read_note(&note).map(|photo| photo.at_ms) } else { None };
                 let at_ms = at_ms.unwrap_or_else(|| written_ms(&path));
-                let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
                 // The picture first: a note without it is nothing.
-                kept.push(Kept { sha256: sha256(&bytes), at_ms, paths: vec![path, note] });
+                kept.push(Kept { of: of.clone(), at_ms, paths: vec![path, note] });
             }
         }
     }
     Ok(kept)
-}
-
-fn written_ms(path: &Path) -> TimeMs {
-    let written = fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let since = written.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    since.and_then(|since| TimeMs::try_from(since.as_millis()).ok()).unwrap_or(0)
 }

@@ -115,8 +115,10 @@ const JFIF: [u8; 18] = *b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
 /// Markers of T.81, table B.1.
 fn jpeg(bytes: &[u8]) -> Result<Picture, &'static str> {
     const ADOBE: u8 = 0xee;
+    /// A browser goes over the whole picture in each; cameras write ten or so.
+    const MOST_SCANS: u32 = 100;
     let mut kept = vec![0xff, 0xd8];
-    let (mut at, mut dimensions, mut has_scan) = (2, None, false);
+    let (mut at, mut dimensions, mut scans) = (2, None, 0);
     loop {
         // Any number of 0xff may stand before a marker.
         let mut marker = part(bytes, at, 1)?;
@@ -131,7 +133,7 @@ fn jpeg(bytes: &[u8]) -> Result<Picture, &'static str> {
         at += 1;
         if marker == 0xd9 {
             kept.extend([0xff, 0xd9]);
-            let (width, height) = dimensions.filter(|_| has_scan).ok_or("has no pixels")?;
+            let (width, height) = dimensions.filter(|_| scans > 0).ok_or("has no pixels")?;
             return Ok(Picture { format: Format::Jpeg, width, height, bytes: kept });
         }
         let length = usize::try_from(number(bytes, at, 2)?).unwrap_or(usize::MAX);
@@ -142,6 +144,7 @@ fn jpeg(bytes: &[u8]) -> Result<Picture, &'static str> {
         at += length;
         let is_kept = match marker {
             // Baseline, extended and progressive: what browsers show.
+            0xc0..=0xc2 if dimensions.is_some() => return Err("has a second picture"),
             0xc0..=0xc2 => {
                 dimensions = Some(size(number(segment, 5, 2)?, number(segment, 3, 2)?)?);
                 true
@@ -162,7 +165,10 @@ fn jpeg(bytes: &[u8]) -> Result<Picture, &'static str> {
             kept.extend_from_slice(segment);
         }
         if marker == 0xda {
-            has_scan = true;
+            scans += 1;
+            if scans > MOST_SCANS {
+                return Err("is written in too many passes");
+            }
             let end = scan_end(bytes, at)?;
             kept.extend_from_slice(part(bytes, at, end - at)?);
             at = end;

@@ -94,7 +94,7 @@ fn roomy() -> Arc<DiskRoom> {
 #[test]
 fn a_photo_is_kept_once_for_its_owner_alone_and_found_again() {
     let dir = tempfile::tempdir().unwrap();
-    let photos = Photos::open(&dir.path().join(PHOTOS), 1 << 20, roomy()).unwrap();
+    let photos = Photos::open(&dir.path().join(PHOTOS), 1 << 20, roomy());
     let clean = picture(PHONE_JPEG).unwrap();
     let photo = photos.keep(&alert(), &clean, Some("zhao"), NOW).unwrap();
     assert_eq!(photos.keep(&alert(), &clean, Some("li"), NOW + 1).unwrap(), photo, "the same is the one that is there");
@@ -102,7 +102,7 @@ fn a_photo_is_kept_once_for_its_owner_alone_and_found_again() {
     assert_eq!(photos.read(&AlertId::from("../.."), &photo.id).unwrap(), None);
     assert_eq!(photos.belong_to(&alert(), &["0".into()], "a1").unwrap(), Some("0".into()));
     assert_eq!(photos.belong_to(&alert(), std::slice::from_ref(&photo.id), "a1").unwrap(), None);
-    let again = Photos::open(&dir.path().join(PHOTOS), 1 << 20, roomy()).unwrap();
+    let again = Photos::open(&dir.path().join(PHOTOS), 1 << 20, roomy());
     assert_eq!(again.of(&alert()).unwrap(), [Photo { action: Some("a1".into()), ..photo.clone() }]);
     let file = dir.path().join(PHOTOS).join(alert().as_str()).join(format!("{}.jpg", photo.id));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -115,13 +115,13 @@ fn photos_stop_where_their_share_ends_and_where_the_disk_has_room_for_alerts_onl
     let dir = tempfile::tempdir().unwrap();
     let room = roomy();
     let clean = picture(PHONE_JPEG).unwrap();
-    let photos = Photos::open(&dir.path().join(PHOTOS), clean.bytes.len() as u64 + 10, room.clone()).unwrap();
+    let photos = Photos::open(&dir.path().join(PHOTOS), clean.bytes.len() as u64 + 10, room.clone());
     room.set_short(true);
-    assert!(matches!(photos.keep(&alert(), &clean, None, NOW), Err(Refusal::DiskShort)));
+    assert!(matches!(photos.keep(&alert(), &clean, Some("zhao"), NOW), Err(Refusal::DiskShort)));
     room.set_short(false);
-    photos.keep(&alert(), &clean, None, NOW).unwrap();
+    photos.keep(&alert(), &clean, Some("zhao"), NOW).unwrap();
     let other = picture(PHONE_PNG).unwrap();
-    assert!(matches!(photos.keep(&alert(), &other, None, NOW), Err(Refusal::Full)));
+    assert!(matches!(photos.keep(&alert(), &other, Some("zhao"), NOW), Err(Refusal::Full)));
     assert_eq!(photos.of(&alert()).unwrap().len(), 1);
 }
 
@@ -139,7 +139,7 @@ fn written(key: &str) -> Written {
 #[test]
 fn a_matter_is_kept_once_and_found_by_its_ticket_however_it_is_typed() {
     let dir = tempfile::tempdir().unwrap();
-    let matters = Matters::open(dir.path(), roomy()).unwrap();
+    let matters = Matters::open(dir.path(), roomy());
     let reported = matters.keep(written("0123456789abcdef"), NOW).unwrap();
     assert_eq!(matters.keep(written("0123456789abcdef"), NOW + 5).unwrap(), reported);
     assert_eq!(matters.left_over().unwrap(), std::slice::from_ref(&reported), "the journal may not have it");
@@ -147,11 +147,11 @@ fn a_matter_is_kept_once_and_found_by_its_ticket_however_it_is_typed() {
     assert_eq!(matters.left_over().unwrap(), []);
     let answer = Answer { at_ms: NOW, by: "zhao".into(), text: "已通知物业".into() };
     matters.answer(&reported.id, answer).unwrap().unwrap();
-    let again = Matters::open(dir.path(), roomy()).unwrap();
+    let again = Matters::open(dir.path(), roomy());
     let typed = reported.ticket.to_uppercase().replace('-', " ").replace('0', "O").replace('1', "l");
-    let found = again.of_ticket(&typed).unwrap();
+    let found = again.of_ticket(&typed).unwrap().unwrap();
     assert_eq!((found.alert, found.answers.len()), (Some(alert()), 1));
-    assert_eq!(again.of_ticket("aaaa-bbbb-cccc"), None);
+    assert_eq!(again.of_ticket("aaaa-bbbb-cccc").unwrap(), None);
     assert_eq!(again.of("../../registry"), None);
     let file = fs::read_to_string(dir.path().join(format!("{}.json", reported.id))).unwrap();
     assert!(!file.contains("0123456789abcdef"), "the key is not kept");
@@ -247,7 +247,7 @@ fn what_is_over_is_found_nowhere_any_more_and_the_audit_log_proves_it() {
     assert!(!is_anywhere(dir.path(), &picture(PHONE_JPEG).unwrap().bytes[100..200]));
     assert!(is_anywhere(dir.path(), "杨秀英".as_bytes()), "who lives here stays");
     people.matters.forget();
-    assert_eq!(people.matters.of_ticket(&reported.ticket), None);
+    assert_eq!(people.matters.of_ticket(&reported.ticket).unwrap(), None);
 
     audit::verify(dir.path(), None).unwrap();
     let proofs = retention::prove(dir.path()).unwrap();
@@ -275,13 +275,168 @@ fn a_record_is_deleted_when_somebody_asks_for_it_with_a_proof() {
 }
 
 #[test]
-fn a_clock_that_was_set_by_years_deletes_nothing() {
-    let before_the_start = Known { at_ms: NOW, seen: None };
-    assert!(before_the_start.is_plausible(NOW + 59 * DAY, 1.0), "it was off for a while");
-    assert!(!before_the_start.is_plausible(NOW + 61 * DAY, 1.0));
-    assert!(Known { at_ms: 0, seen: None }.is_plausible(NOW, 1.0), "a new box");
-    let at_work = Known { at_ms: NOW, seen: Some(std::time::Instant::now()) };
-    assert!(at_work.is_plausible(NOW + DAY / 2, 1.0), "the time server has set it right");
-    assert!(!at_work.is_plausible(NOW + 365 * DAY, 1.0));
-    assert!(at_work.is_plausible(NOW - 365 * DAY, 1.0), "set back, nothing is over early");
+fn a_clock_that_was_set_by_years_deletes_nothing_until_it_has_gone_on_steadily() {
+    let start = std::time::Instant::now();
+    let after = |hours: u64| start + Duration::from_secs(hours * 3600);
+    let hours = |hours: i64| hours * 3_600_000;
+    let first = |known: TimeMs, now| Known::before_the_start(known).believes(now, start, 1.0);
+    assert!(first(NOW, NOW + 59 * DAY), "it was off for a while");
+    assert!(!first(NOW, NOW + 61 * DAY));
+    assert!(first(0, NOW), "a new box");
+
+    let mut at_work = Known::before_the_start(NOW);
+    assert!(at_work.believes(NOW, start, 1.0));
+    assert!(at_work.believes(NOW + DAY / 2, start, 1.0), "the time server has set it right");
+    assert!(at_work.believes(NOW - 365 * DAY, start, 1.0), "set back, nothing is over early");
+    assert!(at_work.believes(NOW + DAY / 2, start, 1.0), "and right again");
+    let years = NOW + 365 * DAY;
+    assert!((0..6).all(|hour| !at_work.believes(years + hours(hour), after(hour as u64), 1.0)));
+    assert!(at_work.believes(years + hours(6), after(6), 1.0), "it has gone on steadily");
+    assert!(at_work.believes(years + hours(7), after(7), 1.0));
+
+    let mut unsteady = Known::before_the_start(NOW);
+    assert!(!unsteady.believes(years, start, 1.0));
+    assert!(!unsteady.believes(years + hours(9), after(5), 1.0), "it has jumped once more");
+    assert!(!unsteady.believes(years + hours(10), after(6), 1.0), "so it has to begin anew");
+    assert!(unsteady.believes(years + hours(15), after(11), 1.0));
+}
+
+#[test]
+fn what_comes_while_the_clock_says_1970_does_not_look_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
+    people.newest_ms.store(NOW, Relaxed);
+    assert_eq!((people.stamp(5), people.stamp(NOW + 1)), (NOW, NOW + 1));
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_keeps_nothing_from_starting_and_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("people"), "no folder").unwrap();
+    let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
+    let clean = picture(PHONE_JPEG).unwrap();
+    assert!(matches!(people.matters.keep(written("0123456789abcdef"), NOW), Err(Refusal::Failed(_))));
+    assert!(matches!(people.photos.keep(&alert(), &clean, None, NOW), Err(Refusal::Failed(_))));
+    people.matters.of_ticket("0").unwrap_err();
+    fs::remove_file(dir.path().join("people")).unwrap();
+    let reported = people.matters.keep(written("0123456789abcdef"), NOW).unwrap();
+    assert_eq!(people.matters.of_ticket(&reported.ticket).unwrap(), Some(reported));
+    people.photos.keep(&alert(), &clean, None, NOW).unwrap();
+}
+
+/// Pictures that differ by a table that does nothing.
+fn pictures(count: u8) -> Vec<picture::Picture> {
+    let clean = picture(PHONE_JPEG).unwrap();
+    let with = |number: u8| {
+        let mut bytes = clean.bytes.clone();
+        bytes.splice(2..2, [0xff, 0xdd, 0, 4, 0, number]);
+        picture::Picture { bytes, ..clean.clone() }
+    };
+    (0..count).map(with).collect()
+}
+
+#[test]
+fn residents_photos_are_three_an_alert_and_half_of_the_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = pictures(9);
+    let each = all[0].bytes.len() as u64;
+    let photos = Photos::open(&dir.path().join(PHOTOS), 8 * each, roomy());
+    let other = AlertId::from("01KAQW3E5S0000000000000001");
+    for one in &all[..3] {
+        photos.keep(&alert(), one, None, NOW).unwrap();
+    }
+    assert!(matches!(photos.keep(&alert(), &all[3], None, NOW), Err(Refusal::TooMany(3))));
+    photos.keep(&other, &all[3], None, NOW).unwrap();
+    assert!(matches!(photos.keep(&other, &all[4], None, NOW), Err(Refusal::Full)), "the rest is for staff");
+    for one in &all[4..8] {
+        photos.keep(&alert(), one, Some("zhao"), NOW).unwrap();
+    }
+    assert!(matches!(photos.keep(&alert(), &all[8], Some("zhao"), NOW), Err(Refusal::Full)));
+}
+
+#[test]
+fn one_photo_that_cannot_be_read_keeps_nothing_else_from_being_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = PeopleConfig::default();
+    let people = People::open(dir.path(), config, roomy()).unwrap();
+    people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
+    let reported = people.matters.keep(written("0123456789abcdef"), NOW).unwrap();
+    let folder = dir.path().join(PHOTOS).join(alert().as_str());
+    let unreadable = folder.join("0.jpg");
+    fs::create_dir(&unreadable).unwrap();
+    fs::write(folder.join("0.json"), fs::read(files(&folder, "json").unwrap().remove(0)).unwrap()).unwrap();
+    let error = retention::run(dir.path(), &config, NOW + 99 * DAY, Clock::System).unwrap_err();
+    assert!(format!("{error:#}").contains("0.jpg cannot be read"), "{error:#}");
+    assert_eq!(files(&folder, "jpg").unwrap(), [unreadable]);
+    assert_eq!(people.matters.of(&reported.id), None);
+}
+
+#[test]
+fn a_matter_that_is_damaged_is_deleted_with_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = PeopleConfig::default();
+    fs::create_dir_all(dir.path().join(MATTERS)).unwrap();
+    let path = dir.path().join(MATTERS).join("0a.json");
+    fs::write(&path, "{\"text\": \"楼道").unwrap();
+    let at = written_ms(&path);
+    let run = |now| retention::run(dir.path(), &config, now, Clock::System).unwrap();
+    assert!(run(at + config.keep_matters.ms() - 1).is_empty());
+    assert_eq!(run(at + config.keep_matters.ms())["matters"], 1);
+    assert!(!path.exists());
+    retention::prove(dir.path()).unwrap();
+}
+
+#[test]
+fn what_a_power_cut_left_half_written_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
+    let photo = people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
+    let reported = people.matters.keep(written("0123456789abcdef"), NOW).unwrap();
+    let folder = dir.path().join(PHOTOS).join(alert().as_str());
+    let note = fs::read(folder.join(format!("{}.json", photo.id))).unwrap();
+    let left = [
+        folder.join("1.jpg.new"),
+        folder.join("2.json"),
+        dir.path().join(PHOTOS).join("01KAQW3E5S0000000000000001").join("3.json"),
+        dir.path().join(MATTERS).join("4.json.new"),
+    ];
+    for path in &left {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &note).unwrap();
+    }
+    people.clear_up().unwrap();
+    assert!(left.iter().all(|path| !path.exists()) && !left[2].parent().unwrap().exists());
+    assert!(people.photos.read(&alert(), &photo.id).unwrap().is_some());
+    assert_eq!(people.matters.of(&reported.id), Some(reported));
+}
+
+#[test]
+fn the_same_picture_of_another_alert_is_not_what_was_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = PeopleConfig::default();
+    let people = People::open(dir.path(), config, roomy()).unwrap();
+    let clean = picture(PHONE_JPEG).unwrap();
+    people.photos.keep(&alert(), &clean, None, NOW).unwrap();
+    assert_eq!(retention::run(dir.path(), &config, NOW + 31 * DAY, Clock::System).unwrap()["photos"], 1);
+    people.photos.keep(&AlertId::from("01KAQW3E5S0000000000000001"), &clean, None, NOW + 31 * DAY).unwrap();
+    retention::prove(dir.path()).unwrap();
+    people.photos.keep(&alert(), &clean, None, NOW + 31 * DAY).unwrap();
+    retention::prove(dir.path()).unwrap_err();
+}
+
+#[test]
+fn a_jpeg_has_one_frame_and_not_endless_passes() {
+    let clean = picture(PHONE_JPEG).unwrap().bytes;
+    let frame = clean.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+    let length = usize::from(clean[frame + 2]) << 8 | usize::from(clean[frame + 3]);
+    let mut twice = clean.clone();
+    twice.splice(frame..frame, clean[frame..frame + 2 + length].iter().copied());
+    assert_eq!(picture(&twice), Err(NoPicture::Damaged(Format::Jpeg, "has a second picture")));
+    let mut endless = clean.clone();
+    let end = endless.len() - 2;
+    let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0];
+    endless.splice(end..end, std::iter::repeat_n(scan, 99).flatten());
+    picture(&endless).unwrap();
+    endless.splice(end..end, scan);
+    assert_eq!(picture(&endless), Err(NoPicture::Damaged(Format::Jpeg, "is written in too many passes")));
 }
