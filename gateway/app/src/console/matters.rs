@@ -121,9 +121,9 @@ pub(super) async fn report(
         })?;
     }
     let people = shared.state.people.clone();
-    let now = people.stamp(shared.state.clock.now_ms());
+    let (now, grids) = (people.stamp(shared.state.clock.now_ms()), shared.site().registry.grids().len());
     // What is theirs first: an alert without it would say nothing. A crash in between is mended at the next start.
-    let reported = shared.ask_for_stranger(move || people.matters.keep(written, now)).await??;
+    let reported = shared.ask_for_stranger(move || people.matters.keep(written, now, grids)).await??;
     let reported = if reported.alert.is_some() { reported } else { taken_in(&shared, reported).await? };
     Ok((StatusCode::CREATED, Json(progress_of(&shared, reported).await?)))
 }

@@ -61,18 +61,26 @@ impl Reported {
     }
 }
 
-type Tickets = BTreeMap<String, String>;
+type Tickets = BTreeMap<String, Noted>;
+
+/// What is known of a matter without reading it.
+struct Noted {
+    id: String,
+    grid: String,
+}
 
 /// All matters.
 pub(crate) struct Matters {
     dir: PathBuf,
     room: Arc<DiskRoom>,
-    /// By ticket the id; `None` where they could not be read yet.
+    /// By ticket; `None` where they could not be read yet.
     tickets: Mutex<Option<Tickets>>,
 }
 
 /// Some 4 KB each at the most.
 const MOST: usize = 5000;
+/// A grid's part of them is no less, however many grids there are.
+const LEAST_SHARE: usize = 500;
 /// What staff answer on one matter.
 const MOST_ANSWERS: usize = 20;
 /// Three groups of four symbols, 60 bits: guessing is slowed down besides, and it opens one word on how things stand.
@@ -92,25 +100,33 @@ impl Matters {
         let mut tickets = self.turn();
         if tickets.is_none() {
             let there = kept(&self.dir)?.into_iter().filter_map(|kept| kept.reported);
-            *tickets = Some(there.map(|reported| (reported.ticket, reported.id)).collect());
+            *tickets = Some(there.map(|Reported { ticket, id, grid, .. }| (ticket, Noted { id, grid })).collect());
         }
         Ok(with(tickets.get_or_insert_default()))
     }
 
-    /// Keeps what a resident wrote; it is on the disk when this returns. The same again is the one that is there.
+    /// Keeps what a resident wrote; it is on the disk when this returns. The same again is the one that is there. One of
+    /// so many `grids` takes no more than its share, so that a code that leaked fills no other grid's.
     ///
     /// # Errors
     /// Where it is not taken.
-    pub(crate) fn keep(&self, written: Written, at_ms: TimeMs) -> Result<Reported, Refusal> {
-        self.tickets(|tickets| self.keep_in(tickets, written, at_ms))?
+    pub(crate) fn keep(&self, written: Written, at_ms: TimeMs, grids: usize) -> Result<Reported, Refusal> {
+        self.tickets(|tickets| self.keep_in(tickets, written, at_ms, MOST / grids.max(1)))?
     }
 
-    fn keep_in(&self, tickets: &mut Tickets, written: Written, at_ms: TimeMs) -> Result<Reported, Refusal> {
+    fn keep_in(
+        &self,
+        tickets: &mut Tickets,
+        written: Written,
+        at_ms: TimeMs,
+        share: usize,
+    ) -> Result<Reported, Refusal> {
         let id = id_of(&written.key);
         if let Some(known) = self.of(&id) {
             return Ok(known);
         }
-        if tickets.len() >= MOST {
+        let of_the_grid = tickets.values().filter(|noted| noted.grid == written.grid).count();
+        if tickets.len() >= MOST || of_the_grid >= share.max(LEAST_SHARE) {
             return Err(Refusal::Full);
         }
         let Written { key: _, grid, scene, text, place, phone } = written;
@@ -122,7 +138,8 @@ impl Matters {
         }
         private::make_data_dir(&self.dir)?;
         self.write(&reported)?;
-        tickets.insert(reported.ticket.clone(), reported.id.clone());
+        let noted = Noted { id: reported.id.clone(), grid: reported.grid.clone() };
+        tickets.insert(reported.ticket.clone(), noted);
         Ok(reported)
     }
 
@@ -166,7 +183,7 @@ impl Matters {
     /// # Errors
     /// Where it cannot be read what there is.
     pub(crate) fn of_ticket(&self, ticket: &str) -> anyhow::Result<Option<Reported>> {
-        let id = self.tickets(|tickets| tickets.get(&plain(ticket)).cloned())?;
+        let id = self.tickets(|tickets| tickets.get(&plain(ticket)).map(|noted| noted.id.clone()))?;
         Ok(id.and_then(|id| self.of(&id)))
     }
 
@@ -193,7 +210,7 @@ impl Matters {
 
     /// Forgets the tickets of what is no longer kept.
     pub(crate) fn forget(&self) {
-        if let Err(error) = self.tickets(|tickets| tickets.retain(|_, id| self.path(id).exists())) {
+        if let Err(error) = self.tickets(|tickets| tickets.retain(|_, noted| self.path(&noted.id).exists())) {
             tracing::error!("what residents reported cannot be read: {error:#}");
         }
     }

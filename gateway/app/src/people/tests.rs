@@ -140,8 +140,8 @@ fn written(key: &str) -> Written {
 fn a_matter_is_kept_once_and_found_by_its_ticket_however_it_is_typed() {
     let dir = tempfile::tempdir().unwrap();
     let matters = Matters::open(dir.path(), roomy());
-    let reported = matters.keep(written("0123456789abcdef"), NOW).unwrap();
-    assert_eq!(matters.keep(written("0123456789abcdef"), NOW + 5).unwrap(), reported);
+    let reported = matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
+    assert_eq!(matters.keep(written("0123456789abcdef"), NOW + 5, 2).unwrap(), reported);
     assert_eq!(matters.left_over().unwrap(), std::slice::from_ref(&reported), "the journal may not have it");
     matters.became(&reported.id, &alert()).unwrap();
     assert_eq!(matters.left_over().unwrap(), []);
@@ -226,7 +226,7 @@ fn what_is_over_is_found_nowhere_any_more_and_the_audit_log_proves_it() {
     let people = People::open(dir.path(), config, roomy()).unwrap();
     let old = people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
     let young = people.photos.keep(&alert(), &picture(PHONE_PNG).unwrap(), Some("zhao"), NOW + DAY).unwrap();
-    let reported = people.matters.keep(written("0123456789abcdef"), NOW).unwrap();
+    let reported = people.matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
     let left = Resident { name: "吴老先生".into(), ..resident("left", Some(NOW)) };
     residents::update(dir.path(), |all| {
         all.extend([left, resident("here", None)]);
@@ -315,11 +315,11 @@ fn a_folder_that_cannot_be_read_keeps_nothing_from_starting_and_is_tried_again()
     fs::write(dir.path().join("people"), "no folder").unwrap();
     let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
     let clean = picture(PHONE_JPEG).unwrap();
-    assert!(matches!(people.matters.keep(written("0123456789abcdef"), NOW), Err(Refusal::Failed(_))));
+    assert!(matches!(people.matters.keep(written("0123456789abcdef"), NOW, 2), Err(Refusal::Failed(_))));
     assert!(matches!(people.photos.keep(&alert(), &clean, None, NOW), Err(Refusal::Failed(_))));
     people.matters.of_ticket("0").unwrap_err();
     fs::remove_file(dir.path().join("people")).unwrap();
-    let reported = people.matters.keep(written("0123456789abcdef"), NOW).unwrap();
+    let reported = people.matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
     assert_eq!(people.matters.of_ticket(&reported.ticket).unwrap(), Some(reported));
     people.photos.keep(&alert(), &clean, None, NOW).unwrap();
 }
@@ -360,7 +360,7 @@ fn one_photo_that_cannot_be_read_keeps_nothing_else_from_being_deleted() {
     let config = PeopleConfig::default();
     let people = People::open(dir.path(), config, roomy()).unwrap();
     people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
-    let reported = people.matters.keep(written("0123456789abcdef"), NOW).unwrap();
+    let reported = people.matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
     let folder = dir.path().join(PHOTOS).join(alert().as_str());
     let unreadable = folder.join("0.jpg");
     fs::create_dir(&unreadable).unwrap();
@@ -391,7 +391,7 @@ fn what_a_power_cut_left_half_written_goes() {
     let dir = tempfile::tempdir().unwrap();
     let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
     let photo = people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
-    let reported = people.matters.keep(written("0123456789abcdef"), NOW).unwrap();
+    let reported = people.matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
     let folder = dir.path().join(PHOTOS).join(alert().as_str());
     let note = fs::read(folder.join(format!("{}.json", photo.id))).unwrap();
     let left = [
@@ -408,6 +408,25 @@ fn what_a_power_cut_left_half_written_goes() {
     assert!(left.iter().all(|path| !path.exists()) && !left[2].parent().unwrap().exists());
     assert!(people.photos.read(&alert(), &photo.id).unwrap().is_some());
     assert_eq!(people.matters.of(&reported.id), Some(reported));
+}
+
+#[test]
+fn one_grids_matters_leave_room_for_anothers() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = Matters::open(dir.path(), roomy()).keep(written("0123456789abcdef"), NOW, 20).unwrap();
+    for number in 1..500 {
+        let other = Reported { id: format!("{number:032x}"), ticket: format!("{number:04}"), ..one.clone() };
+        let bytes = serde_json::to_vec(&other).unwrap();
+        fs::write(dir.path().join(format!("{}.json", other.id)), bytes).unwrap();
+    }
+    let matters = Matters::open(dir.path(), roomy());
+    let again = |grid: &str, grids| {
+        let written = Written { grid: grid.into(), ..written(&format!("fedcba9876543210{grid}{grids}")) };
+        matters.keep(written, NOW, grids)
+    };
+    assert!(matches!(again("kaili-1", 20), Err(Refusal::Full)));
+    again("kaili-2", 20).unwrap();
+    again("kaili-1", 5).unwrap();
 }
 
 #[test]
