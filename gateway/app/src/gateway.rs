@@ -163,7 +163,7 @@ impl Gateway {
         if let Some(sign) = &sign {
             parts.push(sign.clone());
         }
-        let people = People::open(&data_dir, config.people, running.room.clone())?;
+        let people = People::open(&data_dir, config.people, running.room.clone());
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
 

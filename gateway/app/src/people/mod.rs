@@ -92,15 +92,12 @@ pub(crate) struct People {
 }
 
 impl People {
-    /// Opens what there is. `room` tells whether the disk has any for it.
-    ///
-    /// # Errors
-    /// Never: a disk that cannot be read must not keep alerts from being raised. What residents write is refused until it
-    /// can be read.
-    pub(crate) fn open(data_dir: &Path, config: PeopleConfig, room: Arc<DiskRoom>) -> anyhow::Result<Arc<Self>> {
+    /// Opens what there is. `room` tells whether the disk has any for it. A disk that cannot be read must not keep alerts
+    /// from being raised: what residents write is refused until it can be read.
+    pub(crate) fn open(data_dir: &Path, config: PeopleConfig, room: Arc<DiskRoom>) -> Arc<Self> {
         let photos = Photos::open(&data_dir.join(PHOTOS), config.photos_max_mib << 20, room.clone());
         let matters = Matters::open(&data_dir.join(MATTERS), room);
-        Ok(Arc::new(Self { data_dir: data_dir.to_owned(), config, photos, matters, newest_ms: AtomicI64::new(0) }))
+        Arc::new(Self { data_dir: data_dir.to_owned(), config, photos, matters, newest_ms: AtomicI64::new(0) })
     }
 
     /// When something is taken in that comes `now`: a clock that begins in 1970 must not make it look over.

@@ -223,7 +223,7 @@ fn what_is_over_is_found_nowhere_any_more_and_the_audit_log_proves_it() {
         keep_residents: Span::from_ms(3 * DAY),
         ..PeopleConfig::default()
     };
-    let people = People::open(dir.path(), config, roomy()).unwrap();
+    let people = People::open(dir.path(), config, roomy());
     let old = people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
     let young = people.photos.keep(&alert(), &picture(PHONE_PNG).unwrap(), Some("zhao"), NOW + DAY).unwrap();
     let reported = people.matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
@@ -304,7 +304,7 @@ fn a_clock_that_was_set_by_years_deletes_nothing_until_it_has_gone_on_steadily()
 #[test]
 fn what_comes_while_the_clock_says_1970_does_not_look_over() {
     let dir = tempfile::tempdir().unwrap();
-    let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
+    let people = People::open(dir.path(), PeopleConfig::default(), roomy());
     people.newest_ms.store(NOW, Relaxed);
     assert_eq!((people.stamp(5), people.stamp(NOW + 1)), (NOW, NOW + 1));
 }
@@ -313,7 +313,7 @@ fn what_comes_while_the_clock_says_1970_does_not_look_over() {
 fn a_folder_that_cannot_be_read_keeps_nothing_from_starting_and_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("people"), "no folder").unwrap();
-    let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
+    let people = People::open(dir.path(), PeopleConfig::default(), roomy());
     let clean = picture(PHONE_JPEG).unwrap();
     assert!(matches!(people.matters.keep(written("0123456789abcdef"), NOW, 2), Err(Refusal::Failed(_))));
     assert!(matches!(people.photos.keep(&alert(), &clean, None, NOW), Err(Refusal::Failed(_))));
@@ -358,7 +358,7 @@ fn residents_photos_are_three_an_alert_and_half_of_the_room() {
 fn one_photo_that_cannot_be_read_keeps_nothing_else_from_being_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let config = PeopleConfig::default();
-    let people = People::open(dir.path(), config, roomy()).unwrap();
+    let people = People::open(dir.path(), config, roomy());
     people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
     let reported = people.matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
     let folder = dir.path().join(PHOTOS).join(alert().as_str());
@@ -389,7 +389,7 @@ fn a_matter_that_is_damaged_is_deleted_with_its_time() {
 #[test]
 fn what_a_power_cut_left_half_written_goes() {
     let dir = tempfile::tempdir().unwrap();
-    let people = People::open(dir.path(), PeopleConfig::default(), roomy()).unwrap();
+    let people = People::open(dir.path(), PeopleConfig::default(), roomy());
     let photo = people.photos.keep(&alert(), &picture(PHONE_JPEG).unwrap(), Some("zhao"), NOW).unwrap();
     let reported = people.matters.keep(written("0123456789abcdef"), NOW, 2).unwrap();
     let folder = dir.path().join(PHOTOS).join(alert().as_str());
@@ -433,7 +433,7 @@ fn one_grids_matters_leave_room_for_anothers() {
 fn the_same_picture_of_another_alert_is_not_what_was_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let config = PeopleConfig::default();
-    let people = People::open(dir.path(), config, roomy()).unwrap();
+    let people = People::open(dir.path(), config, roomy());
     let clean = picture(PHONE_JPEG).unwrap();
     people.photos.keep(&alert(), &clean, None, NOW).unwrap();
     assert_eq!(retention::run(dir.path(), &config, NOW + 31 * DAY, Clock::System).unwrap()["photos"], 1);

@@ -169,7 +169,7 @@ impl Part for Broker {
 
 /// The store of what is of persons, on a disk with room.
 pub(super) fn people(dir: &Path) -> Arc<People> {
-    People::open(dir, PeopleConfig::default(), DiskRoom::with_free(1 << 30)).unwrap()
+    People::open(dir, PeopleConfig::default(), DiskRoom::with_free(1 << 30))
 }
 
 pub(super) fn settings(registry: Registry) -> Settings {
