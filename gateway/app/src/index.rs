@@ -15,7 +15,8 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ninewatch_core::alert::{
@@ -180,6 +181,10 @@ struct Inner {
     moved: AtomicBool,
     /// It could not be written, last time.
     failing: AtomicBool,
+    /// sled has failed, and takes nothing more until it is opened anew.
+    broken: AtomicBool,
+    /// One flush at a time.
+    flushing: Mutex<()>,
 }
 
 /// The delivery cursors once more, in the data folder: a backup cannot read sled's files while they are in use, and an
@@ -209,6 +214,8 @@ const LAST_SEQ: &[u8] = b"\0last_seq";
 /// How stale what is on disk may be: losing it costs a rebuild of that much, or a repeated question
 /// to the upstream.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// A slow card takes seconds.
+const LONGEST_FLUSH: Duration = Duration::from_secs(30);
 const CACHE_BYTES: u64 = 16 << 20;
 /// The layout of values. Another one is rebuilt.
 const VERSION: u8 = 1;
@@ -309,6 +316,8 @@ impl Index {
                 data_dir: dir.parent().unwrap_or(dir).to_owned(),
                 moved: AtomicBool::new(false),
                 failing: AtomicBool::new(false),
+                broken: AtomicBool::new(false),
+                flushing: Mutex::new(()),
                 db,
             };
             for entry in &inner.alerts {
@@ -328,7 +337,7 @@ impl Index {
 
     /// Whether it could not be brought to disk, last time.
     pub(crate) fn is_failing(&self) -> bool {
-        self.0.failing.load(Ordering::Relaxed)
+        self.0.failing.load(Ordering::Relaxed) || self.0.broken.load(Ordering::Relaxed)
     }
 
     /// An alert with its life and evidence.
@@ -365,8 +374,63 @@ impl Index {
     }
 }
 
+impl Inner {
+    /// Whether sled did it; where it did not, it is left alone from then on.
+    fn done<T>(&self, done: sled::Result<T>) -> anyhow::Result<T> {
+        if done.is_err() {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        Ok(done?)
+    }
+
+    fn is_whole(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.broken.load(Ordering::Relaxed), "sled has failed before");
+        Ok(())
+    }
+
+    /// sled's flush writes, but does not sync: that is done on a handle of our own.
+    fn bring_to_disk(&self) {
+        let _turn = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = self.is_whole().and_then(|()| self.done(self.db.flush()));
+        let done = flushed.and_then(|_| Ok(self.file.sync_data()?));
+        // Said once: it does not mend before the next start.
+        if let Err(error) = &done
+            && !self.failing.load(Ordering::Relaxed)
+        {
+            tracing::error!("the index could not be brought to disk, it is rebuilt at the next start: {error:#}");
+        }
+        self.failing.store(done.is_err(), Ordering::Relaxed);
+    }
+}
+
+impl Index {
+    /// Begins to bring it to disk, and gives what ends when that is done. On a thread of its own: where the disk was full,
+    /// sled 0.34 can wait for ever for what it could not write, and alarms must not wait with it.
+    fn begin_flush(&self) -> mpsc::Receiver<()> {
+        let (done, flushed) = mpsc::channel();
+        let inner = self.0.clone();
+        let begun = std::thread::Builder::new().name("index".into()).spawn(move || {
+            inner.bring_to_disk();
+            // Whoever waits may open it anew.
+            drop(inner);
+            drop(done);
+        });
+        if let Err(error) = begun {
+            tracing::error!("the index is not brought to disk: {error}");
+        }
+        flushed
+    }
+
+    fn cursors_to_disk(&self) {
+        if let Err(error) = self.keep_cursors() {
+            tracing::warn!("a backup will lack what upstreams have taken last: {error:#}");
+        }
+    }
+}
+
 impl Progress for Index {
     fn apply(&self, changes: &[AlertChange]) -> anyhow::Result<()> {
+        self.0.is_whole()?;
         let mut last = self.last_seq();
         for change in changes {
             if change.seq <= last {
@@ -389,15 +453,15 @@ impl Progress for Index {
             });
             record.evidence.extend(change.evidence.clone());
             record.thin();
-            self.0.alerts.insert(id, pack(&record)?)?;
+            self.0.done(self.0.alerts.insert(id, pack(&record)?))?;
             if change.alert.status == Status::Closed {
-                self.0.open.remove(id)?;
+                self.0.done(self.0.open.remove(id))?;
             } else {
-                self.0.open.insert(id, &[])?;
+                self.0.done(self.0.open.insert(id, &[]))?;
             }
             last = change.seq;
             // Last: what is applied twice after a crash is passed over, what is missed is not.
-            self.0.state.insert(LAST_SEQ, pack(&last)?)?;
+            self.0.done(self.0.state.insert(LAST_SEQ, pack(&last)?))?;
         }
         Ok(())
     }
@@ -411,7 +475,8 @@ impl Progress for Index {
     }
 
     fn set_delivery(&self, upstream: &str, delivered: &Delivered) {
-        let written = pack(delivered).and_then(|value| Ok(self.0.state.insert(upstream.as_bytes(), value)?));
+        let written = self.0.is_whole().and_then(|()| pack(delivered));
+        let written = written.and_then(|value| self.0.done(self.0.state.insert(upstream.as_bytes(), value)));
         self.0.moved.store(true, Ordering::Relaxed);
         if let Err(error) = written {
             // Harmless: the upstream tells again at the next connection.
@@ -427,21 +492,19 @@ impl Progress for Index {
             }
             is_due
         });
-        if is_due {
-            self.flush();
+        // The one before may still be at it.
+        if is_due && self.0.flushing.try_lock().is_ok() {
+            drop(self.begin_flush());
+            self.cursors_to_disk();
         }
     }
 
     fn flush(&self) {
-        // sled's flush writes, but does not sync: do it on a handle of our own.
-        let done = self.0.db.flush().map_err(anyhow::Error::from).and_then(|_| Ok(self.0.file.sync_data()?));
-        self.0.failing.store(done.is_err(), Ordering::Relaxed);
-        if let Err(error) = done {
-            tracing::error!("the index could not be brought to disk, it is rebuilt at the next start: {error:#}");
+        // It ends by an error: nothing is ever sent.
+        if let Err(RecvTimeoutError::Timeout) = self.begin_flush().recv_timeout(LONGEST_FLUSH) {
+            tracing::error!("the index does not come to disk, it is rebuilt at the next start");
         }
-        if let Err(error) = self.keep_cursors() {
-            tracing::warn!("a backup will lack what upstreams have taken last: {error:#}");
-        }
+        self.cursors_to_disk();
     }
 }
 
@@ -484,4 +547,41 @@ fn set_aside(dir: &Path) -> anyhow::Result<PathBuf> {
         }
     }
     anyhow::bail!("there is no name left for a damaged index")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::JournalConfig;
+    use crate::journal::Journal;
+
+    fn index() -> (tempfile::TempDir, Index) {
+        let dir = tempfile::tempdir().unwrap();
+        let journal_dir = dir.path().join("journal");
+        Journal::open(&journal_dir, &JournalConfig::default()).unwrap();
+        let (index, _) = Index::open(&dir.path().join("index"), &journal_dir).unwrap();
+        (dir, index)
+    }
+
+    /// sled once waited for ever for what a full disk had not taken, and every acknowledgement with it.
+    #[test]
+    fn nobody_waits_for_a_flush_that_does_not_end() {
+        let (_dir, index) = index();
+        let _does_not_end = index.0.flushing.lock().unwrap();
+        *index.0.flushed.lock().unwrap() = Instant::now().checked_sub(FLUSH_EVERY).unwrap();
+        index.maintain();
+    }
+
+    #[test]
+    fn once_sled_has_failed_it_is_left_alone_and_that_is_told() {
+        let (_dir, index) = index();
+        index.flush();
+        assert!(!index.is_failing());
+        assert!(index.0.done::<()>(Err(sled::Error::ReportableBug(String::new()))).is_err());
+        assert!(index.is_failing());
+        assert_eq!(index.apply(&[]).unwrap_err().to_string(), "sled has failed before");
+        index.set_delivery("city", &Delivered { up_to: 7, ..Delivered::default() });
+        index.flush();
+        assert_eq!((index.delivery("city"), index.is_failing()), (Delivered::default(), true));
+    }
 }
