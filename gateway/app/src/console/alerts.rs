@@ -221,7 +221,7 @@ pub(super) struct Acted {
     alert: Alert,
 }
 
-pub(super) const LONGEST_ID: usize = 128;
+const LONGEST_ID: usize = 128;
 const LONGEST_TO: usize = 200;
 const LONGEST_NOTE: usize = 2000;
 
@@ -291,15 +291,20 @@ impl Action {
                 ));
             }
         };
-        let id = match self.id {
-            Some(id) => line("id", &id, LONGEST_ID)?,
-            None => hex(&random::<16>().map_err(|error| {
-                Problem::unavailable("no_randomness", error.to_string(), "give the action an `id`")
-            })?),
-        };
+        let id = given_or_drawn(self.id, "the action")?;
         let upon = self.upon;
         Ok(StaffAction { note, upon, ..StaffAction::new(id, alert, by, verb) })
     }
+}
+
+/// By which the same that is sent again is known: the id that was given to `what`, or one of its own.
+pub(super) fn given_or_drawn(id: Option<String>, what: &str) -> Result<String, Problem> {
+    if let Some(id) = id {
+        return line("id", &id, LONGEST_ID);
+    }
+    let drawn = random::<16>()
+        .map_err(|error| Problem::unavailable("no_randomness", error.to_string(), format!("give {what} an `id`")))?;
+    Ok(hex(&drawn))
 }
 
 /// What somebody wrote besides; nothing where that says nothing.

@@ -119,9 +119,7 @@ pub(super) async fn send(
 /// Where the device is in the site, and its type.
 fn find<'s>(site: &'s Site, who: &Who, id: &str) -> Result<(&'s Device, &'s SensorType), Problem> {
     let device = site.registry.device(id).filter(|device| who.rights.sees_place(site, &device.place));
-    let device = device.ok_or_else(|| {
-        Problem::not_found("no_device", format!("no device has the id `{id}`"), "GET /api/v1/devices lists them")
-    })?;
+    let device = device.ok_or_else(|| Problem::no_device(id))?;
     let sensor_type = site.sensor_types.get(&device.sensor_type).ok_or_else(|| {
         let detail = format!("the type `{}` of device `{id}` is not in use", device.sensor_type);
         Problem::conflict("unknown_type", detail, "mend its file; GET /api/v1/health says what is wrong with it")

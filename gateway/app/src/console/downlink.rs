@@ -46,8 +46,7 @@ pub(super) async fn send(
 ) -> Result<Json<Sending>, Problem> {
     let site = shared.site();
     if site.registry.device(&device).is_none_or(|device| !who.rights.sees_place(&site, &device.place)) {
-        let mend = "GET /api/v1/devices lists them";
-        return Err(Problem::not_found("no_device", format!("no device has the id `{device}`"), mend));
+        return Err(Problem::no_device(&device));
     }
     if !message.to.is_empty() && !is_id(&message.to) {
         return Err(Problem::bad("`to` is not a topic level", "use 1 to 64 of A-Z a-z 0-9 . _ -"));

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use ninewatch_core::time::TimeMs;
 
 use super::Shared;
-use super::alerts::{LONGEST_ID, line};
+use super::alerts::given_or_drawn;
 use super::body::Sent;
 use super::gate::Who;
 use super::kept::Kept;
 use super::problem::Problem;
 use super::rights::{self, OfPeople};
-use crate::private::{hex, random};
 
 /// In the data folder.
 pub(crate) const HANDOVERS: &str = "handovers.json";
@@ -86,12 +85,7 @@ pub(super) async fn write(
     if written.to_ms <= written.from_ms {
         return Err(Problem::bad("the shift is none", "give from_ms before to_ms"));
     }
-    let no_randomness =
-        |error: anyhow::Error| Problem::unavailable("no_randomness", error.to_string(), "give it an `id`");
-    let id = match written.id {
-        Some(id) => line("id", &id, LONGEST_ID)?,
-        None => hex(&random::<16>().map_err(no_randomness)?),
-    };
+    let id = given_or_drawn(written.id, "it")?;
     let handover = Handover {
         id,
         from_ms: written.from_ms,

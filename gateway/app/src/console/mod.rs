@@ -276,8 +276,7 @@ impl Shared {
         turns: &Arc<Semaphore>,
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, problem::Problem> {
-        let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
-        let turn = turns.clone().acquire_owned().await.map_err(|_| failed())?;
+        let turn = turns.clone().acquire_owned().await.map_err(|_| problem::Problem::no_answer())?;
         self.ask(move || {
             let _turn = turn;
             question()
@@ -290,14 +289,13 @@ impl Shared {
         &self,
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, problem::Problem> {
-        let failed = || problem::Problem::unavailable("no_answer", "the question could not be answered", "try again");
-        let permit = self.questions.clone().acquire_owned().await.map_err(|_| failed())?;
+        let permit = self.questions.clone().acquire_owned().await.map_err(|_| problem::Problem::no_answer())?;
         let answer = tokio::task::spawn_blocking(move || {
             // Held to the end of the work, even where nobody waits for the answer any more.
             let _permit = permit;
             question()
         });
-        answer.await.map_err(|_| failed())
+        answer.await.map_err(|_| problem::Problem::no_answer())
     }
 }
 

@@ -174,6 +174,16 @@ impl Problem {
         )
     }
 
+    /// 404: for whoever asks there is no such device.
+    pub(super) fn no_device(id: &str) -> Self {
+        Self::not_found("no_device", format!("no device has the id `{id}`"), "GET /api/v1/devices lists them")
+    }
+
+    /// 503: whoever was to find it out has ended.
+    pub(super) fn no_answer() -> Self {
+        Self::unavailable("no_answer", "the question could not be answered", "try again")
+    }
+
     /// 422: what was sent cannot be used for this.
     pub(super) fn unusable(code: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "It cannot be used", detail, mend)

@@ -71,8 +71,7 @@ pub(super) async fn readings(
         return Err(Problem::bad("the time is none", "give from_ms before to_ms, and at most seven days between"));
     }
     let site = shared.site();
-    let no_device =
-        || Problem::not_found("no_device", format!("no device has the id `{id}`"), "GET /api/v1/devices lists them");
+    let no_device = || Problem::no_device(&id);
     let index = site.device_index(&id).ok_or_else(no_device)?;
     let device = site.registry.device(&id).filter(|device| who.rights.sees_place(&site, &device.place));
     let is_of_a_person = rights::is_of_a_person(&site, device.ok_or_else(no_device)?);

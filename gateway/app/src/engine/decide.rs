@@ -205,8 +205,7 @@ impl Decide {
         let effects = self.pipeline.step(Event::Tick, now, &mut *self.serving.scorer);
         self.count_scores(&effects);
         if !effects.changes.is_empty() || !effects.scores.is_empty() {
-            self.record(&Recorded::Tick { scores: effects.scores })?;
-            self.batch.changes.extend(effects.changes);
+            self.decided(&Recorded::Tick { scores: effects.scores }, effects.changes)?;
         }
         Ok(now)
     }
@@ -354,8 +353,7 @@ impl Decide {
             (None, None) => return Ok(()),
         };
         if result.is_ok() {
-            self.record(&Recorded::Drill(drill))?;
-            self.batch.changes.extend(effects.changes);
+            self.decided(&Recorded::Drill(drill), effects.changes)?;
         }
         self.reply(move || _ = reply.send(result));
         Ok(())
@@ -367,8 +365,7 @@ impl Decide {
             let now = self.tick()?;
             let effects = self.pipeline.step(Event::Configure(&settings), now, &mut *self.serving.scorer);
             let json = serde_json::to_string(&settings).map_err(|error| halt(&error))?;
-            self.record(&Recorded::Configure(Cow::Owned(json)))?;
-            self.batch.changes.extend(effects.changes);
+            self.decided(&Recorded::Configure(Cow::Owned(json)), effects.changes)?;
             self.tells.life_safety.learn(&self.pipeline);
         }
         Ok(InForce { settings, faults })
@@ -382,8 +379,7 @@ impl Decide {
         }
         let now = self.tick()?;
         let effects = self.pipeline.step(Event::Complaints(&complaints), now, &mut *self.serving.scorer);
-        self.record(&Recorded::Complaints(complaints))?;
-        self.batch.changes.extend(effects.changes);
+        self.decided(&Recorded::Complaints(complaints), effects.changes)?;
         self.reply(move || _ = reply.send(()));
         Ok(())
     }
@@ -393,8 +389,7 @@ impl Decide {
         let effects = self.pipeline.step(Event::Report(&matter), now, &mut *self.serving.scorer);
         let Some(alert) = effects.reported else { return Ok(()) };
         if !effects.changes.is_empty() {
-            self.record(&Recorded::Report(matter))?;
-            self.batch.changes.extend(effects.changes);
+            self.decided(&Recorded::Report(matter), effects.changes)?;
         }
         self.reply(move || _ = reply.send(alert));
         Ok(())
@@ -405,10 +400,16 @@ impl Decide {
         let effects = self.pipeline.step(Event::Regrade(&regrade), now, &mut *self.serving.scorer);
         let Some(regraded) = effects.regraded else { return Ok(()) };
         if !effects.changes.is_empty() {
-            self.record(&Recorded::Regrade(regrade))?;
-            self.batch.changes.extend(effects.changes);
+            self.decided(&Recorded::Regrade(regrade), effects.changes)?;
         }
         self.reply(move || _ = reply.send(regraded));
+        Ok(())
+    }
+
+    /// Puts an event with what followed from it into the batch.
+    fn decided(&mut self, recorded: &Recorded<'_>, changes: Vec<AlertChange>) -> Result<(), Halt> {
+        self.record(recorded)?;
+        self.batch.changes.extend(changes);
         Ok(())
     }
 
