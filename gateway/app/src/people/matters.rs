@@ -73,7 +73,7 @@ struct Noted {
 pub(crate) struct Matters {
     dir: PathBuf,
     room: Arc<DiskRoom>,
-    /// By ticket; `None` where they could not be read yet.
+    /// By ticket; `None` where they have not been read yet.
     tickets: Mutex<Option<Tickets>>,
 }
 
@@ -88,14 +88,11 @@ const TICKET_GROUPS: usize = 3;
 
 impl Matters {
     pub(super) fn open(dir: &Path, room: Arc<DiskRoom>) -> Self {
-        let matters = Self { dir: dir.to_owned(), room, tickets: Mutex::default() };
-        if let Err(error) = matters.tickets(|_| ()) {
-            tracing::error!("residents can report nothing until it can be read what there is: {error:#}");
-        }
-        matters
+        Self { dir: dir.to_owned(), room, tickets: Mutex::default() }
     }
 
-    /// Does something with the tickets, one at a time; they are read first where they could not be until now.
+    /// Does something with the tickets, one at a time. They are read when they are wanted first, off the threads that
+    /// serve: no door waits for thousands of files at the start.
     fn tickets<T>(&self, with: impl FnOnce(&mut Tickets) -> T) -> anyhow::Result<T> {
         let mut tickets = self.turn();
         if tickets.is_none() {
