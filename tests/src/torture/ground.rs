@@ -145,6 +145,19 @@ impl Ground {
         Ok(presses)
     }
 
+    /// Takes note of the readings that a full disk let go of, which are older than those that are there; gives how many.
+    pub(super) fn let_go(&mut self) -> anyhow::Result<usize> {
+        // Buttons are pressed side by side: one segment ends with what the next begins with, give or take that.
+        const SIDE_BY_SIDE_MS: i64 = 1000;
+        let recorded = self.recorded()?;
+        let oldest_ms = recorded.iter().map(|(_, at_ms)| *at_ms).min().context("nothing is recorded")?;
+        let is_let_go = |press: &Press| press.1 < oldest_ms + SIDE_BY_SIDE_MS && !recorded.contains(press);
+        let gone: Vec<Press> = self.ledger.acked().into_iter().filter(is_let_go).collect();
+        let count = gone.len();
+        self.damaged.extend(gone);
+        Ok(count)
+    }
+
     /// Lets everything reach the upstream, and counts.
     pub(super) async fn reckon(self) -> anyhow::Result<Value> {
         self.reckon_by(has_alert).await
