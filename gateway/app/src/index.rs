@@ -214,8 +214,8 @@ const LAST_SEQ: &[u8] = b"\0last_seq";
 /// How stale what is on disk may be: losing it costs a rebuild of that much, or a repeated question
 /// to the upstream.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// A slow card takes seconds.
-const LONGEST_FLUSH: Duration = Duration::from_secs(30);
+/// A slow card takes seconds. What is not on the disk by then is made anew at the next start.
+const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 const CACHE_BYTES: u64 = 16 << 20;
 /// The layout of values. Another one is rebuilt.
 const VERSION: u8 = 1;

@@ -14,11 +14,11 @@ use crate::gateway::{Gateway, Site};
 use crate::mosquitto::Mosquitto;
 
 const SMALL: &str = "[journal]\nsegment_mib = 0.5\nreadings_max_mib = 8\nalert_reserve_mib = 16\n";
-/// The same with a ring that lets go of nothing, however often a segment begins.
+/// The same with a ring, on a disk, that let go of nothing, however often the gateway starts.
 const SMALL_SEGMENTS: &str = "[journal]\nsegment_mib = 0.5\nreadings_max_mib = 64\nalert_reserve_mib = 16\n";
 
 pub(super) async fn full(times: u32) -> anyhow::Result<Value> {
-    let (volume, mut ground) = match on_a_volume(SMALL).await? {
+    let (volume, mut ground) = match on_a_volume(128, SMALL).await? {
         Ok(there) => there,
         Err(why) => return Ok(json!({"skipped": why})),
     };
@@ -71,9 +71,9 @@ pub(super) async fn full(times: u32) -> anyhow::Result<Value> {
 }
 
 /// A site whose data is on a disk of its own; or why there can be none.
-async fn on_a_volume(journal: &str) -> anyhow::Result<Result<(Volume, Ground), String>> {
+async fn on_a_volume(mib: u64, journal: &str) -> anyhow::Result<Result<(Volume, Ground), String>> {
     let site = Site::new("")?;
-    let volume = match Volume::new(site.folder(), &site.data(), 128)? {
+    let volume = match Volume::new(site.folder(), &site.data(), mib)? {
         Ok(volume) => volume,
         Err(why) => return Ok(Err(why)),
     };
@@ -99,7 +99,7 @@ async fn press(ground: &Ground, gateway: &Gateway) -> anyhow::Result<()> {
 }
 
 pub(super) async fn read_only(times: u32) -> anyhow::Result<Value> {
-    let (volume, mut ground) = match on_a_volume(SMALL_SEGMENTS).await? {
+    let (volume, mut ground) = match on_a_volume(512, SMALL_SEGMENTS).await? {
         Ok(there) => there,
         Err(why) => return Ok(json!({"skipped": why})),
     };
