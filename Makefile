@@ -26,6 +26,7 @@ test: $(RUNTIME) $(PAHO) $(BROWSER) ## Format, lints, and every test
 	cargo build --locked --workspace
 	node --test gateway/app/console/tests/
 	sh deploy/tests/install.sh
+	python3 firmware/wire/check_golden.py
 	NINEWATCH_PYTHON=$(abspath target/py/bin/python) cargo test --locked --workspace
 	target/browser-py/bin/python -m pytest tests/browser
 
@@ -51,13 +52,14 @@ storm: ## Connect and disconnect as hard as it goes; ARGS="--held 5000 --per-s 5
 	cargo build --release --locked -p ninewatch -p ninewatch-tests
 	ulimit -n $$(ulimit -Hn) && target/release/storm $(ARGS)
 
-fuzz: ## Fuzz for minutes; TARGET=decode, journal, sensor_port, api or all; MINUTES=10, or SEED=1234 for one case again
+fuzz: ## Fuzz for minutes; TARGET=decode, journal, sensor_port, api, wire or all; MINUTES=10, or SEED=1234 for one case again
 	cargo build --locked -p ninewatch
 	for target in $(if $(filter-out all,$(TARGET)),$(TARGET),decode journal sensor_port api); do \
 	  case $$target in \
 	    decode) what="-p ninewatch-core --test types -- mutated";; \
 	    journal) what="-p ninewatch --bin ninewatch -- engine::fuzz";; \
 	    sensor_port) what="-p ninewatch-tests --test fuzz -- sensor_port";; \
+	    wire) export PROPTEST_CASES=$$((100000 * $(or $(MINUTES),10))); what="-p ninewatch-wire --";; \
 	    api) what="-p ninewatch-tests --test fuzz -- api";; \
 	    *) echo "there is no target $$target" >&2; exit 2;; \
 	  esac; \
