@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ pub(super) async fn full(times: u32) -> anyhow::Result<Value> {
             // Without a restart.
             opened.await?.context("the reading that waited")?;
             gateway.until_metric("ninewatch_disk_short", |short| short == 0.0).await?;
+            is_on_the_board(&ground, &gateway).await.context("after a full disk")?;
         } else {
             // Killed while it is full; a start needs room for the index.
             ground.kill(&mut gateway)?;
@@ -94,6 +96,21 @@ async fn press(ground: &Ground, gateway: &Gateway) -> anyhow::Result<()> {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+    Ok(())
+}
+
+/// What was raised while the disk was full stands on the board again, without a restart.
+async fn is_on_the_board(ground: &Ground, gateway: &Gateway) -> anyhow::Result<()> {
+    const LATEST: usize = 50;
+    gateway.until_metric("ninewatch_index_failing", |failing| failing == 0.0).await?;
+    ground.delivered().await?;
+    let changed = |(_, _, event): &(String, u64, Value)| event["data"]["alert"]["id"].as_str().map(str::to_owned);
+    let latest: BTreeSet<String> =
+        ground.upstream.look(|seen| seen.events.iter().rev().take(LATEST).filter_map(changed).collect());
+    anyhow::ensure!(!latest.is_empty(), "no alert has reached the upstream");
+    for id in latest {
+        gateway.get(&format!("/api/v1/alerts/{id}")).with_context(|| format!("alert {id} is not on the board"))?;
     }
     Ok(())
 }

@@ -97,7 +97,7 @@ impl Write {
         // The index first: whoever has an acknowledgement finds the alert that came of it.
         for batch in &*group {
             if let Err(error) = self.index.apply(&batch.changes) {
-                tracing::error!(%error, "the index could not take a change; it is rebuilt at the next start");
+                tracing::error!(%error, "the index could not take a change; it is made anew");
             }
         }
         for batch in group.drain(..) {

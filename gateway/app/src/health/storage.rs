@@ -89,5 +89,8 @@ impl Part for IndexHealth {
         let name = "ninewatch_index_rebuilt";
         header(out, name, "gauge", "1 where the start had to make the index anew.");
         let _ = writeln!(out, "{name} {}", u8::from(self.opened.rebuilt));
+        let name = "ninewatch_index_failing";
+        header(out, name, "gauge", "1 while the index cannot be brought to disk, or waits to be made anew.");
+        let _ = writeln!(out, "{name} {}", u8::from(self.index.is_failing()));
     }
 }

@@ -21,7 +21,7 @@ mod service;
 mod shared;
 mod siren;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod waiting;
 mod wording;
 

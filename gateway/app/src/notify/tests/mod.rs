@@ -44,7 +44,7 @@ fn registry() -> Registry {
     Registry { places: vec![place], devices: Vec::new() }
 }
 
-fn change(seq: u64, alert: &str, severity: Severity, kind: ChangeKind) -> AlertChange {
+pub(crate) fn change(seq: u64, alert: &str, severity: Severity, kind: ChangeKind) -> AlertChange {
     let text = |zh: &str, en: &str| Text { zh: zh.into(), en: en.into() };
     AlertChange {
         seq,
