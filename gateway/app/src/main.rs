@@ -59,6 +59,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Demo(args) => block_on(demo::run(args, lang)),
         Command::Run(args) => block_on(cli::run::run(args, lang)),
         Command::Check(args) => cli::check::run(&args, lang),
+        Command::Doctor(args) => cli::doctor::run(&args, lang),
         Command::Rule(args) => cli::rule::run(args, lang),
         Command::Model(args) => cli::model::run(&args, lang),
         Command::Replay(args) => cli::replay::run(&args, lang),

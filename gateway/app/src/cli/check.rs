@@ -2,7 +2,7 @@
 
 use clap::Args;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ninewatch_core::fault::Fault;
 use ninewatch_core::pipeline::Site;
@@ -21,7 +21,16 @@ use crate::site_files::SiteFiles;
 pub(crate) struct CheckArgs {
     /// The site file
     #[arg(long, value_name = "FILE", default_value = "/etc/ninewatch/site.toml")]
-    site: PathBuf,
+    pub(super) site: PathBuf,
+}
+
+/// What people wrote, and what is wrong with it.
+pub(super) struct Checked {
+    /// How much there is of what, in words.
+    pub(super) summary: String,
+    pub(super) faults: Vec<Fault>,
+    /// Times at which nobody is on duty. No fault: somebody may mean it so.
+    pub(super) holes: Vec<String>,
 }
 
 /// Checks the site file, the registry, residents' records, roster and ladders, every sensor type, rule and model.
@@ -29,8 +38,21 @@ pub(crate) struct CheckArgs {
 /// # Errors
 /// Every fault, a line each: file, line, key, problem, mend.
 pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
-    let config = Config::load(&args.site)?;
-    let unready = unready_channels(args, &config)?;
+    let checked = check(&args.site, Config::load(&args.site)?, lang)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", checked.summary)?;
+    for hole in checked.holes {
+        writeln!(out, "{hole}")?;
+    }
+    if checked.faults.is_empty() { Ok(()) } else { Err(Faults(checked.faults).into()) }
+}
+
+/// Reads all that `config`, which stands in the file `site`, names.
+///
+/// # Errors
+/// Where something cannot be read at all.
+pub(super) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<Checked> {
+    let unready = unready_channels(site, &config)?;
     let records = faults_in_records(&config)?;
     let loaded =
         scorer::load(&Sources::to_check(config.files.models.as_deref(), config.files.onnxruntime.as_deref()), None);
@@ -47,18 +69,14 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
-    let mut out = std::io::stdout();
-    match lang {
-        Lang::Zh => writeln!(out, "场所 {places}，设备 {devices}，设备类型 {types}，规则 {rules}，模型 {models}")?,
+    let summary = match lang {
+        Lang::Zh => format!("场所 {places}，设备 {devices}，设备类型 {types}，规则 {rules}，模型 {models}"),
         Lang::En => {
-            writeln!(out, "{places} places, {devices} devices, {types} sensor types, {rules} rules, {models} models")?;
+            format!("{places} places, {devices} devices, {types} sensor types, {rules} rules, {models} models")
         }
-    }
-    // No fault: somebody may mean it so.
-    for hole in duty::holes(&settings, &roster.in_force(), Clock::System.now_ms(), lang) {
-        writeln!(out, "{hole}")?;
-    }
-    if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
+    };
+    let holes = duty::holes(&settings, &roster.in_force(), Clock::System.now_ms(), lang);
+    Ok(Checked { summary, faults, holes })
 }
 
 /// What is wrong in the residents' records, which people may write by hand.
@@ -70,9 +88,9 @@ fn faults_in_records(config: &Config) -> anyhow::Result<Vec<Fault>> {
 }
 
 /// Channels whose files are not as they should be. The gateway runs without them, and says so.
-fn unready_channels(args: &CheckArgs, config: &Config) -> anyhow::Result<Vec<Fault>> {
-    let source = std::fs::read_to_string(&args.site)?;
-    let file = args.site.display().to_string();
+fn unready_channels(site: &Path, config: &Config) -> anyhow::Result<Vec<Fault>> {
+    let source = std::fs::read_to_string(site)?;
+    let file = site.display().to_string();
     let faults = config.notify.iter().enumerate().filter_map(|(index, channel)| {
         let error = notify::check(channel, &config.brokers).err()?;
         let mend = "mend the file, then try it: ninewatch notify test NAME";

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod check;
+pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod journal;
 pub(crate) mod model;
@@ -49,6 +50,15 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// 检查 site.toml、登记表、设备类型、规则和模型 · Check everything that a person wrote
     Check(check::CheckArgs),
+    /// 体检：哪里不对，怎么办 · What is wrong with this gateway, and how to mend it
+    ///
+    /// 检查配置、磁盘、时间、端口、上级平台和消息代理、供电和温度，并列出网关自身的未结预警。网关运行与否都可以用。
+    /// 一切正常时退出码为 0。
+    ///
+    /// Looks at the files, disk, clock, ports, upstreams and brokers, power and heat, and lists the open alerts about the
+    /// gateway itself. The gateway may be at work or not. It ends with 0 where all is well.
+    #[command(after_help = "  sudo ninewatch doctor\n  ninewatch doctor --site site.toml --lang en")]
+    Doctor(check::CheckArgs),
     /// 检查规则及其示例，列出规则 · Check rules and play their examples, show rules
     Rule(rule::RuleArgs),
     /// 模型：列出、对照影子、重新起用、测量 · Models: list, compare a shadow, take up again, measure

@@ -146,7 +146,19 @@ impl Journal {
         Self::open_on(Arc::new(disk::RealDisk), dir, config.into())
     }
 
-    /// The same on any disk.
+    /// Whether a gateway uses the journal in `dir` now; nothing is changed.
+    ///
+    /// # Errors
+    /// Where it cannot be told: it may not be read.
+    pub(crate) fn is_in_use(dir: &Path) -> io::Result<bool> {
+        match File::open(dir.join("lock")) {
+            Ok(lock) => Ok(!is_locked(&lock)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same as [`Self::open`] on any disk.
     ///
     /// # Errors
     /// As [`Self::open`].

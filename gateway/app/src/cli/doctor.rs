@@ -1,0 +1,319 @@
+//! `ninewatch doctor`: one page that says what is wrong with this gateway, and how to mend it.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::time::Duration;
+
+use ninewatch_core::ailment::Ailment;
+use ninewatch_core::alert::{Alert, AlertId, Scene, Status};
+
+use super::check::{self, CheckArgs};
+use crate::config::{Config, MqttServer};
+use crate::health::{ClockHealth, DiskHealth, Part};
+use crate::journal::{self, Journal};
+use crate::lang::{self, Lang};
+use crate::mqtt_client::Access;
+
+/// How long another machine has to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A Raspberry Pi slows down from 80 °C on.
+const HOT_C: f64 = 80.0;
+
+/// What the doctor looked at, and what came of it.
+struct Finding {
+    of: String,
+    /// What is wrong and how to mend it, or what is well.
+    says: Result<String, Wrong>,
+}
+
+struct Wrong {
+    what: String,
+    mend: String,
+}
+
+impl Finding {
+    fn well(of: impl Into<String>, says: impl Into<String>) -> Self {
+        Self { of: of.into(), says: Ok(says.into()) }
+    }
+
+    fn wrong(of: impl Into<String>, what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { of: of.into(), says: Err(Wrong { what: what.into(), mend: mend.into() }) }
+    }
+}
+
+/// Looks at everything, and prints what it found.
+///
+/// # Errors
+/// Where something is wrong: how much.
+pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
+    let findings = examine(&args.site, lang);
+    let mut out = std::io::stdout();
+    let colon = lang.pick("：", ": ");
+    for Finding { of, says } in &findings {
+        match says {
+            Ok(says) => writeln!(out, "{}  {of}{colon}{says}", lang.pick("正常", "ok   "))?,
+            Err(Wrong { what, mend }) => {
+                writeln!(out, "{}  {of}{colon}{what}", lang.pick("异常", "WRONG"))?;
+                if !mend.is_empty() {
+                    writeln!(out, "      → {mend}")?;
+                }
+            }
+        }
+    }
+    let wrong = findings.iter().filter(|finding| finding.says.is_err()).count();
+    match lang {
+        _ if wrong == 0 => Ok(()),
+        Lang::Zh => anyhow::bail!("{wrong} 处异常"),
+        Lang::En => anyhow::bail!("found wrong: {wrong}"),
+    }
+}
+
+fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
+    let config = match Config::load(site) {
+        Ok(config) => config,
+        Err(error) => return vec![Finding::wrong(site.display().to_string(), format!("{error:#}"), "")],
+    };
+    let data_dir = config.gateway.data_dir.clone();
+    let mut findings = files(site, &config, lang);
+    let open = open_alerts(&data_dir);
+    let recorded_ms = open.as_ref().map_or(0, |(_, recorded_ms)| *recorded_ms);
+    findings.push(of_part(&DiskHealth::new(data_dir.clone()), lang.pick("磁盘", "disk"), lang));
+    let clock = ClockHealth::new(recorded_ms, config.gateway.utc_offset);
+    findings.push(of_part(&clock, lang.pick("时间", "clock"), lang));
+    let runs = Journal::is_in_use(&data_dir.join("journal"));
+    findings.push(running(&config, &runs, lang));
+    findings.extend(doors(&config, runs.unwrap_or(false), lang));
+    let servers = config.upstreams.iter().map(|server| ("upstream", server));
+    let servers = servers.chain(config.brokers.iter().map(|server| ("broker", server)));
+    findings.extend(servers.map(|(kind, server)| reaches(kind, server, lang)));
+    findings.extend(machine(Path::new("/sys"), lang));
+    match open {
+        Ok((open, _)) => findings.extend(open.iter().map(|alert| of_alert(alert, lang))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => findings.push(Finding::wrong(
+            lang.pick("预警记录", "alert log"),
+            error.to_string(),
+            lang.pick("请用 sudo 运行", "run this with sudo"),
+        )),
+    }
+    findings
+}
+
+fn files(site: &Path, config: &Config, lang: Lang) -> Vec<Finding> {
+    let of = lang.pick("配置", "files");
+    match check::check(site, config.clone(), lang) {
+        Err(error) => vec![Finding::wrong(of, format!("{error:#}"), "")],
+        Ok(checked) if checked.faults.is_empty() => {
+            let holes = checked.holes.into_iter().map(|hole| Finding::wrong(lang.pick("值班", "duty"), hole, ""));
+            std::iter::once(Finding::well(of, checked.summary)).chain(holes).collect()
+        }
+        Ok(checked) => checked.faults.iter().map(|fault| Finding::wrong(of, fault.to_string(), "")).collect(),
+    }
+}
+
+fn of_part(part: &dyn Part, of: &str, lang: Lang) -> Finding {
+    match part.ails().first() {
+        Some((ailment, text)) => Finding::wrong(of, lang.of(text), lang.of(&ailment.mend())),
+        None => Finding::well(of, lang.pick("无异常", "as it should be")),
+    }
+}
+
+fn running(config: &Config, runs: &std::io::Result<bool>, lang: Lang) -> Finding {
+    let (of, data_dir) = (lang.pick("网关", "gateway"), config.gateway.data_dir.display());
+    match runs {
+        Ok(true) => Finding::well(of, lang.pick("正在运行", "running")),
+        Ok(false) => Finding::wrong(
+            of,
+            lang.pick("没有运行", "not running"),
+            lang.pick(
+                "systemctl enable --now ninewatch；原因见 journalctl -u ninewatch",
+                "systemctl enable --now ninewatch; why it ended: journalctl -u ninewatch",
+            ),
+        ),
+        Err(error) => {
+            Finding::wrong(of, format!("{data_dir}: {error}"), lang.pick("请用 sudo 运行", "run this with sudo"))
+        }
+    }
+}
+
+/// Whether its own ports answer, where it runs.
+fn doors(config: &Config, runs: bool, lang: Lang) -> Vec<Finding> {
+    if !runs {
+        return Vec::new();
+    }
+    let port = config.sensor_port.as_ref();
+    let all = [
+        (lang.pick("控制台", "console"), config.console.as_ref().map(|console| console.listen)),
+        (lang.pick("设备端口", "sensor port"), port.and_then(|port| port.listen)),
+        (lang.pick("设备端口 TLS", "sensor port, TLS"), port.and_then(|port| Some(port.tls.as_ref()?.listen))),
+    ];
+    let listening = all.into_iter().filter_map(|(of, address)| Some((of, address?)));
+    let look = |(of, address): (&str, SocketAddr)| match TcpStream::connect_timeout(&from_here(address), PATIENCE) {
+        Ok(_) => Finding::well(of, address.to_string()),
+        Err(error) => Finding::wrong(
+            of,
+            format!("{address}: {error}"),
+            lang.pick("重启网关：systemctl restart ninewatch", "restart it: systemctl restart ninewatch"),
+        ),
+    };
+    listening.map(look).collect()
+}
+
+/// Where this machine itself reaches what listens at `address`.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([0, 0, 0, 0, 0, 0, 0, 1], v6.port()).into(),
+        address => address,
+    }
+}
+
+fn reaches(kind: &str, server: &MqttServer, lang: Lang) -> Finding {
+    let of = format!("{kind} {}", server.name);
+    if let Err(error) = Access::read(server) {
+        return Finding::wrong(of, format!("{error:#}"), "");
+    }
+    let Some((host, port, _)) = server.address() else { return Finding::wrong(of, server.url.clone(), "") };
+    let addresses = match (host, port).to_socket_addrs() {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            let mend =
+                lang.pick("请检查外网和 DNS，或改写地址", "check the network and its DNS, or the address in site.toml");
+            return Finding::wrong(of, format!("{host}: {error}"), mend);
+        }
+    };
+    let mut last = None;
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(_) => return Finding::well(of, format!("{host}:{port} ({})", address.ip())),
+            Err(error) => last = Some(error),
+        }
+    }
+    let what = last.map_or_else(|| format!("{host}:{port}"), |error| format!("{host}:{port}: {error}"));
+    Finding::wrong(
+        of,
+        what,
+        lang.pick("请检查网络、防火墙和对方是否在运行", "check the network, the firewall, and whether it runs"),
+    )
+}
+
+/// Power and heat, as the kernel tells them below `sys`.
+fn machine(sys: &Path, lang: Lang) -> Vec<Finding> {
+    let read = |path: &str| std::fs::read_to_string(sys.join(path)).ok();
+    let mut findings = Vec::new();
+    let celsius = read("class/thermal/thermal_zone0/temp").and_then(|text| text.trim().parse::<f64>().ok());
+    if let Some(celsius) = celsius.map(|milli| milli / 1000.0) {
+        let (of, says) = (lang.pick("温度", "heat"), format!("{celsius:.0} °C"));
+        findings.push(if celsius < HOT_C {
+            Finding::well(of, says)
+        } else {
+            Finding::wrong(of, says, lang.pick("请改善通风或加装散热片", "give it air, or a heat sink"))
+        });
+    }
+    // A Raspberry Pi's firmware: bit 0 is now, bit 16 since the start.
+    let throttled = read("devices/platform/soc/soc:firmware/get_throttled");
+    if let Some(bits) = throttled.and_then(|text| u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()) {
+        let of = lang.pick("供电", "power");
+        findings.push(if bits & 0x1_0001 == 0 {
+            Finding::well(of, lang.pick("电压足够", "the voltage is enough"))
+        } else {
+            Finding::wrong(
+                of,
+                lang.pick("电压曾经不足，SD 卡可能因此损坏", "the voltage was too low, which can cost the SD card"),
+                lang.pick("请更换电源和电源线（5 V，3 A 以上）", "use another supply and cable (5 V, 3 A or more)"),
+            )
+        });
+    }
+    findings
+}
+
+/// The open alerts about the gateway itself or about silent devices; and the time of the last change.
+fn open_alerts(data_dir: &Path) -> std::io::Result<(Vec<Alert>, i64)> {
+    let mut alerts: BTreeMap<AlertId, Alert> = BTreeMap::new();
+    let mut recorded_ms = 0;
+    // Damage is told by the gateway's own start.
+    for change in journal::read_alerts(&data_dir.join("journal"), 1)?.filter_map(Result::ok) {
+        recorded_ms = change.at_ms.max(recorded_ms);
+        let alert = change.alert;
+        if alert.status == Status::Closed || alert.recovered_at_ms.is_some() || !is_operational(&alert) {
+            alerts.remove(&alert.id);
+        } else {
+            alerts.insert(alert.id.clone(), alert);
+        }
+    }
+    Ok((alerts.into_values().collect(), recorded_ms))
+}
+
+fn is_operational(alert: &Alert) -> bool {
+    alert.scene == Scene::Operations || alert.rules.iter().any(|rule| rule.starts_with("silent"))
+}
+
+fn of_alert(alert: &Alert, lang: Lang) -> Finding {
+    let mend = Ailment::ALL.into_iter().find(|ailment| alert.rules.iter().any(|rule| rule == ailment.rule()));
+    let what =
+        format!("{}（{}）：{}", lang.of(&alert.title), lang::severity(alert.severity, lang), lang.of(&alert.reason));
+    let silent = lang.pick("请检查设备的电源、网络和凭证", "check the device's power, network and credential");
+    let mend = mend.map_or_else(|| silent.to_owned(), |ailment| lang.of(&ailment.mend()).to_owned());
+    let who = alert.devices.first().cloned().unwrap_or_else(|| alert.place.clone());
+    Finding::wrong(who, what, mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn says(findings: &[Finding]) -> Vec<(bool, String)> {
+        let shown = |finding: &Finding| match &finding.says {
+            Ok(says) => (true, format!("{}: {says}", finding.of)),
+            Err(Wrong { what, mend }) => (false, format!("{}: {what} → {mend}", finding.of)),
+        };
+        findings.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn low_voltage_and_heat_are_told_with_their_mend() {
+        let sys = tempfile::tempdir().unwrap();
+        assert!(machine(sys.path(), Lang::En).is_empty(), "a machine that does not tell is not guessed at");
+        for (file, holds) in [
+            ("class/thermal/thermal_zone0/temp", "83456\n"),
+            ("devices/platform/soc/soc:firmware/get_throttled", "50000\n"),
+        ] {
+            let file = sys.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, holds).unwrap();
+        }
+        let said = says(&machine(sys.path(), Lang::En));
+        assert_eq!(said[0], (false, "heat: 83 °C → give it air, or a heat sink".to_owned()));
+        assert!(!said[1].0 && said[1].1.starts_with("power: the voltage was too low"), "{said:?}");
+    }
+
+    #[test]
+    fn a_site_file_that_cannot_be_read_is_the_only_thing_told() {
+        let said = says(&examine(Path::new("/nowhere/site.toml"), Lang::En));
+        assert!(said.len() == 1 && !said[0].0 && said[0].1.contains("/nowhere/site.toml"), "{said:?}");
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_run_and_an_upstream_that_is_not_there_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = dir.path().join("site.toml");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        fs::write(
+            &site,
+            format!(
+                "[gateway]\nid = \"g1\"\ndata_dir = \"data\"\n[sensor_port]\nlisten = \"127.0.0.1:1883\"\n\
+                 [[upstream]]\nname = \"city\"\nurl = \"mqtt://{free}\"\n"
+            ),
+        )
+        .unwrap();
+        fs::create_dir_all(dir.path().join("data/journal")).unwrap();
+        let said = says(&examine(&site, Lang::En));
+        let wrong: Vec<&str> = said.iter().filter(|(well, _)| !well).map(|(_, says)| says.as_str()).collect();
+        assert!(wrong.iter().any(|says| says.starts_with("gateway: not running → systemctl")), "{said:?}");
+        assert!(wrong.iter().any(|says| says.starts_with(&format!("upstream city: {free}: "))), "{said:?}");
+        assert!(!said.iter().any(|(_, says)| says.starts_with("sensor port")), "nobody listens while it does not run");
+    }
+}
