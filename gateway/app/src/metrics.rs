@@ -86,13 +86,15 @@ impl Counters {
             ("ninewatch_folded_findings_total", "Findings folded into an alert without a change.", &self.folded),
             ("ninewatch_score_errors_total", "Models that gave no score.", &self.score_errors),
             ("ninewatch_journal_commits_total", "Commits of the journal.", &self.commits),
-            ("ninewatch_journal_commit_microseconds_total", "Time spent in them.", &self.commit_us),
             ("ninewatch_journal_bytes_total", "Bytes written to the journal.", &self.journal_bytes),
         ];
         for (name, help, counter) in singles {
             header(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", counter.load(Relaxed));
         }
+        header(&mut out, "ninewatch_journal_commit_seconds_total", "counter", "Time spent in commits of the journal.");
+        let commits = Duration::from_micros(self.commit_us.load(Relaxed));
+        let _ = writeln!(out, "ninewatch_journal_commit_seconds_total {}", commits.as_secs_f64());
         header(&mut out, "ninewatch_waiting_for_disk_messages", "gauge", "Messages that wait for room on the disk.");
         let _ = writeln!(out, "ninewatch_waiting_for_disk_messages {}", self.deferred.load(Relaxed));
         out
