@@ -1,4 +1,12 @@
-//! Sensor drivers on embedded-hal 1.0: no std, no allocation, no clock (time comes in).
+//! Sensor drivers on embedded-hal 1.0: no std, no allocation, no clock (time comes in), no panic.
+//!
+//! | file | what it reads or drives | what goes in | what comes out |
+//! |--|--|--|--|
+//! | [`contact`] | a dry contact: smoke relay, door, leak | [`InputPin`](embedded_hal::digital::InputPin), ms | made or open |
+//! | [`tmp102`] | TMP102, TMP105, TMP75 | [`I2c`](embedded_hal::i2c::I2c) | °C |
+//!
+//! embedded-hal 1.0 has no trait for an ADC, so what stands on one takes its numbers: `adc`.
+//! Why which driver is our own, and why they block: `docs/decisions/0022-drivers.md`.
 #![no_std]
 
 pub mod contact;
