@@ -4,10 +4,13 @@
 //! |--|--|--|--|
 //! | [`contact`] | a dry contact: smoke relay, door, leak | [`InputPin`](embedded_hal::digital::InputPin), ms | made or open |
 //! | [`tmp102`] | TMP102, TMP105, TMP75 | [`I2c`](embedded_hal::i2c::I2c) | °C |
+//! | [`sht3x`] | SHT30, SHT31, SHT35 | `I2c` | °C and %RH |
 //!
-//! embedded-hal 1.0 has no trait for an ADC, so what stands on one takes its numbers: `adc`.
+//! embedded-hal 1.0 has no trait for an ADC, so what stands on one takes its numbers: [`adc`].
 //! Why which driver is our own, and why they block: `docs/decisions/0022-drivers.md`.
 #![no_std]
 
+pub mod adc;
 pub mod contact;
+pub mod sht3x;
 pub mod tmp102;
