@@ -3,6 +3,7 @@
 //! | file | what it reads or drives | what goes in | what comes out |
 //! |--|--|--|--|
 //! | [`contact`] | a dry contact: smoke relay, door, leak | [`InputPin`](embedded_hal::digital::InputPin), ms | made or open |
+//! | [`line`] | a line with an end-of-line resistor | millivolts, ms | normal, alarm, cut, short |
 //! | [`sos`] | an SOS button | `InputPin`, ms | pressed, held, stuck, released |
 //! | [`tmp102`] | TMP102, TMP105, TMP75 | [`I2c`](embedded_hal::i2c::I2c) | °C |
 //! | [`sht3x`] | SHT30, SHT31, SHT35 | `I2c` | °C and %RH |
@@ -13,6 +14,7 @@
 
 pub mod adc;
 pub mod contact;
+pub mod line;
 pub mod sht3x;
 pub mod sos;
 pub mod tmp102;
