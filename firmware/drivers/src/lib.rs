@@ -7,6 +7,7 @@
 //! | [`sos`] | an SOS button | `InputPin`, ms | pressed, held, stuck, released |
 //! | [`tmp102`] | TMP102, TMP105, TMP75 | [`I2c`](embedded_hal::i2c::I2c) | °C |
 //! | [`sht3x`] | SHT30, SHT31, SHT35 | `I2c` | °C and %RH |
+//! | [`mq`] | MQ-2 and MQ-5 gas elements | millivolts, ms | ppm, or why there is none |
 //! | [`output`] | a siren, lamp or relay | [`OutputPin`](embedded_hal::digital::OutputPin), ms | on, off, blinking |
 //!
 //! embedded-hal 1.0 has no trait for an ADC, so what stands on one takes its numbers: [`adc`].
@@ -16,6 +17,7 @@
 pub mod adc;
 pub mod contact;
 pub mod line;
+pub mod mq;
 pub mod output;
 pub mod sht3x;
 pub mod sos;
