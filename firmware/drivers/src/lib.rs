@@ -8,6 +8,7 @@
 //! | [`tmp102`] | TMP102, TMP105, TMP75 | [`I2c`](embedded_hal::i2c::I2c) | °C |
 //! | [`sht3x`] | SHT30, SHT31, SHT35 | `I2c` | °C and %RH |
 //! | [`mq`] | MQ-2 and MQ-5 gas elements | millivolts, ms | ppm, or why there is none |
+//! | [`clamp`] | a current clamp (SCT-013) | counts of whole mains cycles | A |
 //! | [`output`] | a siren, lamp or relay | [`OutputPin`](embedded_hal::digital::OutputPin), ms | on, off, blinking |
 //!
 //! embedded-hal 1.0 has no trait for an ADC, so what stands on one takes its numbers: [`adc`].
@@ -15,6 +16,7 @@
 #![no_std]
 
 pub mod adc;
+pub mod clamp;
 pub mod contact;
 pub mod line;
 pub mod mq;
