@@ -9,6 +9,7 @@
 //! | [`sht3x`] | SHT30, SHT31, SHT35 | `I2c` | °C and %RH |
 //! | [`mq`] | MQ-2 and MQ-5 gas elements | millivolts, ms | ppm, or why there is none |
 //! | [`clamp`] | a current clamp (SCT-013) | counts of whole mains cycles | A |
+//! | [`ld2410`] | an LD2410 presence radar | bytes of its UART | moving or still, how far |
 //! | [`output`] | a siren, lamp or relay | [`OutputPin`](embedded_hal::digital::OutputPin), ms | on, off, blinking |
 //!
 //! embedded-hal 1.0 has no trait for an ADC, so what stands on one takes its numbers: [`adc`].
@@ -18,6 +19,7 @@
 pub mod adc;
 pub mod clamp;
 pub mod contact;
+pub mod ld2410;
 pub mod line;
 pub mod mq;
 pub mod output;
