@@ -119,13 +119,13 @@ impl Mq {
     pub fn air(&self, load_mv: u16, now_ms: u64) -> Air {
         let element_ohm = self.divider.element_ohm(load_mv);
         let ratio = element_ohm / self.r0_ohm;
-        // With an R0 that is no number nothing is known either.
-        if ratio.is_nan() || ratio >= self.gas.clean_air_ratio * COLD_FACTOR {
-            return Air::Cold;
-        }
         let heated_ms = now_ms.saturating_sub(self.heated_since_ms);
         if heated_ms < WARM_UP_MS {
             return Air::WarmingUp { left_ms: WARM_UP_MS - heated_ms };
+        }
+        // With an R0 that is no number nothing is known either.
+        if ratio.is_nan() || ratio >= self.gas.clean_air_ratio * COLD_FACTOR {
+            return Air::Cold;
         }
         let (least_ppm, most_ppm) = self.gas.range_ppm;
         match self.gas.ppm(ratio) {
@@ -307,6 +307,7 @@ mod tests {
         assert_eq!(mq.air(load_mv(0.3), 1_000), Air::WarmingUp { left_ms: WARM_UP_MS });
         assert_eq!(mq.air(load_mv(0.3), WARM_MS - 1), Air::WarmingUp { left_ms: 1 });
         assert_eq!(mq.ppm(load_mv(0.3), WARM_MS - 1), None);
+        assert!(matches!(mq.air(0, 1_000), Air::WarmingUp { .. }), "a heater that begins is no open one");
         assert!(matches!(mq.air(load_mv(0.3), WARM_MS), Air::Ppm(_)));
     }
 
