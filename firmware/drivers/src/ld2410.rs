@@ -11,7 +11,11 @@
 //! no checksum, only its frame: what is not framed to the byte is thrown away, and the search for the next
 //! begins right behind its first byte, so that damage costs no report but the damaged one.
 //!
-//! A radar reports all the time: one that is silent is unwell, and its last report says nothing any more.
+//! A radar reports all the time: one that is silent for [`SILENT_AFTER_MS`] is unwell, and its last report
+//! says nothing any more.
+
+/// A radar without a report for so long, ten of them, is unwell.
+pub const SILENT_AFTER_MS: u64 = 1_000;
 
 /// What begins and ends a report.
 const HEADER: [u8; 4] = [0xf4, 0xf3, 0xf2, 0xf1];
