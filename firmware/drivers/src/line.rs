@@ -12,8 +12,10 @@
 //! last device, not into the box: what lies behind it is not watched. Usual: 4.7 kΩ at the end, 680 Ω
 //! or 1 kΩ in each contact, 4.7 kΩ as pull-up.
 //!
-//! The limits stand at the geometric means of the resistances that they part. Several contacts at once
-//! measure less than one; all down to a tenth of one count as alarm, and only below that is a short.
+//! The limit between healthy and alarm is the geometric mean of their resistances, that to cut halfway to the
+//! supply. Several contacts at once measure less than one; all down to a tenth of one count as alarm, and only
+//! below that is a short. What chatters between conditions is told as unsteady, a fault, also where one of them
+//! is the alarm.
 
 use core::fmt;
 

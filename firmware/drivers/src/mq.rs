@@ -21,8 +21,9 @@
 //! that take a certified alarm (GB 15322, EN 50291) and wire its relay as a [`contact`](crate::contact).
 //!
 //! **Heater.** The divider sees the element, not its heater. A heater that is open leaves the element cold,
-//! which then measures far more than in clean air: [`Air::Cold`]. A shorted heater takes down the
-//! supply that it shares with the element, and ends as cold too. A shorted element cannot be told from very much gas, and is told as gas.
+//! which then measures far more than in clean air: [`Air::Cold`]. A shorted heater takes down the supply that
+//! it shares with the element, and ends as cold too. A shorted element cannot be told from very much gas, and
+//! is told as gas.
 
 use core::fmt;
 
