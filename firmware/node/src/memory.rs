@@ -219,3 +219,85 @@ fn decode(record: &[u8; RECORD]) -> Option<(u32, Kept)> {
     let kept = Kept { boot: u32::from_le_bytes(*boot), panics: u16::from_le_bytes(*panics), table };
     Some((u32::from_le_bytes(*sequence), kept))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulated::Flash;
+    use ninewatch_wire::frame::{Key, NodeId};
+    use ninewatch_wire::table::{Channel, Fitted};
+
+    fn flash() -> Flash {
+        Flash::new(&Identity { id: NodeId(1), key: Key([1; 16]) })
+    }
+
+    fn table(channels: u8) -> Table {
+        let channel = |adc| Channel { fitted: Fitted::Line { adc }, urgent: true, every_s: 60 };
+        Table { channels: (0..channels).map(channel).collect() }
+    }
+
+    #[test]
+    fn each_start_counts_and_the_table_stays() {
+        let flash = flash();
+        for boot in 1..=200 {
+            let (_, mut store) = Store::start(flash.clone(), boot % 10 == 0).unwrap();
+            assert_eq!(store.kept().boot, boot);
+            assert_eq!(u32::from(store.kept().panics), boot / 10);
+            if boot == 7 {
+                store.set_table(table(12)).unwrap();
+            }
+            assert_eq!(store.kept().table, (boot >= 7).then(|| table(12)));
+        }
+    }
+
+    /// Wherever the power fails, the next start has a number that none had before, and a table that was whole.
+    #[test]
+    fn no_power_cut_repeats_a_start_or_loses_the_table() {
+        // Everything from the middle of a record to the middle of the erasing of a block, and the record behind it.
+        for bytes in (0..RECORD * 18).step_by(173) {
+            let flash = flash();
+            let mut used = 0;
+            Store::start(flash.clone(), false).unwrap().1.set_table(table(3)).unwrap();
+            for _ in 0..40 {
+                flash.fail_after(Some(bytes));
+                while let Ok((_, store)) = Store::start(flash.clone(), false) {
+                    assert!(store.kept().boot > used, "{bytes}: {} after {used}", store.kept().boot);
+                    used = store.kept().boot;
+                    assert_eq!(store.kept().table, Some(table(3)));
+                    if bytes < RECORD {
+                        break;
+                    }
+                }
+                flash.fail_after(None);
+                let (_, store) = Store::start(flash.clone(), false).unwrap();
+                assert!(store.kept().boot > used);
+                used = store.kept().boot;
+                assert_eq!(store.kept().table, Some(table(3)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_off_is_a_first_start() {
+        let flash = flash();
+        flash.fail_after(Some(100));
+        assert_eq!(Store::start(flash.clone(), false).err(), Some(Unusable::Memory));
+        flash.fail_after(None);
+        assert_eq!(Store::start(flash, false).unwrap().1.kept().boot, 1);
+    }
+
+    /// The newest record rots: it may have been a start that was heard.
+    #[test]
+    fn a_record_that_has_rotted_counts_as_a_start() {
+        let mut flash = flash();
+        for _ in 0..3 {
+            Store::start(flash.clone(), false).unwrap();
+        }
+        flash.write(Block::A, 2, &[0; RECORD]).unwrap();
+        assert_eq!(Store::start(flash.clone(), false).unwrap().1.kept().boot, 4);
+        for place in 0..4 {
+            flash.write(Block::A, place, &[0; RECORD]).unwrap();
+        }
+        assert_eq!(Store::start(flash, false).err(), Some(Unusable::CountLost), "rather silent than twice the same");
+    }
+}

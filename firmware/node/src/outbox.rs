@@ -195,3 +195,88 @@ fn gravity(measure: Measure) -> f32 {
         Measure::Temperature(value) | Measure::Humidity(value) | Measure::Gas(value) | Measure::Current(value) => value,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern crate std;
+    use std::vec::Vec;
+
+    /// All that waits in the urgent lane, as a gateway that hears everything is told of it.
+    fn told(outbox: &mut Outbox) -> Vec<(u8, Measure)> {
+        let mut told = Vec::new();
+        while let Some(batch) = outbox.batch(Lane::Urgent, 0, 0) {
+            told.extend(batch.iter().map(|report| (report.channel, report.measure)));
+        }
+        told
+    }
+
+    #[test]
+    fn folding_keeps_the_first_alarm_and_the_newest_state_of_each_channel() {
+        let mut outbox = Outbox::default();
+        outbox.file(Lane::Urgent, 0, Measure::Made(false), 0);
+        outbox.file(Lane::Urgent, 0, Measure::Made(true), 1);
+        outbox.file(Lane::Urgent, 0, Measure::Made(false), 2);
+        // A loose contact fills the lane many times.
+        for time in 0..1_000 {
+            outbox.file(Lane::Urgent, 1, Measure::Made(time % 2 == 0), 3 + time);
+        }
+        let told = told(&mut outbox);
+        assert!(told.contains(&(0, Measure::Made(true))), "the alarm of the other channel is there");
+        assert_eq!(told.iter().find(|(channel, _)| *channel == 1), Some(&(1, Measure::Made(true))));
+        assert_eq!(told.last(), Some(&(1, Measure::Made(false))), "and the newest state");
+    }
+
+    #[test]
+    fn however_many_channels_raise_alarms_none_is_let_go_of() {
+        let mut outbox = Outbox::default();
+        for time in 0..2_000 {
+            let channel = u8::try_from(time % MAX_CHANNELS as u64).unwrap();
+            let alarm = time == 1_000 + u64::from(channel);
+            outbox.file(Lane::Urgent, channel, Measure::Line(if alarm { Line::Alarm } else { Line::Open }), time);
+            outbox.file(Lane::Urgent, channel, Measure::Temperature(if alarm { 90.0 } else { 20.0 }), time);
+        }
+        let told = told(&mut outbox);
+        let with_alarm = told.iter().filter(|(_, measure)| *measure == Measure::Line(Line::Alarm)).count();
+        let hot = told.iter().filter(|(_, measure)| *measure == Measure::Temperature(90.0)).count();
+        let alarms = (0..MAX_CHANNELS as u64).filter(|channel| (1_000 + channel) % 12 == *channel).count();
+        assert_eq!((with_alarm, hot), (alarms, alarms));
+    }
+
+    #[test]
+    fn the_oldest_routine_reports_yield_and_are_counted() {
+        let mut outbox = Outbox::default();
+        for time in 0..ROUTINE as u64 + 10 {
+            outbox.file(Lane::Routine, 0, Measure::Made(true), time);
+        }
+        assert_eq!(outbox.let_go(), 10);
+        assert_eq!(outbox.batch(Lane::Routine, 0, 0).unwrap()[0].number, 11);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_was_never_sent_releases_nothing() {
+        let mut outbox = Outbox::default();
+        outbox.file(Lane::Urgent, 0, Measure::Pressed(true), 0);
+        outbox.told(true, [u32::MAX; 2], 0);
+        assert!(!outbox.has_no_alarms());
+        assert_eq!(outbox.batch(Lane::Urgent, 5, 0).unwrap()[0].at_ms, 5);
+        outbox.told(true, [1, 0], 0);
+        assert!(outbox.has_no_alarms());
+    }
+
+    #[test]
+    fn what_has_arrived_waits_two_seconds_for_its_acknowledgement_and_what_has_not_does_not() {
+        let mut outbox = Outbox::default();
+        outbox.file(Lane::Urgent, 0, Measure::Pressed(true), 0);
+        let first = outbox.batch(Lane::Urgent, 0, 100).unwrap();
+        outbox.told(false, [0, 0], 200);
+        assert_eq!(outbox.batch(Lane::Urgent, 7, 200), Some(first.clone()), "lost: at once, with the same time");
+        outbox.told(true, [0, 0], 300);
+        assert_eq!(outbox.batch(Lane::Urgent, 7, 300), None);
+        outbox.file(Lane::Urgent, 1, Measure::Pressed(true), 400);
+        assert_eq!(outbox.batch(Lane::Urgent, 7, 400).unwrap()[0].number, 2, "a new alarm waits for nobody");
+        assert_eq!(outbox.batch(Lane::Urgent, 7, 2_199), None);
+        assert_eq!(outbox.batch(Lane::Urgent, 7, 2_200).unwrap()[0], first[0]);
+    }
+}
