@@ -11,10 +11,17 @@ pub(crate) enum Shows {
     Here,
     /// A sensor does not answer, or a button is stuck: two short flashes every two seconds.
     Failing,
+    /// The memory fails, or holds no identity: three short flashes every two seconds.
+    Mute,
 }
 
 /// Shortest time that any of them holds, in ms.
-pub(crate) const STEP_MS: u64 = 100;
+const STEP_MS: u64 = 100;
+
+/// When it may have to change.
+pub(crate) fn next_ms(uptime_ms: u64) -> u64 {
+    (uptime_ms / STEP_MS + 1) * STEP_MS
+}
 
 impl Shows {
     /// Whether it is on at `uptime_ms`.
@@ -25,6 +32,7 @@ impl Shows {
             Self::NotAsked => step % 10 < 5,
             Self::Here => step.is_multiple_of(2),
             Self::Failing => matches!(step % 20, 0 | 3),
+            Self::Mute => matches!(step % 20, 0 | 3 | 6),
         }
     }
 }

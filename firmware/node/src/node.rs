@@ -50,6 +50,23 @@ pub struct Start<'a> {
     pub panicked: Option<&'a str>,
 }
 
+/// A node that cannot speak: it would have to repeat what may never repeat. Its silence is what the gateway tells of.
+#[derive(Debug)]
+pub struct Mute<B> {
+    /// Why.
+    pub why: Unusable,
+    /// Its board, whose lamp can still show it.
+    pub board: B,
+}
+
+impl<B: Board> Mute<B> {
+    /// Shows it: three short flashes each two seconds. Gives the uptime at which it wants to be called next.
+    pub fn poll(&mut self, uptime_ms: u64) -> u64 {
+        self.board.lamp(Shows::Mute.is_on(uptime_ms));
+        lamp::next_ms(uptime_ms)
+    }
+}
+
 /// A node that has a board.
 pub struct Node<B: Board, M, S> {
     ears: Deframer,
@@ -60,10 +77,12 @@ impl<B: Board, M: Memory, S: Slots> Node<B, M, S> {
     /// Counts the start and fits what the table says. Outputs are off.
     ///
     /// # Errors
-    /// Why the node cannot speak: it would have to repeat what may never repeat. It stays silent, which the gateway
-    /// tells of.
-    pub fn start(board: B, memory: M, slots: S, start: &Start<'_>) -> Result<Self, Unusable> {
-        let (identity, store) = Store::start(memory, start.panicked.is_some())?;
+    /// Why the node cannot speak, and its board.
+    pub fn start(board: B, memory: M, slots: S, start: &Start<'_>) -> Result<Self, Mute<B>> {
+        let (identity, store) = match Store::start(memory, start.panicked.is_some()) {
+            Ok(started) => started,
+            Err(why) => return Err(Mute { why, board }),
+        };
         let mut log = Log::default();
         let [major, minor, patch] = start.firmware;
         log.line(0, format_args!("start {}, {:?}, program {major}.{minor}.{patch}", store.kept().boot, start.reset));
@@ -358,6 +377,6 @@ impl<B: Board, M: Memory, S: Slots> Mind<B, M, S> {
         if self.slots.on_trial() && now_ms >= TRIAL_MS && self.leave.is_none() {
             self.leave = Some(Leave { told_in: None, by_ms: now_ms });
         }
-        next_ms.min((now_ms / lamp::STEP_MS + 1) * lamp::STEP_MS)
+        next_ms.min(lamp::next_ms(now_ms))
     }
 }

@@ -324,5 +324,5 @@ impl Slots for Flash {
 /// Why it cannot speak.
 pub fn start(surroundings: &Surroundings, flash: &Flash, reset: message::Reset) -> Result<SimulatedNode, Unusable> {
     let start = Start { firmware: FIRMWARE, reset, panicked: None };
-    Node::start(Board(surroundings.clone()), flash.clone(), flash.clone(), &start)
+    Node::start(Board(surroundings.clone()), flash.clone(), flash.clone(), &start).map_err(|mute| mute.why)
 }
