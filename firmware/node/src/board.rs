@@ -17,7 +17,7 @@ pub trait Board {
 
     /// An input, pulled up.
     fn input(&mut self, terminal: u8) -> Option<Self::Input>;
-    /// An output, off since the start.
+    /// An output. It drives nothing until its first level is set: which level is off, only the table knows.
     fn output(&mut self, terminal: u8) -> Option<Self::Output>;
     /// The bus.
     fn bus(&mut self) -> &mut Self::Bus;

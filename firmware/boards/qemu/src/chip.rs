@@ -38,7 +38,6 @@ impl Port {
     }
 
     pub(crate) fn make_output(self, pin: u8) {
-        self.pin(pin).write(0);
         let direction = Register(self.0 + 0x400);
         direction.write(direction.read() | 1 << pin);
         self.enable(pin);

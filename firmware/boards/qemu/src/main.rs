@@ -19,7 +19,7 @@ mod time;
 
 use core::cell::RefCell;
 use core::convert::Infallible;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use cortex_m::peripheral::NVIC;
 use embassy_executor::raw::Executor;
@@ -47,9 +47,9 @@ static SEEN: Pipe<CriticalSectionRawMutex, 128> = Pipe::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    // Before anything can hang: the watchdog, and all outputs off.
+    // Before anything can hang.
     let watchdog = Watchdog::start(Watchdog::PATIENCE_MS);
-    OUTPUTS.iter().chain(&[LAMP]).for_each(|(port, pin)| port.make_output(*pin));
+    LAMP.0.make_output(LAMP.1);
     INPUTS.iter().for_each(|(port, pin)| port.make_input(*pin));
     // The chip does not tell, but RAM does.
     let reset = last_words::reset(if last_words::was_cut_short() { Reset::Watchdog } else { Reset::Power });
@@ -121,17 +121,25 @@ struct Terminals {
 /// The bus, of which the memory hangs as well.
 struct Shared(&'static RefCell<Bus>);
 
-#[derive(Clone, Copy)]
+/// A bit for each input that has been high. QEMU gives a key no level before it is moved: it is taken for up.
+static HAVE_LEVEL: AtomicU8 = AtomicU8::new(0);
+
+struct Key {
+    port: Port,
+    pin: u8,
+    terminal: u8,
+}
+
 struct Pin(Port, u8);
 
 impl ninewatch_node::board::Board for Terminals {
     const KIND: message::Board = message::Board::Lm3s6965;
-    type Input = Pin;
+    type Input = Key;
     type Output = Pin;
     type Bus = Shared;
 
-    fn input(&mut self, terminal: u8) -> Option<Pin> {
-        INPUTS.get(usize::from(terminal)).map(|(port, pin)| Pin(*port, *pin))
+    fn input(&mut self, terminal: u8) -> Option<Key> {
+        INPUTS.get(usize::from(terminal)).map(|(port, pin)| Key { port: *port, pin: *pin, terminal })
     }
     fn output(&mut self, terminal: u8) -> Option<Pin> {
         OUTPUTS.get(usize::from(terminal)).map(|(port, pin)| Pin(*port, *pin))
@@ -156,22 +164,34 @@ impl ErrorType for Pin {
     type Error = Infallible;
 }
 
-impl InputPin for Pin {
+impl InputPin for Key {
     fn is_high(&mut self) -> Result<bool, Infallible> {
-        Ok(self.0.is_high(self.1))
+        self.is_low().map(|low| !low)
     }
     fn is_low(&mut self) -> Result<bool, Infallible> {
-        Ok(!self.0.is_high(self.1))
+        let Self { port, pin, terminal } = *self;
+        let has_level = HAVE_LEVEL.load(Ordering::Relaxed);
+        if port.is_high(pin) {
+            HAVE_LEVEL.store(has_level | 1 << terminal, Ordering::Relaxed);
+            return Ok(false);
+        }
+        Ok(has_level & 1 << terminal != 0)
     }
+}
+
+impl ErrorType for Key {
+    type Error = Infallible;
 }
 
 impl OutputPin for Pin {
     fn set_low(&mut self) -> Result<(), Infallible> {
         self.0.set(self.1, false);
+        self.0.make_output(self.1);
         Ok(())
     }
     fn set_high(&mut self) -> Result<(), Infallible> {
         self.0.set(self.1, true);
+        self.0.make_output(self.1);
         Ok(())
     }
 }
