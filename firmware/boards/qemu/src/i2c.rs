@@ -44,7 +44,8 @@ impl Bus {
             return Ok(());
         }
         CONTROL.write(STOP);
-        let source = if status & NOT_THE_ADDRESS != 0 { NoAcknowledgeSource::Address } else { NoAcknowledgeSource::Data };
+        let source =
+            if status & NOT_THE_ADDRESS != 0 { NoAcknowledgeSource::Address } else { NoAcknowledgeSource::Data };
         Err(ErrorKind::NoAcknowledge(source))
     }
 }
