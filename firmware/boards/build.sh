@@ -43,13 +43,19 @@ echo "with $("$rustc" --version)"
 # A linked toolchain of rustup would look for its own rustc.
 export RUSTC=$rustc
 mkdir -p "$out"
+build() { # BOARD PACKAGE ELF [ARG...]
+  "$(dirname "$rustc")/cargo" build --release --locked "${std[@]}" --target-dir "$root/target/firmware-build" \
+    --target "${targets[$1]}" -p "$2" "${@:4}"
+  cp "$root/target/firmware-build/${targets[$1]}/release/$2" "$out/$3.elf"
+}
 for board in "${boards[@]}"; do
   case $board in
-    pico | pico2) package=ninewatch-pico features=(--features "$board") ;;
-    *) package=ninewatch-$board features=() ;;
+    pico)
+      build pico ninewatch-pico-boot pico.boot
+      build pico ninewatch-pico pico --features pico
+      ;;
+    pico2) build pico2 ninewatch-pico pico2 --features pico2 ;;
+    *) build "$board" "ninewatch-$board" "$board" ;;
   esac
-  "$(dirname "$rustc")/cargo" build --release --locked "${std[@]}" --target-dir "$root/target/firmware-build" \
-    --target "${targets[$board]}" -p "$package" "${features[@]}"
-  cp "$root/target/firmware-build/${targets[$board]}/release/$package" "$out/$board.elf"
 done
 python3 image.py "${boards[@]/#/$out/}"

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Of each BOARD.elf makes BOARD.bin, as it stands in flash, and BOARD.json, which says where; prints the sizes.
 
+Where there is a BOARD.boot.elf, the board has two slots: BOARD.bin then begins with the boot loader, and
+BOARD.update.bin is the program alone, as it goes over the line.
+
     image.py target/firmware/pico …
 """
 
@@ -36,9 +39,25 @@ def image(elf: bytes):
     return begin, bytes(flash), ram
 
 
+def joined(boot: tuple, program: tuple):
+    """Two images as one, with erased flash between."""
+    (begin, flash, _), (at, behind, _) = boot, program
+    assert begin + len(flash) <= at, "the boot loader reaches into the program"
+    return begin, flash + b"\xff" * (at - begin - len(flash)) + behind
+
+
 for name in map(Path, sys.argv[1:]):
-    begin, flash, ram = image(name.with_suffix(".elf").read_bytes())
+    program = image(name.with_suffix(".elf").read_bytes())
+    begin, flash, ram = program
+    size = len(flash)
+    facts = {"board": name.name, "ram": ram}
+    boot = name.with_suffix(".boot.elf")
+    if boot.exists():
+        name.with_suffix(".update.bin").write_bytes(flash)
+        facts["update"] = {"size": size, "crc32": zlib.crc32(flash)}
+        begin, flash = joined(image(boot.read_bytes()), program)
     name.with_suffix(".bin").write_bytes(flash)
-    facts = {"board": name.name, "address": begin, "size": len(flash), "crc32": zlib.crc32(flash), "ram": ram}
+    facts |= {"address": begin, "size": len(flash), "crc32": zlib.crc32(flash)}
     name.with_suffix(".json").write_text(json.dumps(facts) + "\n")
-    print(f"{name.name:12} flash {len(flash) / 1024:6.1f} KiB at {begin:#010x}   RAM {ram / 1024:5.1f} KiB and its stack")
+    slots = "two slots" if boot.exists() else "one slot"
+    print(f"{name.name:12} flash {size / 1024:5.1f} KiB   RAM {ram / 1024:5.1f} KiB and its stack   {slots}")

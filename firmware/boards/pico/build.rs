@@ -1,4 +1,5 @@
-//! Hands the linker the memory of the chip: its flash without the last three sectors, which `src/memory.rs` has.
+//! Hands the linker the memory of the chip. Of the Pico 2: its flash without the last three sectors, which
+//! `src/memory.rs` has.
 
 use std::path::PathBuf;
 
@@ -16,18 +17,12 @@ fn main() {
              _stext = ADDR(.start_block) + SIZEOF(.start_block);\n"
         )
     } else {
-        format!(
-            "MEMORY {{ BOOT2 : ORIGIN = 0x10000000, LENGTH = 0x100\n\
-             FLASH : ORIGIN = 0x10000100, LENGTH = {} RAM : ORIGIN = 0x20000000, LENGTH = 264K }}\n",
-            FLASH - 0x100
-        )
+        // Behind the boot loader, in the first slot.
+        "MEMORY { FLASH : ORIGIN = 0x10008000, LENGTH = 160K RAM : ORIGIN = 0x20000000, LENGTH = 264K }\n".to_owned()
     };
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     if let Err(error) = std::fs::write(out.join("memory.x"), memory) {
         println!("cargo::error=memory.x cannot be written: {error}");
     }
     println!("cargo::rustc-link-search={}", out.display());
-    if !is_pico_2 {
-        println!("cargo::rustc-link-arg-bins=-Tlink-rp.x");
-    }
 }

@@ -19,18 +19,20 @@ use core::cell::RefCell;
 
 use embassy_executor::Spawner;
 use embassy_rp::adc::{Adc, Channel, Config as AdcConfig};
+use embassy_rp::flash::Flash;
 use embassy_rp::gpio::{Flex, Input, Level, Output, Pull};
 use embassy_rp::i2c::{Config as BusConfig, I2c};
 use embassy_rp::uart::{BufferedInterruptHandler, BufferedUart, Config as UartConfig};
 use embassy_rp::watchdog::{ResetReason, Watchdog};
 use embassy_rp::{bind_interrupts, pac, peripherals};
+use embassy_sync::blocking_mutex::Mutex;
 use embassy_time::Duration;
 use ninewatch_board::last_words;
-use ninewatch_node::update::OneSlot;
+use ninewatch_node::update::{SlotFailed, Slots};
 use ninewatch_wire::message::Reset;
 use static_cell::StaticCell;
 
-use crate::memory::Sectors;
+use crate::memory::{Sectors, Shared};
 use crate::terminals::{Rs485, Terminals};
 
 bind_interrupts!(struct Interrupts {
@@ -125,5 +127,25 @@ async fn main(_spawner: Spawner) {
         radar: BufferedUart::new(chip.UART1, chip.PIN_4, chip.PIN_5, Interrupts, radar_send, radar_receive, radar),
         lamp: Output::new(chip.PIN_25, Level::Low),
     };
-    ninewatch_board::run(board, Sectors::new(chip.FLASH), OneSlot, line, Dog(watchdog), reset).await
+    static FLASH: StaticCell<Shared> = StaticCell::new();
+    let flash = FLASH.init(Mutex::new(RefCell::new(Flash::new_blocking(chip.FLASH))));
+    match slots(flash) {
+        Ok(slots) => ninewatch_board::run(board, Sectors(flash), slots, line, Dog(watchdog), reset).await,
+        Err(_) => last_words::restart(),
+    }
+}
+
+/// As the boot loader has them: see `../pico-boot/src/main.rs`.
+#[cfg(feature = "pico")]
+fn slots(flash: &'static Shared) -> Result<impl Slots, SlotFailed> {
+    use embassy_embedded_hal::flash::partition::BlockingPartition;
+    static WORD: StaticCell<[u8; 1]> = StaticCell::new();
+    let part = |from, to| BlockingPartition::new(flash, from, to - from);
+    ninewatch_slots::TwoSlots::new(part(0x3_0000, 0x5_9000), part(0x7000, 0x8000), WORD.init([0]))
+}
+
+/// The RP2350 has no boot loader of ours.
+#[cfg(feature = "pico2")]
+fn slots(_: &'static Shared) -> Result<impl Slots, SlotFailed> {
+    Ok(ninewatch_node::update::OneSlot)
 }
