@@ -119,7 +119,6 @@ impl Write for Text {
 /// Set while the panic is written down: a panic in it must not go round.
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
-#[cfg(not(feature = "no-panic"))]
 #[panic_handler]
 fn panicked(info: &PanicInfo<'_>) -> ! {
     cortex_m::interrupt::disable();
@@ -133,14 +132,4 @@ fn panicked(info: &PanicInfo<'_>) -> ! {
         leave(PANICKED, &text);
     }
     cortex_m::peripheral::SCB::sys_reset()
-}
-
-/// There is nothing of this name: a program from which this is reachable does not link.
-#[cfg(feature = "no-panic")]
-#[panic_handler]
-fn panicked(_: &PanicInfo<'_>) -> ! {
-    unsafe extern "C" {
-        safe fn a_panic_is_reachable() -> !;
-    }
-    a_panic_is_reachable()
 }
