@@ -1,6 +1,6 @@
 //! A node in QEMU: the real firmware on an emulated board, with a thermometer and keys that tests can reach.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -162,6 +162,50 @@ impl Emulated {
         self.command(if still { "stop" } else { "cont" }, &json!({})).map(|_| ())
     }
 
+    /// The program hangs: it goes in a circle from now on.
+    ///
+    /// # Errors
+    /// Where the debugger does not do it.
+    pub fn hang(&mut self) -> anyhow::Result<()> {
+        let program = std::fs::read(firmware().with_extension("bin"))?;
+        // A jump to itself, as the last resort of every handler.
+        let circle = program.chunks(2).position(|word| word == [0xfe, 0xe7]).context("no circle in the program")?;
+        self.jump(u32::try_from(circle * 2)?)
+    }
+
+    /// The program panics.
+    ///
+    /// # Errors
+    /// Where the debugger does not do it.
+    pub fn panic(&mut self) -> anyhow::Result<()> {
+        let program = std::fs::read(firmware())?;
+        let panic = symbol(&program, "panic_const_async_fn_resumed").context("no panic in the program")?;
+        // The lowest bit only says that it is Thumb code.
+        self.jump(panic & !1)
+    }
+
+    /// Through QEMU's debugger, which halts the processor while it is connected.
+    fn jump(&mut self, to: u32) -> anyhow::Result<()> {
+        let debugger = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let command = format!("gdbserver tcp:{debugger}");
+        self.command("human-monitor-command", &json!({"command-line": command}))?;
+        let mut stream = TcpStream::connect(debugger)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // R15 is the program counter; D lets it go on from there.
+        for packet in [format!("Pf={:08x}", to.swap_bytes()), "D".to_owned()] {
+            let sum = packet.bytes().fold(0_u8, u8::wrapping_add);
+            write!(stream, "${packet}#{sum:02x}")?;
+            let mut said = Vec::new();
+            while !said.ends_with(b"$OK#9a") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).context("QEMU's debugger does not answer")?;
+                said.push(byte[0]);
+            }
+            stream.write_all(b"+")?;
+        }
+        Ok(())
+    }
+
     /// The power is cut.
     ///
     /// # Errors
@@ -187,6 +231,24 @@ impl Emulated {
             }
         }
     }
+}
+
+/// The address of the first symbol of a 32-bit ELF file in whose name `part` is.
+fn symbol(elf: &[u8], part: &str) -> Option<u32> {
+    let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?));
+    let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
+    let (table, count) = (word(32)? as usize, half(48)?);
+    // Of a section: its kind, where it is, how long, and which one it belongs to.
+    let section = |place: usize| {
+        let at = table + place * 40;
+        Some((word(at + 4)?, word(at + 16)? as usize, word(at + 20)? as usize, word(at + 24)? as usize))
+    };
+    let symbols = (0..usize::from(count)).filter_map(section).find(|(kind, ..)| *kind == 2)?;
+    let (_, names, ..) = section(symbols.3)?;
+    (symbols.1..symbols.1 + symbols.2).step_by(16).find_map(|at| {
+        let name = elf.get(names + word(at)? as usize..)?.split(|byte| *byte == 0).next()?;
+        std::str::from_utf8(name).ok()?.contains(part).then(|| word(at + 4))?
+    })
 }
 
 impl Drop for Emulated {

@@ -235,6 +235,39 @@ fn a_restart_that_was_ordered_is_answered_and_told() {
 
 #[test]
 #[ignore = "wants `make firmware` and QEMU"]
+fn a_program_that_hangs_is_restarted_by_its_watchdog_and_says_so() {
+    let memory = memory();
+    let mut node = Emulated::start(memory.path(), None).unwrap();
+    let mut gateway = Gateway::new(&node, 1);
+    gateway.ask_until("a hello", |gateway| gateway.hello.is_some());
+    node.hang().unwrap();
+    assert_eq!(gateway.ask(None), None, "it is silent");
+    gateway.ask_until("the second start", |gateway| gateway.boot == 2);
+    assert_eq!(gateway.hello.unwrap().reset, Reset::Watchdog);
+}
+
+#[test]
+#[ignore = "wants `make firmware` and QEMU"]
+fn a_panic_is_a_restart_that_is_counted_for_good_and_has_its_place_in_the_log() {
+    let memory = memory();
+    let mut node = Emulated::start(memory.path(), None).unwrap();
+    let mut gateway = Gateway::new(&node, 1);
+    gateway.ask_until("a hello", |gateway| gateway.hello.is_some());
+    assert_eq!(gateway.hello.unwrap().health.panics, 0);
+    node.panic().unwrap();
+    gateway.ask_until("the second start", |gateway| gateway.boot == 2);
+    assert_eq!(gateway.hello.unwrap().health.panics, 1);
+    assert_eq!(gateway.order(&What::Log), Outcome::Done);
+    gateway.ask_until("its log", |gateway| gateway.log.contains("panicked before: "));
+    node.kill().unwrap();
+    let node = Emulated::start(memory.path(), None).unwrap();
+    let mut gateway = Gateway::new(&node, 2);
+    gateway.ask_until("a hello", |gateway| gateway.hello.is_some());
+    assert_eq!(gateway.hello.unwrap().health.panics, 1);
+}
+
+#[test]
+#[ignore = "wants `make firmware` and QEMU"]
 fn a_node_that_was_never_given_an_identity_stays_silent() {
     let memory = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(memory.path(), vec![0xff; 16 * 1024]).unwrap();
