@@ -61,7 +61,7 @@ impl NorFlash for Flash {
     const WRITE_SIZE: usize = 1;
     const ERASE_SIZE: usize = SECTOR;
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
-        assert!(from as usize % SECTOR == 0 && to as usize % SECTOR == 0);
+        assert!((from as usize).is_multiple_of(SECTOR) && (to as usize).is_multiple_of(SECTOR));
         self.use_power()?;
         self.bytes[from as usize..to as usize].fill(0xff);
         Ok(())

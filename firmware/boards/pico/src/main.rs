@@ -33,7 +33,7 @@ use ninewatch_wire::message::Reset;
 use static_cell::StaticCell;
 
 use crate::memory::{Sectors, Shared};
-use crate::terminals::{Rs485, Terminals};
+use crate::terminals::{Guarded, Rs485, Terminals};
 
 bind_interrupts!(struct Interrupts {
     UART0_IRQ => BufferedInterruptHandler<peripherals::UART0>;
@@ -121,7 +121,7 @@ async fn main(_spawner: Spawner) {
     let board = Terminals {
         inputs,
         outputs,
-        bus: I2c::new_blocking(chip.I2C0, chip.PIN_21, chip.PIN_20, BusConfig::default()),
+        bus: Guarded(I2c::new_blocking(chip.I2C0, chip.PIN_21, chip.PIN_20, BusConfig::default())),
         adc: Adc::new_blocking(chip.ADC, AdcConfig::default()),
         channels,
         radar: BufferedUart::new(chip.UART1, chip.PIN_4, chip.PIN_5, Interrupts, radar_send, radar_receive, radar),

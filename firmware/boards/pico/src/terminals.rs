@@ -6,10 +6,12 @@ use core::convert::Infallible;
 use embassy_rp::adc::{Adc, Blocking as AdcBlocking, Channel};
 use embassy_rp::gpio::{Flex, Input, Output};
 use embassy_rp::i2c::{Blocking, I2c};
+use embassy_rp::pac;
 use embassy_rp::peripherals::I2C0;
 use embassy_rp::uart::BufferedUart;
 use embassy_time::{Duration, Timer};
 use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
+use embedded_hal::i2c::{self as hal, ErrorKind, Operation};
 use embedded_io::ReadReady as _;
 use embedded_io_async::{Read as _, Write as _};
 use ninewatch_board::Line;
@@ -20,11 +22,31 @@ use ninewatch_wire::message;
 pub(crate) struct Terminals {
     pub(crate) inputs: &'static [Input<'static>],
     pub(crate) outputs: &'static [RefCell<Flex<'static>>],
-    pub(crate) bus: I2c<'static, I2C0, Blocking>,
+    pub(crate) bus: Guarded,
     pub(crate) adc: Adc<'static, AdcBlocking>,
     pub(crate) channels: [Channel<'static>; 3],
     pub(crate) radar: BufferedUart,
     pub(crate) lamp: Output<'static>,
+}
+
+/// The bus. The driver waits for ever where something holds a wire down, and a thermometer with a short must not take
+/// an SOS button along: so the wires are looked at before.
+pub(crate) struct Guarded(pub(crate) I2c<'static, I2C0, Blocking>);
+
+/// GP20 and GP21.
+const WIRES: u32 = 0b11 << 20;
+
+impl hal::ErrorType for Guarded {
+    type Error = ErrorKind;
+}
+
+impl hal::I2c for Guarded {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), ErrorKind> {
+        if pac::SIO.gpio_in(0).read() & WIRES != WIRES {
+            return Err(ErrorKind::Bus);
+        }
+        hal::I2c::transaction(&mut self.0, address, operations).map_err(|error| hal::Error::kind(&error))
+    }
 }
 
 /// An input.
@@ -40,7 +62,7 @@ impl Board for Terminals {
     const KIND: message::Board = message::Board::Pico2;
     type Input = In;
     type Output = Out;
-    type Bus = I2c<'static, I2C0, Blocking>;
+    type Bus = Guarded;
 
     fn input(&mut self, terminal: u8) -> Option<In> {
         self.inputs.get(usize::from(terminal)).map(In)
@@ -48,7 +70,7 @@ impl Board for Terminals {
     fn output(&mut self, terminal: u8) -> Option<Out> {
         self.outputs.get(usize::from(terminal)).map(Out)
     }
-    fn bus(&mut self) -> &mut Self::Bus {
+    fn bus(&mut self) -> &mut Guarded {
         &mut self.bus
     }
     fn millivolts(&mut self, terminal: u8) -> Option<u16> {
