@@ -4,9 +4,10 @@
 //! clamp ──┬── burden ──┬──  ADC            amps = RMS of the voltage × turns / burden
 //!         └── half of the reference (two resistors and a capacitor)
 //! ```
-//! SCT-013-000 (YHDC datasheet): 100 A gives 50 mA, that is 2,000 turns; ±3 % from 10 to 120 A. With 22 Ω,
-//! 100 A peak at 1.56 V, which fits a 3.3 V converter. SCT-013-030 and the like have their burden inside
-//! and give 1 V at their current. A clamp without a burden makes dangerous voltages: solder it first.
+//! SCT-013-000 (YHDC datasheet): 100 A gives 50 mA, that is 2,000 turns; ±3 % from 10 to 120 % of that. With
+//! 22 Ω, 100 A peak at 1.56 V, which fits a 3.3 V converter. SCT-013-030 and the like have their burden
+//! inside and give 1 V at their current. Never open a clamp's circuit while current flows: the burden is
+//! soldered before the clamp goes on.
 //!
 //! The bias is removed as the mean of whole mains cycles, so it need not be known. A clamp that is pulled
 //! out, or lies around both conductors, measures 0 A as an idle circuit does: that cannot be told here.
@@ -117,7 +118,8 @@ impl Clamp {
     /// [`Error::NotWholeCycles`] or [`Error::Bias`].
     pub fn current(&self, counts: &[u16]) -> Result<Current, Error> {
         let taken = u16::try_from(counts.len()).map_err(|_| Error::NotWholeCycles)?;
-        if taken == 0 || (u64::from(taken) * u64::from(MAINS_HZ)) % u64::from(self.sample_hz) != 0 {
+        let beyond_whole = (u64::from(taken) * u64::from(MAINS_HZ)).checked_rem(u64::from(self.sample_hz));
+        if taken == 0 || beyond_whole != Some(0) {
             return Err(Error::NotWholeCycles);
         }
         let number = u64::from(taken);
@@ -194,6 +196,10 @@ mod tests {
         let current = clamp().current(&counts(10, 1_650.0, sine(120.0))).unwrap();
         assert!(current.clipped && current.rms_a < 120.0, "{current:?}");
         assert!(!clamp().current(&counts(10, 1_650.0, sine(100.0))).unwrap().clipped);
+        for bias_mv in [1_400.0, 1_900.0] {
+            let current = clamp().current(&counts(10, bias_mv, sine(95.0))).unwrap();
+            assert!(current.clipped, "at one end only, with the bias at {bias_mv} mV: {current:?}");
+        }
     }
 
     #[test]

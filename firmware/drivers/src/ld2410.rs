@@ -1,7 +1,7 @@
 //! Hi-Link LD2410, LD2410B and LD2410C: 24 GHz radars that notice people, also when they sit or sleep.
 //!
 //! Serial communication protocol V1.02 of 1 July 2022: UART at 256,000 baud, 8N1, a report each 100 ms.
-//! Section 2.3, tables 9 to 13; numbers little-endian:
+//! Section 2.3; numbers little-endian:
 //!
 //! ```text
 //! F4 F3 F2 F1  length  02 AA  state  moving cm, energy  still cm, energy  detection cm  55 00  F8 F7 F6 F5
@@ -11,7 +11,11 @@
 //! no checksum, only its frame: what is not framed to the byte is thrown away, and the search for the next
 //! begins right behind its first byte, so that damage costs no report but the damaged one.
 //!
-//! A radar reports all the time: one that is silent is unwell, and its last report says nothing any more.
+//! A radar reports all the time: one that is silent for [`SILENT_AFTER_MS`] is unwell, and its last report
+//! says nothing any more.
+
+/// A radar without a report for so long, ten of them, is unwell.
+pub const SILENT_AFTER_MS: u64 = 1_000;
 
 /// What begins and ends a report.
 const HEADER: [u8; 4] = [0xf4, 0xf3, 0xf2, 0xf1];
@@ -119,9 +123,10 @@ impl Parser {
     }
 
     fn drop_first(&mut self, number: usize) {
-        let number = number.min(self.held);
-        self.bytes.copy_within(number..self.held, 0);
-        self.held -= number;
+        let held = self.held.min(LONGEST);
+        let number = number.min(held);
+        self.bytes.copy_within(number..held, 0);
+        self.held = held - number;
     }
 }
 
@@ -178,7 +183,7 @@ mod tests {
     extern crate std;
     use std::vec::Vec;
 
-    /// The example of section 2.3.2 of the protocol.
+    /// The protocol's example of a basic report.
     const BASIC: [u8; 23] = [
         0xf4, 0xf3, 0xf2, 0xf1, 0x0d, 0x00, 0x02, 0xaa, 0x02, 0x51, 0x00, 0x00, 0x00, 0x00, 0x3b, 0x00, 0x00, 0x55,
         0x00, 0xf8, 0xf7, 0xf6, 0xf5,
@@ -189,7 +194,7 @@ mod tests {
         still: Target { distance_cm: 0, energy: 59 },
         detection_distance_cm: 0,
     };
-    /// The example of an engineering report, of the same section.
+    /// The protocol's example of an engineering report.
     const ENGINEERING: [u8; 45] = [
         0xf4, 0xf3, 0xf2, 0xf1, 0x23, 0x00, 0x01, 0xaa, 0x03, 0x1e, 0x00, 0x3c, 0x00, 0x00, 0x39, 0x00, 0x00, 0x08,
         0x08, 0x3c, 0x22, 0x05, 0x03, 0x03, 0x04, 0x03, 0x06, 0x05, 0x00, 0x00, 0x39, 0x10, 0x13, 0x06, 0x06, 0x08,
@@ -238,6 +243,14 @@ mod tests {
             let said = reports(&mut parser, &[BASIC; 3].concat());
             assert!(!said.is_empty() && said.iter().all(|report| *report == BASIC_REPORT), "byte {at}: {said:?}");
         }
+    }
+
+    #[test]
+    fn what_a_false_head_held_back_comes_all_the_same() {
+        let mut parser = Parser::new();
+        let bytes = [&HEADER[..], &[MOST_DATA as u8, 0], &[BASIC; 4].concat()].concat();
+        assert_eq!(reports(&mut parser, &bytes), [BASIC_REPORT; 4]);
+        assert_eq!(parser.skipped_bytes(), 6);
     }
 
     proptest! {

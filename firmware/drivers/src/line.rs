@@ -6,14 +6,16 @@
 //!                               ...      and contact      resistor
 //! ground ─────────────┴──────────┴── wires ──┴─────────────┘
 //! ```
-//! As fire lines are wired (class B of NFPA 72; EN 54-2 calls for faults to be told within 100 s): the
+//! As fire lines are wired (class B of NFPA 72; EN 54-2 and GB 4717 want a fault told within 100 s): the
 //! end-of-line resistor is what a healthy line measures, a contact that closes adds its alarm resistor
 //! beside it, a cut line measures nothing, a crushed one a short. Put the end-of-line resistor into the
 //! last device, not into the box: what lies behind it is not watched. Usual: 4.7 kΩ at the end, 680 Ω
 //! or 1 kΩ in each contact, 4.7 kΩ as pull-up.
 //!
-//! The limits stand at the geometric means of the resistances that they part. Several contacts at once
-//! measure less than one; all down to a tenth of one count as alarm, and only below that is a short.
+//! The limit between healthy and alarm is the geometric mean of their resistances, that to cut halfway to the
+//! supply. Several contacts at once measure less than one; all down to a tenth of one count as alarm, and only
+//! below that is a short. What chatters between conditions is told as unsteady, a fault, also where one of them
+//! is the alarm.
 
 use core::fmt;
 

@@ -8,21 +8,22 @@
 //! |--|--|--|
 //! | range (table C) | LPG 200 to 5,000 ppm | LPG and natural gas 200 to 10,000 ppm |
 //! | R0 | Rs in 1,000 ppm of hydrogen | the same |
-//! | Rs/R0 in clean air (figure 1; 2) | 9.8 | 6.5 |
+//! | Rs/R0 in clean air (its figure of sensitivity) | 9.8 | 6.5 |
 //! | heated before it is measured by (table C) | over 24 h | over 24 h |
 //!
 //! embedded-hal 1.0 has no trait for an ADC: what goes in is the voltage at the load, see [`adc`](crate::adc).
 //!
-//! **What such an element can claim.** It notices combustible gas, and roughly how much: figure 1 is of one
-//! gas in dry laboratory air; another gas, humidity, temperature and age each shift it by a factor of 1.5
-//! to 2. It hears alcohol, paint and frying too. It is no certified gas alarm (GB 15322, EN 50194) and does
-//! not replace one. There is none for carbon monoxide here on purpose: MQ-7 and MQ-9 want their heater
-//! switched between 5 and 1.4 V, and people die of doses that they cannot tell from a cigarette. For that
-//! take a certified alarm (GB 15322, EN 50291) and wire its relay as a [`contact`](crate::contact).
+//! **What such an element can claim.** It notices combustible gas, and roughly how much: the figures are of one
+//! gas in laboratory air (20 °C, 65 %RH); another gas, humidity, temperature and age each shift it by a factor
+//! of 1.5 to 2. It hears alcohol, paint and frying too. It is no certified gas alarm (GB 15322, EN 50194) and
+//! does not replace one. There is none for carbon monoxide here on purpose: MQ-7 and MQ-9 want their heater
+//! switched between 5 and 1.4 V, and cannot tell doses that kill in a night from the smoke of a kitchen. For
+//! that take a certified alarm (GB 15322, EN 50291) and wire its relay as a [`contact`](crate::contact).
 //!
 //! **Heater.** The divider sees the element, not its heater. A heater that is open leaves the element cold,
-//! which then measures far more than in clean air: [`Air::Cold`]. A shorted heater takes its supply along
-//! and ends as cold too. A shorted element cannot be told from very much gas, and is told as gas.
+//! which then measures far more than in clean air: [`Air::Cold`]. A shorted heater takes down the supply that
+//! it shares with the element, and ends as cold too. A shorted element cannot be told from very much gas, and
+//! is told as gas.
 
 use core::fmt;
 
@@ -36,7 +37,8 @@ pub const FIRST_HEAT_MS: u64 = 24 * 3_600_000;
 /// How much more than in clean air a cold element measures. Weather and age make 2 of it.
 const COLD_FACTOR: f32 = 10.0;
 
-/// An element and the gas that it is read for: two points of its curve, which is straight on logarithmic axes.
+/// An element and the gas that it is read for: two points of its curve in the datasheet's figure of
+/// sensitivity, where it is straight on logarithmic axes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gas {
     /// Rs/R0 in clean air.
@@ -47,13 +49,13 @@ pub struct Gas {
     pub range_ppm: (f32, f32),
 }
 
-/// MQ-2 for LPG; figure 1.
+/// MQ-2 for LPG.
 pub const MQ2_LPG: Gas =
     Gas { clean_air_ratio: 9.8, curve: [(200.0, 1.62), (10_000.0, 0.26)], range_ppm: (200.0, 5_000.0) };
-/// MQ-5 for LPG; figure 2.
+/// MQ-5 for LPG.
 pub const MQ5_LPG: Gas =
     Gas { clean_air_ratio: 6.5, curve: [(200.0, 0.70), (10_000.0, 0.145)], range_ppm: (200.0, 10_000.0) };
-/// MQ-5 for natural gas (methane); figure 2.
+/// MQ-5 for natural gas (methane), which explodes from 50,000 ppm on.
 pub const MQ5_METHANE: Gas =
     Gas { clean_air_ratio: 6.5, curve: [(200.0, 0.95), (10_000.0, 0.204)], range_ppm: (200.0, 10_000.0) };
 
@@ -119,13 +121,13 @@ impl Mq {
     pub fn air(&self, load_mv: u16, now_ms: u64) -> Air {
         let element_ohm = self.divider.element_ohm(load_mv);
         let ratio = element_ohm / self.r0_ohm;
-        // With an R0 that is no number nothing is known either.
-        if ratio.is_nan() || ratio >= self.gas.clean_air_ratio * COLD_FACTOR {
-            return Air::Cold;
-        }
         let heated_ms = now_ms.saturating_sub(self.heated_since_ms);
         if heated_ms < WARM_UP_MS {
             return Air::WarmingUp { left_ms: WARM_UP_MS - heated_ms };
+        }
+        // With an R0 that is no number nothing is known either.
+        if ratio.is_nan() || ratio >= self.gas.clean_air_ratio * COLD_FACTOR {
+            return Air::Cold;
         }
         let (least_ppm, most_ppm) = self.gas.range_ppm;
         match self.gas.ppm(ratio) {
@@ -307,6 +309,7 @@ mod tests {
         assert_eq!(mq.air(load_mv(0.3), 1_000), Air::WarmingUp { left_ms: WARM_UP_MS });
         assert_eq!(mq.air(load_mv(0.3), WARM_MS - 1), Air::WarmingUp { left_ms: 1 });
         assert_eq!(mq.ppm(load_mv(0.3), WARM_MS - 1), None);
+        assert!(matches!(mq.air(0, 1_000), Air::WarmingUp { .. }), "a heater that begins is no open one");
         assert!(matches!(mq.air(load_mv(0.3), WARM_MS), Air::Ppm(_)));
     }
 

@@ -80,7 +80,6 @@ impl<P: OutputPin> Output<P> {
     pub fn poll(&mut self, now_ms: u64) -> Result<Option<bool>, P::Error> {
         if self.until_ms.is_some_and(|until_ms| now_ms >= until_ms) {
             self.pattern = Pattern::Off;
-            self.until_ms = None;
         }
         let on = self.pattern.is_on(now_ms.saturating_sub(self.since_ms));
         if on == self.on {

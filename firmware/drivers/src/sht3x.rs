@@ -11,7 +11,7 @@
 use core::fmt;
 
 use embedded_hal::i2c::{Error as _, ErrorKind, I2c};
-use sensirion_i2c::i2c::{self, Error as Words};
+use sensirion_i2c::{crc8, i2c};
 
 /// The address with ADDR at ground.
 pub const DEFAULT_ADDRESS: u8 = 0x44;
@@ -86,20 +86,24 @@ impl<I: I2c> Sht3x<I> {
     /// [`Error::Busy`] before it is done, else as the variants say.
     pub fn finish(&mut self) -> Result<Climate, Error<I::Error>> {
         let mut words = [0; 6];
-        i2c::read_words_with_crc(&mut self.bus, self.address, &mut words).map_err(|error| match error {
-            Words::Crc => Error::Checksum,
-            Words::I2cWrite(error) | Words::I2cRead(error) => match error.kind() {
-                ErrorKind::NoAcknowledge(_) => Error::Busy,
-                _ => Error::Bus(error),
-            },
+        self.bus.read(self.address, &mut words).map_err(|error| match error.kind() {
+            ErrorKind::NoAcknowledge(_) => Error::Busy,
+            _ => Error::Bus(error),
         })?;
-        let [high_t, low_t, _, high_rh, low_rh, _] = words;
-        let part_of_scale = |high, low| f32::from(u16::from_be_bytes([high, low])) / FULL_SCALE;
+        let [t_high, t_low, t_crc, rh_high, rh_low, rh_crc] = words;
         Ok(Climate {
-            temperature_c: -45.0 + 175.0 * part_of_scale(high_t, low_t),
-            humidity_percent: 100.0 * part_of_scale(high_rh, low_rh),
+            temperature_c: -45.0 + 175.0 * part_of_scale([t_high, t_low], t_crc)?,
+            humidity_percent: 100.0 * part_of_scale([rh_high, rh_low], rh_crc)?,
         })
     }
+}
+
+/// A word as part of its scale, 0 to 1.
+fn part_of_scale<E>(word: [u8; 2], crc: u8) -> Result<f32, Error<E>> {
+    if crc8::calculate(&word) != crc {
+        return Err(Error::Checksum);
+    }
+    Ok(f32::from(u16::from_be_bytes(word)) / FULL_SCALE)
 }
 
 #[cfg(test)]

@@ -81,6 +81,11 @@ impl<P: InputPin> SosButton<P> {
         Ok(Some(event))
     }
 
+    /// Whether its contact does not settle: a press could not be heard, so this is a fault.
+    pub fn is_unsteady(&self, now_ms: u64) -> bool {
+        self.contact.is_unsteady(now_ms)
+    }
+
     /// Whether it is pressed now.
     pub fn is_pressed(&self) -> bool {
         self.press.is_some()
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_short_press_is_told_at_once_and_once() {
-        assert_eq!(looked(1_000, &[(100, 160)]), [(130, Event::Pressed), (190, Event::Released { after_ms: 60 })]);
+        assert_eq!(looked(70_000, &[(100, 160)]), [(130, Event::Pressed), (190, Event::Released { after_ms: 60 })]);
     }
 
     #[test]
@@ -143,6 +148,18 @@ mod tests {
     fn bouncing_is_one_press() {
         let said = looked(1_000, &[(100, 110), (120, 130), (140, 300), (310, 320), (330, 340)]);
         assert_eq!(said, [(170, Event::Pressed), (370, Event::Released { after_ms: 200 })]);
+    }
+
+    #[test]
+    fn a_button_that_only_bounces_is_a_fault() {
+        let looks = (0..=1_000).map(|look| (look * 10, if look % 2 == 0 { Low } else { High }));
+        let mut pin = Mock::new(&looks.clone().map(|(_, level)| Transaction::get(level)).collect::<Vec<_>>());
+        let mut button = SosButton::new(pin.clone(), Active::Low);
+        for (now_ms, _) in looks {
+            assert_eq!(button.poll(now_ms), Ok(None));
+            assert_eq!(button.is_unsteady(now_ms), now_ms == 10_000, "at {now_ms} ms");
+        }
+        pin.done();
     }
 
     #[test]
