@@ -55,6 +55,8 @@ impl ninewatch_board::Watchdog for Dog {
 fn uart(baud: u32) -> UartConfig {
     let mut config = UartConfig::default();
     config.baudrate = baud;
+    // While the node speaks, the transceiver lets go of it.
+    config.rx_pull = Pull::Up;
     config
 }
 

@@ -9,6 +9,7 @@ use embassy_stm32::i2c::{I2c, Master};
 use embassy_stm32::mode::Blocking;
 use embassy_stm32::peripherals::ADC1;
 use embassy_stm32::usart::BufferedUart;
+use embassy_time::{Duration, Timer};
 use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
 use embedded_io_async::{Read as _, ReadReady as _, Write as _};
 use ninewatch_board::Line;
@@ -109,6 +110,9 @@ pub(crate) struct Rs485 {
     pub(crate) speaks: Output<'static>,
 }
 
+/// The other end has to let go of the wires before this one takes them: adapters do so by themselves, a byte or two late.
+const TURN_ROUND: Duration = Duration::from_millis(2);
+
 impl Line for Rs485 {
     async fn read(&mut self, bytes: &mut [u8]) -> usize {
         // What came damaged breaks its frame, which is sent again.
@@ -116,6 +120,7 @@ impl Line for Rs485 {
     }
 
     async fn write(&mut self, bytes: &[u8]) {
+        Timer::after(TURN_ROUND).await;
         self.speaks.set_high();
         // It cannot fail: the UART takes whatever there is.
         let _ = self.uart.write_all(bytes).await;

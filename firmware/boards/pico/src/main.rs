@@ -127,6 +127,10 @@ async fn main(_spawner: Spawner) {
         radar: BufferedUart::new(chip.UART1, chip.PIN_4, chip.PIN_5, Interrupts, radar_send, radar_receive, radar),
         lamp: Output::new(chip.PIN_25, Level::Low),
     };
+    // While the node speaks, the transceiver lets go of what it receives by, and a radar may be absent.
+    for pin in [1, 5] {
+        pac::PADS_BANK0.gpio(pin).modify(|pad| pad.set_pue(true));
+    }
     static FLASH: StaticCell<Shared> = StaticCell::new();
     let flash = FLASH.init(Mutex::new(RefCell::new(Flash::new_blocking(chip.FLASH))));
     match slots(flash) {

@@ -135,6 +135,8 @@ pub(crate) struct Rs485 {
 
 /// A byte takes 87 µs.
 const BYTE: Duration = Duration::from_micros(87);
+/// The other end has to let go of the wires before this one takes them: adapters do so by themselves, a byte or two late.
+const TURN_ROUND: Duration = Duration::from_millis(2);
 
 impl Line for Rs485 {
     async fn read(&mut self, bytes: &mut [u8]) -> usize {
@@ -143,6 +145,7 @@ impl Line for Rs485 {
     }
 
     async fn write(&mut self, bytes: &[u8]) {
+        Timer::after(TURN_ROUND).await;
         self.speaks.set_high();
         // It cannot fail: the UART takes whatever there is.
         let _ = self.uart.write_all(bytes).await;
