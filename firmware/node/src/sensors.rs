@@ -39,8 +39,6 @@ const GAS_DIVIDER_OHM: f32 = 30_000.0;
 /// A current is measured over two cycles of the mains, each ms: 20 samples a cycle.
 const SAMPLE_HZ: u32 = 1_000;
 const SAMPLES: usize = 2 * (SAMPLE_HZ / MAINS_HZ) as usize;
-/// A radar reports each 100 ms.
-const RADAR_SILENT_MS: u64 = 3_000;
 /// Somebody who is still is lost now and then for a moment.
 const RADAR_SETTLE_MS: u64 = 1_000;
 
@@ -323,6 +321,7 @@ fn look_at_button(button: &mut SosButton<impl InputPin>, now_ms: u64) -> Found {
         Ok(Some(sos::Event::Pressed)) => (State::New(Measure::Pressed(true), None), None),
         Ok(Some(sos::Event::Released { .. })) => (State::New(Measure::Pressed(false), None), Some(false)),
         Ok(Some(sos::Event::Stuck)) => (State::Again(Measure::Pressed(true)), Some(true)),
+        Ok(None) if button.is_unsteady(now_ms) => (State::Failing, None),
         Ok(Some(sos::Event::Held) | None) => (State::Again(Measure::Pressed(button.is_pressed())), None),
         Err(_) => (State::Failing, None),
     };
@@ -423,7 +422,7 @@ impl Radar {
                 }
             }
         }
-        if now_ms.saturating_sub(self.heard_ms) >= RADAR_SILENT_MS {
+        if now_ms.saturating_sub(self.heard_ms) >= ld2410::SILENT_AFTER_MS {
             return State::Failing;
         }
         if let Some((present, since_ms)) = self.now.filter(|(present, _)| self.told != Some(*present))

@@ -279,6 +279,40 @@ fn a_button_that_is_stuck_is_told_of() {
 }
 
 #[test]
+fn a_button_whose_contact_never_settles_is_failing() {
+    let (mut bench, mut gateway) = Bench::in_session();
+    for look in 0..1_200 {
+        bench.surroundings.close(0, look % 2 == 0);
+        bench.live(10);
+    }
+    let mut next = Gateway::new(3);
+    bench.ask(&mut next, None, &mut undamaged);
+    assert_eq!(next.hello.unwrap().health.failing & 1 << BUTTON, 1 << BUTTON);
+    bench.talk(&mut gateway, &mut Disk::default(), 100);
+}
+
+#[test]
+fn a_radar_tells_who_is_there_and_is_failing_when_it_is_silent() {
+    let (mut bench, mut gateway) = (Bench::new(), Gateway::new(1));
+    bench.ask(&mut gateway, None, &mut undamaged);
+    let radar = Table { channels: [channel(Fitted::Ld2410, true, 60)].into_iter().collect() };
+    assert_eq!(bench.order(&mut gateway, 1, What::Fit(&encoded(&radar))), Outcome::Done);
+    let mut disk = Disk::default();
+    for seen in 0..60_u8 {
+        // The protocol's basic report: nobody, then somebody who is still at 50 cm.
+        let state = if seen < 20 { 0 } else { 2 };
+        let data = [0x02, 0xaa, state, 0x51, 0, 0, 0, 0, 0x3b, 0, 0, 0x55, 0];
+        bench.surroundings.radar(&[&[0xf4, 0xf3, 0xf2, 0xf1, 13, 0], &data[..], &[0xf8, 0xf7, 0xf6, 0xf5]].concat());
+        bench.talk(&mut gateway, &mut disk, 100);
+    }
+    assert_eq!(of(&disk, 0), [Measure::Present(false), Measure::Present(true)]);
+    bench.talk(&mut gateway, &mut disk, 2_000);
+    let mut next = Gateway::new(3);
+    bench.ask(&mut next, None, &mut undamaged);
+    assert_eq!(next.hello.unwrap().health.failing, 1);
+}
+
+#[test]
 fn a_siren_goes_off_by_itself() {
     let (mut bench, mut gateway) = Bench::in_session();
     let on = What::Switch { channel: SIREN, on: true, for_s: 3 };
