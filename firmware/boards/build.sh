@@ -50,11 +50,10 @@ build() { # BOARD PACKAGE ELF [ARG...]
 }
 for board in "${boards[@]}"; do
   case $board in
-    pico)
-      build pico ninewatch-pico-boot pico.boot
-      build pico ninewatch-pico pico --features pico
+    pico | pico2)
+      build "$board" ninewatch-pico-boot "$board.boot" --features "$board"
+      build "$board" ninewatch-pico "$board" --features "$board"
       ;;
-    pico2) build pico2 ninewatch-pico pico2 --features pico2 ;;
     *) build "$board" "ninewatch-$board" "$board" ;;
   esac
 done

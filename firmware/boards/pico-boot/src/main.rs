@@ -1,4 +1,4 @@
-//! The boot loader of a node on a Raspberry Pi Pico (RP2040).
+//! The boot loader of a node on a Raspberry Pi Pico (RP2040) or Pico 2 (RP2350).
 //!
 //! | flash | there |
 //! |--|--|

@@ -17,6 +17,7 @@ mod terminals;
 
 use core::cell::RefCell;
 
+use embassy_embedded_hal::flash::partition::BlockingPartition;
 use embassy_executor::Spawner;
 use embassy_rp::adc::{Adc, Channel, Config as AdcConfig};
 use embassy_rp::flash::Flash;
@@ -29,6 +30,7 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_time::Duration;
 use ninewatch_board::last_words;
 use ninewatch_node::update::{SlotFailed, Slots};
+use ninewatch_slots::TwoSlots;
 use ninewatch_wire::message::Reset;
 use static_cell::StaticCell;
 
@@ -140,16 +142,8 @@ async fn main(_spawner: Spawner) {
 }
 
 /// As the boot loader has them: see `../pico-boot/src/main.rs`.
-#[cfg(feature = "pico")]
 fn slots(flash: &'static Shared) -> Result<impl Slots, SlotFailed> {
-    use embassy_embedded_hal::flash::partition::BlockingPartition;
     static WORD: StaticCell<[u8; 1]> = StaticCell::new();
     let part = |from, to| BlockingPartition::new(flash, from, to - from);
-    ninewatch_slots::TwoSlots::new(part(0x3_0000, 0x5_9000), part(0x7000, 0x8000), WORD.init([0]))
-}
-
-/// The RP2350 has no boot loader of ours.
-#[cfg(feature = "pico2")]
-fn slots(_: &'static Shared) -> Result<impl Slots, SlotFailed> {
-    Ok(ninewatch_node::update::OneSlot)
+    TwoSlots::new(part(0x3_0000, 0x5_9000), part(0x7000, 0x8000), WORD.init([0]))
 }
