@@ -72,6 +72,11 @@ sim: ## Simulate worlds on the real core, journal and forwarding; SEEDS=1234 or 
 firmware: ## Build the nodes' firmware for all boards into target/firmware; BOARDS="pico qemu" for some
 	firmware/boards/build.sh $(BOARDS)
 
+test-firmware: ## Tie the firmware in QEMU to the real gateway: heat, presses, a cut and a noisy line, kills, a wrong key
+	firmware/boards/build.sh qemu
+	cargo build --locked -p ninewatch
+	cargo test --locked -p ninewatch-tests --test emulated --test firmware -- --ignored --test-threads 2
+
 models: $(RUNTIME) ## Train the models anew from ../shared/data; DATA=folder names another, ALSO=folder adds a site's own
 	models/train.sh $(or $(DATA),../shared/data) $(ALSO)
 
@@ -91,4 +96,4 @@ $(BROWSER): tests/browser/requirements.txt
 	target/browser-py/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-.PHONY: help demo build install test browser screenshots bench torture storm fuzz sim firmware models
+.PHONY: help demo build install test browser screenshots bench torture storm fuzz sim firmware test-firmware models

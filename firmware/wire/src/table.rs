@@ -102,8 +102,6 @@ pub enum GasElement {
     Mq2,
     /// Town gas, LPG.
     Mq5,
-    /// Carbon monoxide.
-    Mq7,
 }
 
 impl Table {

@@ -101,8 +101,6 @@ impl<B: Board> Sensor<B> {
                 let gas = match element {
                     GasElement::Mq2 => mq::MQ2_LPG,
                     GasElement::Mq5 => mq::MQ5_METHANE,
-                    // Nothing that lives depend on: see the driver.
-                    GasElement::Mq7 => return None,
                 };
                 #[expect(clippy::cast_precision_loss, reason = "resistors are known to three digits")]
                 let r0_ohm = r0_ohm as f32;
