@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How often a node looks at its contacts.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What a test does to a node, between two looks.
 type Deed = Box<dyn FnOnce(&mut Vec<Option<Fitted>>) + Send>;

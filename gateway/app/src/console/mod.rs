@@ -99,6 +99,7 @@ pub(crate) use accounts::{AccountList, edit as edit_accounts};
 pub(crate) use authority::{AUTHORITY, Authority};
 use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
+pub(crate) use grid_codes::svg as qr_svg;
 pub(crate) use handovers::HANDOVERS;
 pub(crate) use plans::{PICTURES, PLANS};
 use rights::OfPeople;

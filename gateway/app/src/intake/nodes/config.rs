@@ -105,15 +105,6 @@ fn duration(span: Span) -> Duration {
 }
 
 #[cfg(test)]
-impl LineConfig {
-    /// A line for tests, polled as often as it goes.
-    pub(super) fn for_tests(tcp: &str) -> Self {
-        let text = format!("name = \"east\"\ntcp = \"{tcp}\"\npoll_every = \"10ms\"\nanswer_within = \"100ms\"");
-        toml::from_str(&text).unwrap()
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
