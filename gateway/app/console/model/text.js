@@ -237,6 +237,7 @@ export const TEXT = {
   "deed.readings": ["读数", "Readings"],
   "deed.devices": ["设备列表", "Devices"],
   "deed.device": ["设备操作", "Device"],
+  "deed.node": ["节点", "Node"],
   "deed.places": ["场所列表", "Places"],
   "deed.plans": ["平面图", "Plans"],
   "deed.plan": ["平面图修改", "Plan"],

@@ -145,7 +145,7 @@ static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/models",                       WATCHERS,    "models.look",     Log::Never),
     rule(Method::GET,    "/api/v1/notify",                       TELLERS,     "channels.look",   Log::Never),
     rule(Method::POST,   "/api/v1/notify/{name}/test",           TRIERS,      "channel.test",    Log::Always),
-    rule(Method::GET,    "/api/v1/nodes",                        TELLERS,     "nodes.look",      Log::Never),
+    rule(Method::GET,    "/api/v1/nodes",                        TELLERS,     "node.look",       Log::Never),
     rule(Method::POST,   "/api/v1/nodes/{id}/blink",             TRIERS,      "node.blink",      Log::Always),
     rule(Method::POST,   "/api/v1/nodes/{id}/restart",           FITTERS_OF_NODES, "node.restart", Log::Always),
     rule(Method::POST,   "/api/v1/nodes/{id}/log",               FITTERS_OF_NODES, "node.log",   Log::Always),

@@ -61,7 +61,7 @@ impl LineConfig {
         if self
             .tcp
             .as_ref()
-            .is_some_and(|tcp| !tcp.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()))
+            .is_some_and(|tcp| tcp.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()))
         {
             problems.push(("tcp", "is not host:port".into(), "write the device server's address as 10.0.0.7:4001"));
         }

@@ -273,8 +273,9 @@ impl Waiting {
     }
 
     fn settle(&mut self) {
-        while let Some(first) = self.frames.pop_front_if(|first| first.left == 0) {
+        while let Some(first) = self.frames.front().filter(|first| first.left == 0) {
             self.acked = first.up_to;
+            self.frames.pop_front();
         }
     }
 }
