@@ -292,6 +292,18 @@ impl Gateway {
         Ok(answer.body_mut().read_json()?)
     }
 
+    /// POSTs bytes to a path of the API.
+    ///
+    /// # Errors
+    /// Where it does not answer with 2xx.
+    pub fn post_bytes(&self, path: &str, body: &[u8]) -> anyhow::Result<Value> {
+        let mut answer = ureq::post(format!("{}{path}", self.console))
+            .header("Authorization", self.basic())
+            .header("Content-Type", "application/octet-stream")
+            .send(body)?;
+        Ok(answer.body_mut().read_json()?)
+    }
+
     /// PUTs JSON to a path of the API.
     ///
     /// # Errors

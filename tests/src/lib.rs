@@ -8,6 +8,7 @@ pub mod flood;
 pub mod fuzz;
 pub mod gateway;
 pub mod mosquitto;
+pub mod nodes;
 pub mod services;
 pub mod storm;
 pub mod torture;

@@ -12,6 +12,7 @@ use ninewatch_core::site::is_id;
 use ninewatch_core::time::{Span, UtcOffset};
 use ninewatch_drivers::contact::Active;
 
+use crate::intake::nodes::LineConfig;
 use crate::notify::NotifyConfig;
 use crate::people::PeopleConfig;
 
@@ -26,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) brokers: Vec<MqttServer>,
     #[serde(default)]
     pub(crate) wired: Vec<WiredInput>,
+    #[serde(default, rename = "line")]
+    pub(crate) lines: Vec<LineConfig>,
     #[serde(default)]
     pub(crate) journal: JournalConfig,
     #[serde(default)]
@@ -451,6 +454,15 @@ impl Config {
                     let mend = "a broker needs topic filters to read, an upstream takes none";
                     fault(&key("name"), "`subscribe` is not right".into(), mend);
                 }
+            }
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            for (key, problem, mend) in line.problems() {
+                fault(&format!("line.{index}.{key}"), problem, mend);
+            }
+            if self.lines.iter().take(index).any(|other| other.name == line.name) {
+                let mend = "give one another name";
+                fault(&format!("line.{index}.name"), format!("`{}` is there twice", line.name), mend);
             }
         }
         for (key, problem, mend) in self.people.problems() {

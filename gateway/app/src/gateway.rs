@@ -20,6 +20,7 @@ use crate::engine::{Engine, Ground, Running};
 use crate::forward::{self, Source, UpstreamStatus};
 use crate::health::{self, ClockHealth, DiskHealth, IndexHealth, JournalHealth, Pace, Part, Sign, Undelivered};
 use crate::intake::broker;
+use crate::intake::nodes::Nodes;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
@@ -183,6 +184,10 @@ impl Gateway {
             let serving = wired.serve(engine.clone());
             tasks.spawn(async move { Ok(serving.await?) });
         }
+        let (nodes, lines) = Nodes::start(&config.lines, data_dir.clone(), &engine, clock)?;
+        parts.extend(nodes.lines().map(|line| line.clone() as Arc<dyn Part>));
+        parts.push(Arc::new(nodes.clone()));
+        lines.into_iter().for_each(|line| _ = tasks.spawn(line));
         let journal_dir = data_dir.join("journal");
         let mut upstreams = Vec::new();
         for server in config.upstreams {
@@ -237,6 +242,7 @@ impl Gateway {
                 downlinks,
                 notify,
                 roster: roster.clone(),
+                nodes,
                 audit,
                 people: people.clone(),
             };

@@ -70,6 +70,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Sensor(args) => cli::sensor::run(args, lang),
         Command::Place(args) => cli::registry::place(args, lang),
         Command::Device(args) => cli::registry::device(args, lang),
+        Command::Node(args) => block_on(cli::node::run(args, lang)),
         Command::Account(args) => cli::account::run(&args, lang),
         Command::Cert(args) => cli::cert::run(&args, lang),
         Command::Audit(args) => cli::audit::run(args, lang),

@@ -48,6 +48,16 @@ pub enum Ailment {
     AuditFailed,
     /// A channel does not tell people.
     ChannelFailed,
+    /// A line with nodes cannot be used.
+    LineDown,
+    /// Many frames of a line come damaged.
+    LineNoisy,
+    /// A node does not answer.
+    NodeSilent,
+    /// What answers for a node is not believed.
+    NodeRefused,
+    /// A node, or what is fitted to it, does not work as it should.
+    NodeFault,
 }
 
 /// How long these hold is a setting.
@@ -67,7 +77,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -85,6 +95,11 @@ impl Ailment {
         Self::SignFailed,
         Self::AuditFailed,
         Self::ChannelFailed,
+        Self::LineDown,
+        Self::LineNoisy,
+        Self::NodeSilent,
+        Self::NodeRefused,
+        Self::NodeFault,
     ];
 
     /// The name in the API and metrics.
@@ -183,6 +198,21 @@ impl Ailment {
             Self::ChannelFailed => ("channel_failed", "gateway-channel-failed", Major, [180, 60],
                 ["通知通道失效", "Notification channel failed"],
                 ["请在“通知”页查看原因并发测试消息；未送达的预警请用其他方式告知", "The page of the channels says why, and tries it out; tell people some other way until it is well"]),
+            Self::LineDown => ("line_down", "gateway-line-down", Major, [10, 30],
+                ["节点线路断开", "Line of nodes down"],
+                ["其上的节点目前无人看护；请检查适配器、串口服务器及其接线", "Nothing watches over the nodes on it; check the adapter or the device server, and the wiring"]),
+            Self::LineNoisy => ("line_noisy", "gateway-line-noisy", Minor, [60, 300],
+                ["节点线路干扰大", "Line of nodes noisy"],
+                ["数据会重发，不会丢失；请检查 A/B 接线、两端 120 Ω 终端电阻和屏蔽接地", "What is damaged is sent again and not lost; check A and B, the 120 Ω at both ends and the shield"]),
+            Self::NodeSilent => ("node_silent", "gateway-node-silent", Major, [0, 30],
+                ["节点无应答", "Node silent"],
+                ["其传感器目前无人看护；请检查节点的供电和接线", "Nothing watches over its sensors; check its power and its wiring"]),
+            Self::NodeRefused => ("node_refused", "gateway-node-refused", Major, [0, 60],
+                ["节点未被接受", "Node refused"],
+                ["请按节点上的编码重新配对（ninewatch node pair），或升级其程序；若无人更换过节点，请派人查看", "Pair it anew by the code printed on it (`ninewatch node pair`), or give it another program; where nobody has changed it, have somebody look"]),
+            Self::NodeFault => ("node_fault", "gateway-node-fault", Major, [10, 30],
+                ["节点故障", "Node faulty"],
+                ["请检查节点所接的传感器和按钮；ninewatch node logs 可查看节点日志", "Check the sensors and buttons fitted to it; `ninewatch node logs` shows what it has noted"]),
         };
         Nature { name, rule, severity, holds_s, over_s, title, mend }
     }

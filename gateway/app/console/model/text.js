@@ -237,6 +237,7 @@ export const TEXT = {
   "deed.readings": ["读数", "Readings"],
   "deed.devices": ["设备列表", "Devices"],
   "deed.device": ["设备操作", "Device"],
+  "deed.node": ["节点", "Node"],
   "deed.places": ["场所列表", "Places"],
   "deed.plans": ["平面图", "Plans"],
   "deed.plan": ["平面图修改", "Plan"],
@@ -633,6 +634,9 @@ export const TEXT = {
     "The gateway does not know this device's type. Have the admin look at its file.",
   ],
   "problem.no_command": ["这台设备没有这个命令。", "The device has no such command."],
+  "problem.no_node": ["没有这个节点。", "There is no such node."],
+  "problem.node_refused": ["节点没有执行：{detail}", "The node has not done it: {detail}"],
+  "problem.other_board": ["程序与节点的电路板不符：{detail}", "The program is for another board: {detail}"],
   "problem.no_channel": ["没有这个通知通道。", "There is no such channel."],
   "problem.other_handover": [
     "这个编号已是另一条交班记录，请刷新页面再交班。",

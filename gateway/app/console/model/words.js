@@ -55,6 +55,7 @@ export const DEEDS = [
   "report",
   "devices",
   "device",
+  "node",
   "places",
   "plan",
   "plans",

@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod journal;
 pub(crate) mod model;
+pub(crate) mod node;
 pub(crate) mod notify;
 pub(crate) mod registry;
 pub(crate) mod replay;
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Place(registry::PlaceArgs),
     /// 管理设备 · Manage devices
     Device(registry::DeviceArgs),
+    /// 串行线路上的节点：配对、烧录、日志、升级 · The nodes on serial lines: pair, flash, logs, update
+    Node(node::NodeArgs),
     /// 管理值班账号 · Manage who may log in
     Account(account::AccountArgs),
     /// 控制台 HTTPS 的 CA：生成、查看 · The CA of the console's HTTPS: make it, show it

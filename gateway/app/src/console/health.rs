@@ -64,7 +64,12 @@ impl PartView {
 /// What does not work at all is down; what works, and not as it should, is degraded.
 fn wellness(ailment: Ailment) -> Wellness {
     match ailment {
-        Ailment::UpstreamDown | Ailment::BrokerDown | Ailment::DiskFailed | Ailment::AuditFailed => Wellness::Down,
+        Ailment::UpstreamDown
+        | Ailment::BrokerDown
+        | Ailment::LineDown
+        | Ailment::NodeSilent
+        | Ailment::DiskFailed
+        | Ailment::AuditFailed => Wellness::Down,
         _ => Wellness::Degraded,
     }
 }
@@ -103,7 +108,7 @@ impl EngineHealth {
 /// Every part, the engine first.
 async fn parts(shared: &Shared) -> Vec<PartView> {
     let engine = PartView::engine(shared.engine_health.now(shared).await);
-    let others = shared.state.parts.iter().map(|part| PartView::new(part.name(), &part.ails()));
+    let others = health::all(&shared.state.parts).map(|part| PartView::new(part.name(), &part.ails()));
     std::iter::once(engine).chain(others).collect()
 }
 

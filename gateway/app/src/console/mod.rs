@@ -7,6 +7,7 @@
 //!                                                        readings what a device measured
 //!                                                        plans    pictures under the places of a grid
 //!                                                        handovers what one shift tells the next
+//!                                                        nodes    how the nodes on serial lines are; orders to them
 //!                                                        models   what scores, and how well
 //!                                                        commands, downlink messages down to a device
 //!                                                        roster, ladder, drills who is on duty, who is told next; playing it
@@ -41,6 +42,7 @@ mod log;
 mod log_in;
 mod matters;
 mod models;
+mod nodes;
 mod notify;
 mod photos;
 mod plans;
@@ -88,6 +90,7 @@ use crate::duty::RosterFile;
 use crate::engine::Engine;
 use crate::health::Part;
 use crate::index::{AlertQuery, AlertRecord, Index};
+use crate::intake::nodes::Nodes;
 use crate::metrics::Counters;
 use crate::notify::Notify;
 use crate::people::People;
@@ -97,6 +100,7 @@ pub(crate) use accounts::{AccountList, edit as edit_accounts};
 pub(crate) use authority::{AUTHORITY, Authority};
 use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
+pub(crate) use grid_codes::svg as qr_svg;
 pub(crate) use handovers::HANDOVERS;
 pub(crate) use plans::{PICTURES, PLANS};
 use rights::OfPeople;
@@ -121,6 +125,7 @@ pub(crate) struct ConsoleState {
     pub(crate) downlinks: Downlinks,
     pub(crate) notify: Notify,
     pub(crate) roster: RosterFile,
+    pub(crate) nodes: Nodes,
     pub(crate) audit: Recorder,
     pub(crate) people: Arc<People>,
 }
@@ -350,6 +355,12 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/models", models::list);
     routes.add(Method::GET, "/api/v1/notify", notify::list);
     routes.add(Method::POST, "/api/v1/notify/{name}/test", notify::test);
+    routes.add(Method::GET, "/api/v1/nodes", nodes::list);
+    routes.add(Method::POST, "/api/v1/nodes/{id}/blink", nodes::blink);
+    routes.add(Method::POST, "/api/v1/nodes/{id}/restart", nodes::restart);
+    routes.add(Method::POST, "/api/v1/nodes/{id}/log", nodes::log);
+    let largest_program = DefaultBodyLimit::max(nodes::LARGEST_PROGRAM);
+    routes.add(Method::POST, "/api/v1/nodes/{id}/update", nodes::update.layer(largest_program));
     routes.add(Method::GET, "/api/v1/roster", roster::look);
     routes.add(Method::PUT, "/api/v1/roster", roster::change);
     routes.add(Method::POST, "/api/v1/drills", drills::begin);

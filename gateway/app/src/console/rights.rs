@@ -99,6 +99,8 @@ const TRIERS: For = For::Roles(&[Duty, Installer, Admin]);
 /// They see who is on duty: whoever answers alerts, and whoever asks the desk for help with a device.
 const ROSTERED: For = For::Roles(&[Duty, GridMember, Installer, Admin]);
 const FITTERS: For = For::Roles(&[Installer, Integrator, Admin]);
+/// They wire nodes and give them their programs.
+const FITTERS_OF_NODES: For = For::Roles(&[Installer, Admin]);
 const WATCHERS: For = For::Roles(&[Duty, Integrator, Admin]);
 const ADMIN: For = For::Roles(&[Admin]);
 
@@ -143,6 +145,11 @@ static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/models",                       WATCHERS,    "models.look",     Log::Never),
     rule(Method::GET,    "/api/v1/notify",                       TELLERS,     "channels.look",   Log::Never),
     rule(Method::POST,   "/api/v1/notify/{name}/test",           TRIERS,      "channel.test",    Log::Always),
+    rule(Method::GET,    "/api/v1/nodes",                        TELLERS,     "node.look",       Log::Never),
+    rule(Method::POST,   "/api/v1/nodes/{id}/blink",             TRIERS,      "node.blink",      Log::Always),
+    rule(Method::POST,   "/api/v1/nodes/{id}/restart",           FITTERS_OF_NODES, "node.restart", Log::Always),
+    rule(Method::POST,   "/api/v1/nodes/{id}/log",               FITTERS_OF_NODES, "node.log",   Log::Always),
+    rule(Method::POST,   "/api/v1/nodes/{id}/update",            FITTERS_OF_NODES, "node.update", Log::Always),
     rule(Method::GET,    "/api/v1/roster",                       ROSTERED,    "roster.look",     Log::People),
     rule(Method::PUT,    "/api/v1/roster",                       DESK,        "roster.change",   Log::Always),
     rule(Method::POST,   "/api/v1/drills",                       DESK,        "drill.begin",     Log::Always),

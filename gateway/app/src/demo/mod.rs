@@ -182,6 +182,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
         sensor_port: Some(SensorPortConfig { listen: Some(anywhere), ..SensorPortConfig::default() }),
         brokers: Vec::new(),
         wired: Vec::new(),
+        lines: Vec::new(),
         local_sign: None,
         journal: JournalConfig::default(),
         alerts: ninewatch_core::alert::AlertSettings::default(),

@@ -47,6 +47,15 @@ pub(crate) trait Part: Send + Sync {
     /// Appends its metrics in Prometheus' text format. Parts of one kind may give the same family
     /// with different labels. Must not block.
     fn metrics(&self, out: &mut String);
+    /// Parts of it that come and go while the gateway runs.
+    fn within(&self) -> Vec<Arc<dyn Part>> {
+        Vec::new()
+    }
+}
+
+/// The parts, each with those within it.
+pub(crate) fn all(parts: &[Arc<dyn Part>]) -> impl Iterator<Item = Arc<dyn Part>> {
+    parts.iter().flat_map(|part| std::iter::once(part.clone()).chain(part.within()))
 }
 
 /// How often the parts are asked.
@@ -83,11 +92,11 @@ pub(crate) async fn watch(
 }
 
 fn complaints(parts: &[Arc<dyn Part>]) -> Vec<Complaint> {
-    let of = |part: &Arc<dyn Part>| {
+    let of = |part: Arc<dyn Part>| {
         let name = part.name();
         part.ails().into_iter().map(move |(ailment, text)| Complaint { part: name.clone(), ailment, text })
     };
-    parts.iter().flat_map(of).collect()
+    all(parts).flat_map(of).collect()
 }
 
 /// The engine counts by the gateway's clock how long a complaint lasts. Where that one is played fast, what is left

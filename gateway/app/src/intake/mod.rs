@@ -2,5 +2,6 @@
 //! the engine, and an acknowledgement to the sender when it is on disk.
 
 pub(crate) mod broker;
+pub(crate) mod nodes;
 pub(crate) mod sensor_port;
 pub(crate) mod wired;

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode, Uri, header};
+use axum::http::{Method, Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -18,15 +18,15 @@ use crate::pem;
 
 /// From the name to the end of the answer. The console's own patience is 20 s.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// An answer says in a line how it went.
-const LARGEST_ANSWER: usize = 64 << 10;
+/// An answer says in a line how it went; that of our own API may be a list of a thousand nodes.
+const LARGEST_ANSWER: usize = 1 << 20;
 
 /// What came back.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// How long the other side wants to be left alone.
     pub(super) retry_after: Option<Duration>,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// POSTs JSON.
@@ -40,11 +40,16 @@ pub(super) async fn post(
     headers: &[(&str, String)],
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
-    let asked = tokio::time::timeout(PATIENCE, ask(url, ca, content_type, headers, body));
+    let asked = tokio::time::timeout(PATIENCE, ask(Method::POST, url, ca, content_type, headers, body));
     asked.await.unwrap_or_else(|_| bail!("no answer within {} s", PATIENCE.as_secs()))
 }
 
-async fn ask(
+/// Asks anything, without a limit of time.
+///
+/// # Errors
+/// Where no whole answer came.
+pub(crate) async fn ask(
+    method: Method,
     url: &Uri,
     ca: Option<&Path>,
     content_type: &str,
@@ -56,7 +61,9 @@ async fn ask(
     let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let authority = url.authority().map(|authority| authority.as_str()).unwrap_or(host);
-    let mut request = Request::post(path)
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(header::HOST, authority)
         .header(header::CONTENT_TYPE, content_type)
         .header(header::USER_AGENT, concat!("ninewatch/", env!("CARGO_PKG_VERSION")))

@@ -44,6 +44,7 @@ use crate::mqtt_client::{Access, Link};
 pub(crate) use channel::{Channel, Trouble};
 pub(crate) use config::NotifyConfig;
 use feed::Feed;
+pub(crate) use http::ask as http_ask;
 use ledger::Ledger;
 pub(crate) use ledger::{FORMER_LOG, LOG, Notification};
 pub(crate) use service::Failure;

@@ -249,6 +249,7 @@ impl Desk {
             downlinks: crate::downlink::Downlinks::default(),
             notify: crate::notify::Notify::default(),
             roster: crate::duty::RosterFile::empty(dir.path()),
+            nodes: crate::intake::nodes::Nodes::none(),
             audit: audit.clone(),
             people: people(dir.path()),
         };

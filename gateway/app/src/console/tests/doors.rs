@@ -31,6 +31,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         downlinks: crate::downlink::Downlinks::default(),
         notify: crate::notify::Notify::default(),
         roster: crate::duty::RosterFile::empty(dir.path()),
+        nodes: crate::intake::nodes::Nodes::none(),
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
         people: super::desk::people(dir.path()),
     };
