@@ -23,7 +23,7 @@ use crate::intake::broker;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
-use crate::notify::{self, Notify};
+use crate::notify::{self, Lamps, Notify};
 use crate::people::People;
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
@@ -42,6 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) first_password: Option<FirstPassword>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
     sign: Option<Arc<Sign>>,
+    notify: Notify,
     running: Running,
     /// Follows the site's files, and holds what tells the doors of changes.
     follow: JoinHandle<()>,
@@ -85,6 +86,7 @@ impl Gateway {
         let console = config.console.as_ref().map(|console| Console::bind(console, &data_dir)).transpose();
         let console = or_last_word(console, sign.as_deref()).await?;
         let wired = Wired::open(&config.wired)?;
+        let lamps = Lamps::open(&config.notify)?;
         let models = Models::new(Sources {
             models_dir: config.files.models.clone(),
             library: config.files.onnxruntime.clone(),
@@ -180,8 +182,8 @@ impl Gateway {
             tasks.spawn(reading);
         }
         if !config.wired.is_empty() {
-            let serving = wired.serve(engine.clone());
-            tasks.spawn(async move { Ok(serving.await?) });
+            parts.extend(wired.parts());
+            tasks.spawn(wired.serve(engine.clone()));
         }
         let journal_dir = data_dir.join("journal");
         let mut upstreams = Vec::new();
@@ -197,6 +199,7 @@ impl Gateway {
             source: Source { gateway: config.gateway.id.clone(), epochs: running.epochs.clone() },
             channels: config.notify,
             brokers: config.brokers,
+            lamps,
             data_dir: data_dir.clone(),
             engine: engine.clone(),
             index: running.index.clone(),
@@ -235,7 +238,7 @@ impl Gateway {
                 status,
                 models,
                 downlinks,
-                notify,
+                notify: notify.clone(),
                 roster: roster.clone(),
                 audit,
                 people: people.clone(),
@@ -261,6 +264,7 @@ impl Gateway {
             first_password,
             upstreams,
             sign,
+            notify,
             running,
             follow,
             port,
@@ -302,6 +306,7 @@ impl Gateway {
             let _ = tokio::time::timeout(GOOD_BYE, port).await;
         }
         self.tasks.shutdown().await;
+        self.notify.put_out();
         if let Some(sign) = &self.sign {
             sign.put_out().await;
         }

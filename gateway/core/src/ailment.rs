@@ -48,6 +48,10 @@ pub enum Ailment {
     AuditFailed,
     /// A channel does not tell people.
     ChannelFailed,
+    /// What is wired to the gateway's own pins cannot be relied on.
+    PinFailed,
+    /// A file stands in the place of what should be wired to them.
+    PinSimulated,
 }
 
 /// How long these hold is a setting.
@@ -67,7 +71,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -85,6 +89,8 @@ impl Ailment {
         Self::SignFailed,
         Self::AuditFailed,
         Self::ChannelFailed,
+        Self::PinFailed,
+        Self::PinSimulated,
     ];
 
     /// The name in the API and metrics.
@@ -183,6 +189,12 @@ impl Ailment {
             Self::ChannelFailed => ("channel_failed", "gateway-channel-failed", Major, [180, 60],
                 ["通知通道失效", "Notification channel failed"],
                 ["请在“通知”页查看原因并发测试消息；未送达的预警请用其他方式告知", "The page of the channels says why, and tries it out; tell people some other way until it is well"]),
+            Self::PinFailed => ("pin_failed", "gateway-pin-failed", Major, [15, 60],
+                ["本机接线故障", "Wired input failed"],
+                ["此处目前无人看护；请检查传感器、供电和接线", "Nothing watches there; check the sensor, its supply and its wires"]),
+            Self::PinSimulated => ("pin_simulated", "gateway-pin-simulated", Notice, [0, 0],
+                ["接线是模拟的", "Wiring is simulated"],
+                ["正式使用前请删去 site.toml 中的 simulated", "Remove `simulated` from site.toml before anybody relies on it"]),
         };
         Nature { name, rule, severity, holds_s, over_s, title, mend }
     }
