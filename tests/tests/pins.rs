@@ -115,6 +115,8 @@ fn what_is_simulated_or_broken_is_said_wherever_somebody_looks() -> anyhow::Resu
     for line in ["[[wired]] sos-1: simulated by the file", "[[notify]] hall: simulated by the file"] {
         assert!(said.contains(line), "{line} is not in: {said}");
     }
+    let doctor = ninewatch(&["--lang", "zh", "doctor", "--site", &file]).map_err(|error| error.to_string());
+    assert!(doctor.is_err(), "what is simulated is nothing to rely on: {doctor:?}");
     // Without a gateway at work the siren is tried from the command line.
     let ended = ninewatch(&["--lang", "en", "notify", "--site", &file, "test", "hall"]);
     ended.map_err(|error| error.context("the test of a siren"))?;

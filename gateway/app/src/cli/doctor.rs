@@ -107,17 +107,16 @@ fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
 
 fn files(site: &Path, config: &Config, lang: Lang) -> Vec<Finding> {
     let of = lang.pick("配置", "files");
-    match check::check(site, config.clone(), lang) {
-        Err(error) => vec![Finding::wrong(of, format!("{error:#}"), "")],
-        Ok(checked) if checked.faults.is_empty() => {
-            let holes = checked.holes.into_iter().map(|hole| Finding::wrong(lang.pick("值班", "duty"), hole, ""));
-            let mend = lang.pick("正式使用前请删去 simulated", "remove `simulated` before anybody relies on it");
-            let wiring = lang.pick("接线", "wiring");
-            let simulated = checked.simulated.into_iter().map(|what| Finding::wrong(wiring, what, mend));
-            std::iter::once(Finding::well(of, checked.summary)).chain(holes).chain(simulated).collect()
-        }
-        Ok(checked) => checked.faults.iter().map(|fault| Finding::wrong(of, fault.to_string(), "")).collect(),
-    }
+    let checked = match check::check(site, config.clone(), lang) {
+        Err(error) => return vec![Finding::wrong(of, format!("{error:#}"), "")],
+        Ok(checked) => checked,
+    };
+    let well = checked.faults.is_empty().then(|| Finding::well(of, checked.summary));
+    let faults = checked.faults.iter().map(|fault| Finding::wrong(of, fault.to_string(), ""));
+    let holes = checked.holes.into_iter().map(|hole| Finding::wrong(lang.pick("值班", "duty"), hole, ""));
+    let mend = lang.pick("正式使用前请删去 simulated", "remove `simulated` before anybody relies on it");
+    let simulated = checked.simulated.into_iter().map(|what| Finding::wrong(lang.pick("接线", "wiring"), what, mend));
+    well.into_iter().chain(faults).chain(holes).chain(simulated).collect()
 }
 
 fn of_part(part: &dyn Part, of: &str, lang: Lang) -> Finding {

@@ -184,7 +184,7 @@ fn what_is_told_is_what_people_have_to_know() {
 }
 
 #[test]
-fn filters_are_by_severity_scene_and_grid() {
+fn filters_are_by_severity_scene_grid_place_and_group() {
     let wants = |more: &str| config(more).wants(&change(1, "a", Major, Raised).alert, &registry());
     assert!(wants(""));
     assert!(!wants("severities = [\"critical\"]"));
