@@ -69,6 +69,9 @@ fuzz: ## Fuzz for minutes; TARGET=decode, journal, sensor_port, api, wire or all
 sim: ## Simulate worlds on the real core, journal and forwarding; SEEDS=1234 or SEEDS=0..100000, TRACE=1 tells each step
 	SEEDS=$(SEEDS) TRACE=$(TRACE) cargo test --locked -p ninewatch --bin ninewatch sim::tests::every -- --nocapture
 
+firmware: ## Build the nodes' firmware for all boards into target/firmware; BOARDS="pico qemu" for some
+	firmware/boards/build.sh $(BOARDS)
+
 models: $(RUNTIME) ## Train the models anew from ../shared/data; DATA=folder names another, ALSO=folder adds a site's own
 	models/train.sh $(or $(DATA),../shared/data) $(ALSO)
 
@@ -88,4 +91,4 @@ $(BROWSER): tests/browser/requirements.txt
 	target/browser-py/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-.PHONY: help demo build install test browser screenshots bench torture storm fuzz sim models
+.PHONY: help demo build install test browser screenshots bench torture storm fuzz sim firmware models

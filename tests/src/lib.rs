@@ -3,6 +3,7 @@
 
 pub mod browsers;
 pub mod device;
+pub mod emulated;
 pub mod flood;
 pub mod fuzz;
 pub mod gateway;

@@ -1,6 +1,7 @@
 //! Health that tells: what ails the gateway is an alert of its own, and where nobody can be reached there is a sign on
 //! the spot.
 
+use anyhow::Context;
 use ninewatch_tests::device::{self, Device};
 use ninewatch_tests::gateway::{Gateway, Site};
 use ninewatch_tests::mosquitto::Mosquitto;
@@ -214,5 +215,29 @@ async fn a_gateway_whose_disk_cannot_be_used_says_so_by_the_sign() -> anyhow::Re
     std::fs::remove_file(&hook)?;
     assert!(Gateway::start(&site).is_err());
     assert_eq!(written(&hook), "");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_much_is_logged_changes_while_it_runs() -> anyhow::Result<()> {
+    let site = Site::new("")?;
+    site.add_place("school", "school")?;
+    let mut doors = site.add_devices("ninewatch-door", &[("door".into(), "school".into())])?;
+    let (id, secret) = doors.pop().context("a door")?;
+    let gateway = Gateway::start(&site)?;
+    let mut door = Device::connect(&id, &secret, gateway.sensor_port).await?;
+    let reading = |open: bool| format!("[{{\"n\":\"open\",\"vb\":{open}}}]");
+    door.publish(reading(false)).await?;
+    assert!(!site.log()?.contains("ninewatch/door/readings"), "{}", site.log()?);
+
+    assert_eq!(gateway.get("/api/v1/log")?, json!({"changed": null}));
+    let changed = gateway.put("/api/v1/log", &json!({"level": "debug", "minutes": 5}))?;
+    assert_eq!(changed["changed"]["level"], "debug");
+    door.publish(reading(true)).await?;
+    assert!(site.log()?.contains("ninewatch/door/readings"), "{}", site.log()?);
+    gateway.put("/api/v1/log", &json!({"level": "info", "minutes": 5}))?;
+    let before = site.log()?.matches("ninewatch/door/readings").count();
+    door.publish(reading(false)).await?;
+    assert_eq!(site.log()?.matches("ninewatch/door/readings").count(), before);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use ascon_aead::AsconAead128;
 use ascon_aead::aead::{AeadInOut, KeyInit};
 use core::fmt;
-use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
@@ -22,11 +22,33 @@ const CRC: usize = 4;
 const DELIMITER: u8 = 0;
 
 /// As in Ethernet and zip. Without a table: four bits at a time is fast enough, and 1 KiB of flash saved.
-const CHECKSUM: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+static CHECKSUM: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// The CRC-32 of `bytes`.
 pub fn crc32(bytes: &[u8]) -> u32 {
     CHECKSUM.checksum(bytes)
+}
+
+/// A CRC-32 whose bytes come in parts.
+#[derive(Clone)]
+pub struct Crc32(Digest<'static, u32, NoTable>);
+
+impl Default for Crc32 {
+    fn default() -> Self {
+        Self(CHECKSUM.digest())
+    }
+}
+
+impl Crc32 {
+    /// Takes the next bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The CRC-32 of all of them.
+    pub fn finish(self) -> u32 {
+        self.0.finalize()
+    }
 }
 
 /// Which node: drawn at random when it is made, printed on it, and its address on the line.

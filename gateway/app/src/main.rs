@@ -18,6 +18,7 @@ mod index;
 mod intake;
 mod journal;
 mod lang;
+mod logging;
 mod metrics;
 mod mqtt_client;
 mod network;

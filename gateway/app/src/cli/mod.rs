@@ -19,11 +19,11 @@ pub(crate) mod sensor;
 mod table;
 mod what_if;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use clap::{Parser, Subcommand};
 
 use crate::demo::DemoArgs;
 use crate::lang::Lang;
+use crate::logging::{self, LogFormat};
 
 /// 九哨社区物联网边缘网关 · An IoT edge gateway for smart communities
 ///
@@ -108,25 +108,12 @@ pub(crate) enum Command {
     Restore(backup::RestoreArgs),
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// For people and journald
-    Text,
-    /// A JSON object a line
-    Json,
-}
-
 impl Cli {
     /// Begins to log, to standard error.
     pub(crate) fn log(&self) {
         // The demo shows its own story.
         let quiet = matches!(self.command, Command::Demo(_));
         let level = if quiet { "error" } else { "info" };
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-        match self.log_format {
-            LogFormat::Text => log.init(),
-            LogFormat::Json => log.json().init(),
-        }
+        logging::begin(self.log_format, level);
     }
 }

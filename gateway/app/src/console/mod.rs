@@ -37,6 +37,7 @@ mod handovers;
 mod health;
 mod kept;
 mod ladder;
+mod log;
 mod log_in;
 mod matters;
 mod models;
@@ -326,6 +327,8 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::DELETE, "/api/v1/residents/{id}", residents::delete);
     routes.add(Method::GET, "/api/v1/places/{id}/residents", residents::of_place);
     routes.add(Method::GET, "/api/v1/retention", retention::look);
+    routes.add(Method::GET, "/api/v1/log", log::look);
+    routes.add(Method::PUT, "/api/v1/log", log::change);
     routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);

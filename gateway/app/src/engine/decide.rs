@@ -273,6 +273,13 @@ impl Decide {
             scores: effects.scores,
             rejected: rejected.map(Cow::Owned),
         })?;
+        tracing::debug!(
+            door = %inbound.door,
+            topic = inbound.topic,
+            bytes = inbound.payload.len(),
+            changes = effects.changes.len(),
+            "a message"
+        );
         self.batch.changes.extend(effects.changes);
         if self.segment_used >= self.segment_full { self.begin_segment() } else { Ok(()) }
     }
