@@ -141,6 +141,11 @@ fn what_is_simulated_or_broken_is_said_wherever_somebody_looks() -> anyhow::Resu
         assert!(part["status"] == "degraded" && part["text"]["en"].to_string().contains("simulated"), "{part}");
     }
     gateway.until_alert(|change| change["alert"]["rules"][0] == "gateway-pin-simulated")?;
+    let channels = gateway.get("/api/v1/notify")?;
+    assert_eq!(
+        (&channels["channels"][0]["name"], &channels["channels"][0]["simulated"]),
+        (&json!("hall"), &json!(true))
+    );
     let metrics = gateway.metrics()?;
     assert!(
         metrics.contains("ninewatch_wired_input_up{device=\"sos-1\",field=\"sos\",by=\"simulated by "),

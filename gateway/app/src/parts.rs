@@ -123,7 +123,7 @@ impl Part for Channel {
             };
             (Ailment::ChannelFailed, text)
         });
-        let simulated = self.config.gpio.as_ref().is_some_and(|gpio| gpio.simulated.is_some()).then(|| {
+        let simulated = self.config.is_simulated().then(|| {
             let text = Text {
                 zh: "输出是模拟的，现场不会响也不会亮".into(),
                 en: "it is simulated: nothing sounds".into(),

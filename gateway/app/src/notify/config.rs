@@ -155,6 +155,11 @@ impl NotifyConfig {
         places.chain(grids).collect()
     }
 
+    /// Whether a file stands in the place of its pin.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.gpio.as_ref().is_some_and(|gpio| gpio.simulated.is_some())
+    }
+
     /// The broker of a siren; none of any other kind.
     pub(crate) fn siren_server(&self, brokers: &[MqttServer]) -> Option<MqttServer> {
         if self.kind != Kind::MqttSiren {
