@@ -10,11 +10,12 @@ use ninewatch_core::alert::AlertSettings;
 use ninewatch_core::fault::Fault;
 use ninewatch_core::site::is_id;
 use ninewatch_core::time::{Span, UtcOffset};
-use ninewatch_drivers::contact::Active;
 
 use crate::intake::nodes::LineConfig;
+use crate::intake::wired::WiredInput;
 use crate::notify::NotifyConfig;
 use crate::people::PeopleConfig;
+use crate::pins::Pin;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -135,69 +136,6 @@ pub(crate) struct MqttServer {
     pub(crate) subscribe: Vec<String>,
 }
 
-/// A sensor on the gateway's own pins: one of `contact` and `thermometer`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WiredInput {
-    /// The registered device that it speaks for.
-    pub(crate) device: String,
-    /// The field of the device's sensor type that it gives.
-    pub(crate) field: String,
-    pub(crate) contact: Option<WiredContact>,
-    pub(crate) thermometer: Option<WiredThermometer>,
-}
-
-/// A dry contact: a smoke head's relay, a reed switch, a leak rope, a button.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WiredContact {
-    /// The GPIO number (BCM).
-    pub(crate) pin: u8,
-    #[serde(default)]
-    pub(crate) active: Level,
-    /// How long a level must hold to count.
-    #[serde(default = "settle")]
-    pub(crate) settle: Span,
-}
-
-fn settle() -> Span {
-    Span::from_ms(50)
-}
-
-/// A TMP102 or a like of it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WiredThermometer {
-    /// 1 on every Raspberry Pi.
-    pub(crate) i2c_bus: u8,
-    #[serde(default = "tmp102_address")]
-    pub(crate) address: u8,
-}
-
-fn tmp102_address() -> u8 {
-    ninewatch_drivers::tmp102::DEFAULT_ADDRESS
-}
-
-/// Which level of a pin means that a contact is made, or that something is on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Level {
-    /// The contact pulls to ground.
-    #[default]
-    Low,
-    /// The contact pulls to the supply.
-    High,
-}
-
-impl From<Level> for Active {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Low => Self::Low,
-            Level::High => Self::High,
-        }
-    }
-}
-
 /// What is kept of what came in, and how often the disk is asked to hold it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -290,7 +228,8 @@ pub(crate) struct LocalSignConfig {
     /// The same, once, when it goes off.
     #[serde(default)]
     pub(crate) off_command: Vec<String>,
-    pub(crate) gpio: Option<SignPin>,
+    /// What a light or a buzzer hangs on, by a relay or a transistor.
+    pub(crate) gpio: Option<Pin>,
     /// How long a critical alert may be unheard. GB 26875.1 gives a fire alarm 10 s to reach the centre.
     #[serde(default = "ten_seconds")]
     pub(crate) after: Span,
@@ -308,21 +247,6 @@ fn ten_seconds() -> Span {
 
 fn half_a_minute() -> Span {
     Span::from_secs(30)
-}
-
-/// A GPIO that a light or a buzzer hangs on, by a relay or a transistor.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SignPin {
-    /// The GPIO number (BCM).
-    pub(crate) pin: u8,
-    /// The level at which it is lit or sounds.
-    #[serde(default = "high")]
-    pub(crate) active: Level,
-}
-
-fn high() -> Level {
-    Level::High
 }
 
 /// Files besides the built-in ones, and the ONNX Runtime.
@@ -418,10 +342,12 @@ impl Config {
             fault("journal.readings_max_age", "is too short to see anything in".into(), "give at least 1h");
         }
         for (index, input) in self.wired.iter().enumerate() {
-            if input.contact.is_some() == input.thermometer.is_some() {
-                let mend = "give one of `contact` and `thermometer`";
-                fault(&format!("wired.{index}.device"), "is wired to nothing, or to two things".into(), mend);
+            for (key, problem, mend) in input.problems() {
+                fault(&format!("wired.{index}.{key}"), problem, mend);
             }
+        }
+        for (key, pin) in self.pins_taken_twice() {
+            fault(&key, format!("pin {pin} has another use already"), "give each thing a pin of its own");
         }
         if let Some(sign) = &self.local_sign {
             if sign.command.is_empty() && sign.gpio.is_none() {
@@ -482,6 +408,25 @@ impl Config {
         faults
     }
 
+    /// Every pin, with the table that names it.
+    pub(crate) fn pins(&self) -> Vec<(String, Pin)> {
+        let wired = self.wired.iter().enumerate().map(|(index, input)| (format!("wired.{index}.device"), input.pin()));
+        let sign = self.local_sign.iter().map(|sign| ("local_sign.gpio".to_owned(), sign.gpio.clone()));
+        let notify = self.notify.iter().enumerate();
+        let notify = notify.map(|(index, channel)| (format!("notify.{index}.name"), channel.gpio.clone()));
+        wired.chain(sign).chain(notify).filter_map(|(key, pin)| Some((key, pin?))).collect()
+    }
+
+    fn pins_taken_twice(&self) -> Vec<(String, u32)> {
+        let real: Vec<(String, Pin)> = self.pins().into_iter().filter(|(_, pin)| pin.simulated.is_none()).collect();
+        let is_taken = |before: &[(String, Pin)], pin: &Pin| {
+            before.iter().any(|(_, other)| other.pin == pin.pin && other.chip == pin.chip)
+        };
+        let twice =
+            real.iter().enumerate().filter(|(index, (_, pin))| is_taken(real.get(..*index).unwrap_or(&[]), pin));
+        twice.map(|(_, (key, pin))| (key.clone(), pin.pin)).collect()
+    }
+
     fn resolve(&mut self, base: &Path) {
         let join = |path: &mut PathBuf| *path = base.join(&*path);
         join(&mut self.gateway.data_dir);
@@ -501,6 +446,8 @@ impl Config {
         for channel in &mut self.notify {
             channel.paths().for_each(join);
         }
+        self.wired.iter_mut().flat_map(WiredInput::paths).for_each(join);
+        self.local_sign.iter_mut().filter_map(|sign| sign.gpio.as_mut()?.simulated.as_mut()).for_each(join);
         let files = &mut self.files;
         for path in [&mut files.sensors, &mut files.rules, &mut files.models, &mut files.onnxruntime] {
             path.iter_mut().for_each(join);

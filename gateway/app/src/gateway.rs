@@ -24,7 +24,7 @@ use crate::intake::nodes::Nodes;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
 use crate::metrics::Counters;
-use crate::notify::{self, Notify};
+use crate::notify::{self, Lamps, Notify};
 use crate::people::People;
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
@@ -43,6 +43,7 @@ pub(crate) struct Gateway {
     pub(crate) first_password: Option<FirstPassword>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
     sign: Option<Arc<Sign>>,
+    notify: Notify,
     running: Running,
     /// Follows the site's files, and holds what tells the doors of changes.
     follow: JoinHandle<()>,
@@ -86,6 +87,7 @@ impl Gateway {
         let console = config.console.as_ref().map(|console| Console::bind(console, &data_dir)).transpose();
         let console = or_last_word(console, sign.as_deref()).await?;
         let wired = Wired::open(&config.wired)?;
+        let lamps = Lamps::open(&config.notify)?;
         let models = Models::new(Sources {
             models_dir: config.files.models.clone(),
             library: config.files.onnxruntime.clone(),
@@ -181,8 +183,8 @@ impl Gateway {
             tasks.spawn(reading);
         }
         if !config.wired.is_empty() {
-            let serving = wired.serve(engine.clone());
-            tasks.spawn(async move { Ok(serving.await?) });
+            parts.extend(wired.parts());
+            tasks.spawn(wired.serve(engine.clone()));
         }
         let (nodes, lines) = Nodes::start(&config.lines, data_dir.clone(), &engine, clock)?;
         parts.extend(nodes.lines().map(|line| line.clone() as Arc<dyn Part>));
@@ -202,6 +204,7 @@ impl Gateway {
             source: Source { gateway: config.gateway.id.clone(), epochs: running.epochs.clone() },
             channels: config.notify,
             brokers: config.brokers,
+            lamps,
             data_dir: data_dir.clone(),
             engine: engine.clone(),
             index: running.index.clone(),
@@ -240,7 +243,7 @@ impl Gateway {
                 status,
                 models,
                 downlinks,
-                notify,
+                notify: notify.clone(),
                 roster: roster.clone(),
                 nodes,
                 audit,
@@ -267,6 +270,7 @@ impl Gateway {
             first_password,
             upstreams,
             sign,
+            notify,
             running,
             follow,
             port,
@@ -308,6 +312,7 @@ impl Gateway {
             let _ = tokio::time::timeout(GOOD_BYE, port).await;
         }
         self.tasks.shutdown().await;
+        self.notify.put_out();
         if let Some(sign) = &self.sign {
             sign.put_out().await;
         }

@@ -26,6 +26,7 @@ mod notify;
 mod parts;
 mod pem;
 mod people;
+mod pins;
 mod private;
 mod registry_file;
 mod scorer;

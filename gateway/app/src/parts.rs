@@ -115,13 +115,22 @@ impl Part for Channel {
 
     /// Without the service's words: some have the time in them. The page of the channels has them.
     fn ails(&self) -> Vec<(Ailment, Text)> {
-        let Some(Trouble { refused, .. }) = self.trouble() else { return Vec::new() };
-        let text = if refused {
-            Text { zh: "通知被拒绝".into(), en: "what it tells is refused".into() }
-        } else {
-            Text { zh: "通知暂时送不出去".into(), en: "nobody takes what it tells".into() }
-        };
-        vec![(Ailment::ChannelFailed, text)]
+        let failed = self.trouble().map(|Trouble { refused, .. }| {
+            let text = if refused {
+                Text { zh: "通知被拒绝".into(), en: "what it tells is refused".into() }
+            } else {
+                Text { zh: "通知暂时送不出去".into(), en: "nobody takes what it tells".into() }
+            };
+            (Ailment::ChannelFailed, text)
+        });
+        let simulated = self.config.is_simulated().then(|| {
+            let text = Text {
+                zh: "输出是模拟的，现场不会响也不会亮".into(),
+                en: "it is simulated: nothing sounds".into(),
+            };
+            (Ailment::PinSimulated, text)
+        });
+        failed.into_iter().chain(simulated).collect()
     }
 
     fn metrics(&self, out: &mut String) {

@@ -58,6 +58,10 @@ pub enum Ailment {
     NodeRefused,
     /// A node, or what is fitted to it, does not work as it should.
     NodeFault,
+    /// What is wired to the gateway's own pins cannot be relied on.
+    PinFailed,
+    /// A file stands in the place of what should be wired to them.
+    PinSimulated,
 }
 
 /// How long these hold is a setting.
@@ -77,7 +81,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -100,6 +104,8 @@ impl Ailment {
         Self::NodeSilent,
         Self::NodeRefused,
         Self::NodeFault,
+        Self::PinFailed,
+        Self::PinSimulated,
     ];
 
     /// The name in the API and metrics.
@@ -213,6 +219,12 @@ impl Ailment {
             Self::NodeFault => ("node_fault", "gateway-node-fault", Major, [10, 30],
                 ["节点故障", "Node faulty"],
                 ["请检查节点所接的传感器和按钮；ninewatch node logs 可查看节点日志", "Check the sensors and buttons fitted to it; `ninewatch node logs` shows what it has noted"]),
+            Self::PinFailed => ("pin_failed", "gateway-pin-failed", Major, [15, 60],
+                ["本机接线故障", "Wired input failed"],
+                ["此处目前无人看护；请检查传感器、供电和接线", "Nothing watches there; check the sensor, its supply and its wires"]),
+            Self::PinSimulated => ("pin_simulated", "gateway-pin-simulated", Notice, [0, 0],
+                ["接线是模拟的", "Wiring is simulated"],
+                ["正式使用前请删去 site.toml 中的 simulated", "Remove `simulated` from site.toml before anybody relies on it"]),
         };
         Nature { name, rule, severity, holds_s, over_s, title, mend }
     }

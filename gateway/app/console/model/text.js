@@ -316,6 +316,8 @@ export const TEXT = {
   "channels.webhook": ["Webhook", "Webhook"],
   "channels.email": ["电子邮件", "E-mail"],
   "channels.mqtt_siren": ["声光报警器", "Siren"],
+  "channels.gpio_siren": ["本机声光", "Siren on a pin"],
+  "channels.simulated": ["模拟的：由文件代替引脚，现场不会响也不会亮", "simulated: a file stands for its pin, nothing sounds"],
   "channels.ok": ["正常", "well"],
   "channels.failing": ["暂时送不出去，自动重试", "not heard for now, tried again by itself"],
   "channels.refused": ["被拒绝，请检查地址和密钥", "refused: look at its address and secret"],

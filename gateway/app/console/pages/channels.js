@@ -55,7 +55,7 @@ export function channelsPage(root) {
 }
 
 function card(channel, tested, test) {
-  const { name, kind, status, error, waiting, last_sent_ms: last } = channel;
+  const { name, kind, simulated, status, error, waiting, last_sent_ms: last } = channel;
   const said = last === null ? t("channels.never") : t("channels.last", { time: moment(last, true) });
   return h(
     "li",
@@ -66,6 +66,7 @@ function card(channel, tested, test) {
       h("h2", {}, name, " ", h("span", { class: "muted" }, t(`channels.${kind}`))),
       h("p", { class: "channel-status" }, icon(status === "ok" ? "check" : "cut"), t(`channels.${status}`)),
       error ? h("p", { class: "channel-error" }, error) : null,
+      simulated ? h("p", { class: "channel-error" }, t("channels.simulated")) : null,
       h("p", { class: "muted" }, [waiting > 0 ? t("channels.waiting", { count: waiting }) : null, said].filter(Boolean).join(" · ")),
       h("p", { class: tested?.bad ? "form-error" : "channel-tested", role: "status" }, tested?.text ?? ""),
     ),

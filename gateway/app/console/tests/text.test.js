@@ -38,7 +38,7 @@ const FAMILIES = {
   notices: ["on", "off", "denied", "insecure", "unsupported"],
   deed: words.DEEDS,
   told: ["sent", "digest", "given_up", "waiting"],
-  channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "ok", "failing", "refused"],
+  channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "gpio_siren", "ok", "failing", "refused"],
   need: words.NEEDS,
   resident: ["place", "name", "phone", "contact_name", "contact_relation", "contact_phone", "note"],
   retention: words.RETENTION_KINDS,

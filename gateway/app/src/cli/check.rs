@@ -4,7 +4,7 @@ use clap::Args;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use ninewatch_core::fault::Fault;
+use ninewatch_core::fault::{Fault, SourceFile};
 use ninewatch_core::pipeline::Site;
 
 use crate::clock::Clock;
@@ -31,6 +31,8 @@ pub(super) struct Checked {
     pub(super) faults: Vec<Fault>,
     /// Times at which nobody is on duty. No fault: somebody may mean it so.
     pub(super) holes: Vec<String>,
+    /// What a file stands for in the place of hardware. No fault, and nothing to rely on.
+    pub(super) simulated: Vec<String>,
 }
 
 /// Checks the site file, the registry, residents' records, roster and ladders, every sensor type, rule and model.
@@ -41,8 +43,8 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     let checked = check(&args.site, Config::load(&args.site)?, lang)?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", checked.summary)?;
-    for hole in checked.holes {
-        writeln!(out, "{hole}")?;
+    for line in checked.simulated.iter().chain(&checked.holes) {
+        writeln!(out, "{line}")?;
     }
     if checked.faults.is_empty() { Ok(()) } else { Err(Faults(checked.faults).into()) }
 }
@@ -53,20 +55,23 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
 /// Where something cannot be read at all.
 pub(super) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<Checked> {
     let unready = unready_channels(site, &config)?;
+    let simulated = simulated(&config, lang);
+    let named = config.clone();
     let records = faults_in_records(&config)?;
     let loaded =
         scorer::load(&Sources::to_check(config.files.models.as_deref(), config.files.onnxruntime.as_deref()), None);
     let data_dir = config.gateway.data_dir.clone();
     let files = SiteFiles::new(config, loaded.cards);
     let (settings, _) = files.read()?;
-    let (site, mut faults) = Site::compile(&settings);
+    let (compiled, mut faults) = Site::compile(&settings);
     faults.extend(loaded.faults);
     faults.extend(unready);
+    faults.extend(unknown(site, &named, &compiled)?);
     let (roster, roster_faults) = RosterFile::open(&data_dir);
     faults.extend(roster_faults);
     faults.extend(files.unknown(&settings, &roster));
     faults.extend(records);
-    let (types, rules) = (site.sensor_types.iter().count(), site.rules.iter().count());
+    let (types, rules) = (compiled.sensor_types.iter().count(), compiled.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
     let summary = match lang {
@@ -76,7 +81,35 @@ pub(super) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<C
         }
     };
     let holes = duty::holes(&settings, &roster.in_force(), Clock::System.now_ms(), lang);
-    Ok(Checked { summary, faults, holes })
+    Ok(Checked { summary, faults, holes, simulated })
+}
+
+/// What the site file names and the registry has not.
+fn unknown(file: &Path, config: &Config, site: &Site) -> anyhow::Result<Vec<Fault>> {
+    let source = SourceFile { name: file.display().to_string(), text: std::fs::read_to_string(file)? };
+    let wired = config.wired.iter().enumerate().filter_map(|(index, input)| {
+        let (problem, mend) = input.unknown(site)?;
+        Some(source.fault(&format!("wired.{index}.device"), problem, mend))
+    });
+    let channels = config.notify.iter().enumerate().flat_map(|(index, channel)| {
+        let unknown = channel.unknown(&site.registry).into_iter();
+        unknown.map(move |(key, problem, mend)| (format!("notify.{index}.{key}"), problem, mend))
+    });
+    let channels = channels.map(|(key, problem, mend)| source.fault(&key, problem, mend));
+    Ok(wired.chain(channels).collect())
+}
+
+fn simulated(config: &Config, lang: Lang) -> Vec<String> {
+    let wired =
+        config.wired.iter().filter_map(|input| Some((format!("[[wired]] {}", input.device), input.simulated()?)));
+    let channels = config.notify.iter().map(|channel| (format!("[[notify]] {}", channel.name), channel.gpio.as_ref()));
+    let sign = config.local_sign.iter().map(|sign| ("[local_sign]".to_owned(), sign.gpio.as_ref()));
+    let pins = channels.chain(sign).filter_map(|(of, gpio)| Some((of, gpio?.simulated.as_deref()?)));
+    let line = |(of, by): (String, &Path)| match lang {
+        Lang::Zh => format!("{of}：由文件 {} 模拟，没有真实硬件", by.display()),
+        Lang::En => format!("{of}: simulated by the file {}, nothing real hangs on it", by.display()),
+    };
+    wired.chain(pins).map(line).collect()
 }
 
 /// What is wrong in the residents' records, which people may write by hand.

@@ -1,9 +1,10 @@
 //! `ninewatch doctor`: one page that says what is wrong with this gateway, and how to mend it.
 
-use std::collections::BTreeMap;
+use rustix::fs::Access as Modes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ninewatch_core::ailment::Ailment;
@@ -12,9 +13,11 @@ use ninewatch_core::alert::{Alert, AlertId, Scene, Status};
 use super::check::{self, CheckArgs};
 use crate::config::{Config, MqttServer};
 use crate::health::{ClockHealth, DiskHealth, Part};
+use crate::intake::wired::WiredInput;
 use crate::journal::{self, Journal};
 use crate::lang::{self, Lang};
 use crate::mqtt_client::Access;
+use crate::pins::{self, Pin};
 
 /// How long another machine has to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -89,6 +92,7 @@ fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
     let servers = servers.chain(config.brokers.iter().map(|server| ("broker", server)));
     findings.extend(servers.map(|(kind, server)| reaches(kind, server, lang)));
     findings.extend(machine(Path::new("/sys"), lang));
+    findings.extend(hardware(&config, lang));
     match open {
         Ok((open, _)) => findings.extend(open.iter().map(|alert| of_alert(alert, lang))),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -103,14 +107,16 @@ fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
 
 fn files(site: &Path, config: &Config, lang: Lang) -> Vec<Finding> {
     let of = lang.pick("配置", "files");
-    match check::check(site, config.clone(), lang) {
-        Err(error) => vec![Finding::wrong(of, format!("{error:#}"), "")],
-        Ok(checked) if checked.faults.is_empty() => {
-            let holes = checked.holes.into_iter().map(|hole| Finding::wrong(lang.pick("值班", "duty"), hole, ""));
-            std::iter::once(Finding::well(of, checked.summary)).chain(holes).collect()
-        }
-        Ok(checked) => checked.faults.iter().map(|fault| Finding::wrong(of, fault.to_string(), "")).collect(),
-    }
+    let checked = match check::check(site, config.clone(), lang) {
+        Err(error) => return vec![Finding::wrong(of, format!("{error:#}"), "")],
+        Ok(checked) => checked,
+    };
+    let well = checked.faults.is_empty().then(|| Finding::well(of, checked.summary));
+    let faults = checked.faults.iter().map(|fault| Finding::wrong(of, fault.to_string(), ""));
+    let holes = checked.holes.into_iter().map(|hole| Finding::wrong(lang.pick("值班", "duty"), hole, ""));
+    let mend = lang.pick("正式使用前请删去 simulated", "remove `simulated` before anybody relies on it");
+    let simulated = checked.simulated.into_iter().map(|what| Finding::wrong(lang.pick("接线", "wiring"), what, mend));
+    well.into_iter().chain(faults).chain(holes).chain(simulated).collect()
 }
 
 fn of_part(part: &dyn Part, of: &str, lang: Lang) -> Finding {
@@ -227,6 +233,31 @@ fn machine(sys: &Path, lang: Lang) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// What the site's wiring hangs on: the chip of its pins, buses and ports.
+fn hardware(config: &Config, lang: Lang) -> Vec<Finding> {
+    let pins: Vec<Pin> = config.pins().into_iter().map(|(_, pin)| pin).collect();
+    let chips = pins::hardware(pins.iter()).into_iter().map(|found| match found {
+        Ok(by) => Finding::well("GPIO", by),
+        Err(error) => Finding::wrong("GPIO", format!("{error:#}"), ""),
+    });
+    let ports: BTreeSet<PathBuf> = config.wired.iter().filter_map(WiredInput::port).collect();
+    let ports = ports.into_iter().map(|path| {
+        let of = path.display().to_string();
+        match rustix::fs::access(&path, Modes::READ_OK | Modes::WRITE_OK) {
+            Ok(()) => Finding::well(of, lang.pick("可以使用", "is to be had")),
+            Err(error) => Finding::wrong(
+                of,
+                error.to_string(),
+                lang.pick(
+                    "请启用 I²C 或串口，并把网关用户加入 i2c、dialout 组",
+                    "switch I²C or the serial port on, and put the gateway's user into the groups i2c and dialout",
+                ),
+            ),
+        }
+    });
+    chips.chain(ports).collect()
 }
 
 /// The open alerts about the gateway itself or about silent devices; and the time of the last change.

@@ -24,6 +24,8 @@ pub(super) struct Channels {
 struct ChannelView {
     name: String,
     kind: &'static str,
+    /// A file stands in the place of its pin: nothing sounds.
+    simulated: bool,
     status: &'static str,
     /// What the service said last, where something is wrong.
     error: Option<String>,
@@ -44,6 +46,7 @@ impl From<&Arc<Channel>> for ChannelView {
         Self {
             name: channel.name().to_owned(),
             kind: channel.config.kind.name(),
+            simulated: channel.config.is_simulated(),
             status,
             error: trouble.map(|trouble| trouble.said),
             waiting: channel.waiting(),

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{Alert, Text};
+use ninewatch_drivers::output::{Output, Pattern};
 
 use super::Part;
 use super::sign_hook::{Hook, Said};
-use crate::config::{Level, LocalSignConfig};
+use crate::config::LocalSignConfig;
 use crate::metrics::header;
 
 /// The sign, off until it is [shown](Self::show).
@@ -27,6 +28,7 @@ pub(crate) struct Sign {
     off_hook: Option<Hook>,
     showing: tokio::sync::Mutex<Showing>,
     told: Arc<Told>,
+    is_simulated: bool,
 }
 
 /// What goes on.
@@ -51,19 +53,10 @@ trait Lamp: Send {
     fn light(&mut self, on: bool) -> anyhow::Result<()>;
 }
 
-struct Line<P> {
-    pin: P,
-    active: Level,
-}
-
-impl<P: OutputPin + Send> Lamp for Line<P>
-where
-    P::Error: Debug,
-{
+impl<P: OutputPin<Error: Debug> + Send> Lamp for Output<P> {
     fn light(&mut self, on: bool) -> anyhow::Result<()> {
-        let high = on == matches!(self.active, Level::High);
-        let set = if high { self.pin.set_high() } else { self.pin.set_low() };
-        set.map_err(|error| anyhow::anyhow!("the pin cannot be set: {error:?}"))
+        let pattern = if on { Pattern::On } else { Pattern::Off };
+        self.play(pattern, None, 0).map_err(|error| anyhow::anyhow!("the pin cannot be set: {error:?}"))
     }
 }
 
@@ -74,15 +67,12 @@ impl Sign {
     /// Where there is no GPIO, or the pin is not to be had.
     pub(crate) fn open(config: &LocalSignConfig) -> anyhow::Result<Self> {
         let lamp = config.gpio.as_ref().map(|gpio| -> anyhow::Result<Box<dyn Lamp>> {
-            let chip = rppal::gpio::Gpio::new().context("this machine's GPIO is not that of a Raspberry Pi")?;
-            let pin = chip.get(gpio.pin).with_context(|| format!("GPIO {} is not to be had", gpio.pin))?;
-            let mut pin = match gpio.active {
-                Level::Low => pin.into_output_high(),
-                Level::High => pin.into_output_low(),
-            };
-            // A gateway that dies while it sounds must not fall silent for that.
-            pin.set_reset_on_drop(false);
-            Ok(Box::new(Line { pin, active: gpio.active }))
+            let (pin, by) = gpio.output()?;
+            match gpio.simulated {
+                Some(_) => tracing::warn!(by, "the local sign is simulated"),
+                None => tracing::info!(by, pin = gpio.pin, "the local sign has its pin"),
+            }
+            Ok(Box::new(Output::new(pin, gpio.active_of_output())?))
         });
         let lamp = lamp.transpose().context("the local sign cannot be opened; mend [local_sign] in site.toml")?;
         Ok(Self::with(config, lamp))
@@ -99,6 +89,7 @@ impl Sign {
             off_hook: hook(&config.off_command),
             showing: tokio::sync::Mutex::new(Showing { lamp, on: false, running: None, next: Instant::now() }),
             told,
+            is_simulated: config.gpio.as_ref().is_some_and(|gpio| gpio.simulated.is_some()),
         }
     }
 
@@ -194,7 +185,13 @@ impl Part for Sign {
 
     fn ails(&self) -> Vec<(Ailment, Text)> {
         let failing = self.told.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.iter().map(|text| (Ailment::SignFailed, text.clone())).collect()
+        let failing = failing.iter().map(|text| (Ailment::SignFailed, text.clone()));
+        let simulated = self.is_simulated.then(|| {
+            let text =
+                Text { zh: "本地声光提示是模拟的".into(), en: "the local sign's pin is simulated".into() };
+            (Ailment::PinSimulated, text)
+        });
+        failing.chain(simulated).collect()
     }
 
     fn metrics(&self, out: &mut String) {
@@ -217,12 +214,13 @@ impl Part for Sign {
 
 #[cfg(test)]
 mod tests {
-    use embedded_hal_mock::eh1::digital::{Mock as Pin, State, Transaction as Set};
+    use embedded_hal_mock::eh1::digital::{Mock, State, Transaction as Set};
     use ninewatch_core::time::Span;
+    use ninewatch_drivers::contact::Active;
     use std::path::Path;
 
     use super::*;
-    use crate::config::SignPin;
+    use crate::pins::Pin;
 
     fn config(command: &str, off_command: &str) -> LocalSignConfig {
         let shell = |script: &str| match script {
@@ -330,9 +328,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_pin_is_on_at_its_level_and_off_otherwise() {
-        for (active, levels) in [(Level::High, [State::High, State::Low]), (Level::Low, [State::Low, State::High])] {
-            let mut pin = Pin::new(&levels.map(Set::set));
-            let sign = Sign::with(&config("", ""), Some(Box::new(Line { pin: pin.clone(), active })));
+        for (active, on, off) in [(Active::High, State::High, State::Low), (Active::Low, State::Low, State::High)] {
+            let mut pin = Mock::new(&[off, on, off].map(Set::set));
+            let sign = Sign::with(&config("", ""), Some(Box::new(Output::new(pin.clone(), active).unwrap())));
             sign.show(&[&alert()]).await;
             sign.put_out().await;
             sign.put_out().await;
@@ -343,10 +341,9 @@ mod tests {
     #[test]
     fn without_the_hardware_it_is_refused_in_words() {
         let mut config = config("", "");
-        config.gpio = Some(SignPin { pin: 23, active: Level::High });
-        if let Err(error) = Sign::open(&config) {
-            assert!(format!("{error:#}").contains("mend [local_sign] in site.toml"), "{error:#}");
-        }
+        config.gpio = Some(Pin { pin: 23, chip: Some("/nowhere/gpiochip0".into()), active: None, simulated: None });
+        let error = format!("{:#}", Sign::open(&config).err().unwrap());
+        assert!(error.contains("mend [local_sign] in site.toml: /nowhere/gpiochip0 is not to be had"), "{error}");
         config.gpio = None;
         assert!(Sign::open(&config).is_ok(), "without a pin no hardware is needed");
     }

@@ -1,226 +1,250 @@
-//! The wired door: contacts and thermometers on the gateway's own pins.
+//! The wired door: contacts, buttons, thermometers and radars on the gateway's own pins.
+//!
+//! What can keep the others waiting (a bus that hangs, a port) has a thread of its own: a press is not late because a
+//! thermometer is.
+
+mod config;
+mod line;
+mod radar;
+#[cfg(test)]
+mod tests;
 
 use anyhow::Context;
-use embedded_hal::digital::InputPin;
-use embedded_hal::i2c::I2c;
-use serde_json::json;
-use std::fmt::Debug;
-use std::sync::Arc;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
-use ninewatch_core::time::Span;
+use ninewatch_core::ailment::Ailment;
+use ninewatch_core::alert::Text;
 use ninewatch_drivers::contact::Contact;
+use ninewatch_drivers::sht3x::Sht3x;
+use ninewatch_drivers::sos::SosButton;
 use ninewatch_drivers::tmp102::Tmp102;
 
-use crate::config::{Level, WiredInput};
+pub(crate) use config::WiredInput;
+use config::bus_path;
+use line::{ButtonLine, ClimateLine, ContactLine, Gives, Line, SimulatedLine, ThermometerLine};
+use radar::RadarLine;
+
 use crate::engine::{Engine, Inbound, Stopped};
+use crate::health::Part;
+use crate::metrics::header;
+use crate::pins::{Simulated, is_simulated};
 
-/// How often contacts are looked at.
+/// How often inputs are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How often a level that did not change is told all the same, as a sign of life.
-const TELL_EVERY: Duration = Duration::from_secs(60);
-/// How often a thermometer is read: heat detection wants several a minute.
-const READ_EVERY: Duration = Duration::from_secs(10);
+/// Messages that wait for the engine before inputs do.
+const HELD: usize = 1024;
 
-/// The inputs of the gateway's own pins.
+/// The inputs of the gateway's own pins, by what they can keep waiting.
 pub(crate) struct Wired {
-    inputs: Vec<Input>,
+    groups: BTreeMap<String, Vec<Input>>,
 }
 
 /// An input and the device that it speaks for.
 struct Input {
     device: Arc<str>,
-    field: String,
     line: Box<dyn Line>,
-    /// An error is told when it begins, not at every look.
-    failing: bool,
+    status: Arc<Status>,
 }
 
-/// What is on a pin or a bus.
-trait Line: Send {
-    /// What there is to tell `since_start` after the start, if anything: a SenML value.
-    fn look(&mut self, since_start: Duration) -> anyhow::Result<Option<(&'static str, serde_json::Value)>>;
+/// How an input is, for those who want to know.
+struct Status {
+    device: String,
+    field: String,
+    /// What gives it: a chip, a bus, a port or a file.
+    by: String,
+    is_simulated: bool,
+    /// Why it cannot be relied on, where it cannot.
+    failing: Mutex<Option<String>>,
 }
 
 impl Wired {
-    /// Opens the pins and buses. Without any input no hardware is touched.
+    /// Opens the pins, buses and ports. Without any input no hardware is touched.
     ///
     /// # Errors
-    /// Where this is no Raspberry Pi, or a pin or bus is not to be had.
+    /// Where a pin, bus or port is not to be had: what to do about it.
     pub(crate) fn open(inputs: &[WiredInput]) -> anyhow::Result<Self> {
-        let open = |input: &WiredInput| {
-            let line = open_line(input).with_context(|| {
-                format!("the wired input of device `{}` cannot be opened; mend [[wired]] in site.toml", input.device)
+        let mut groups: BTreeMap<String, Vec<Input>> = BTreeMap::new();
+        for of in inputs {
+            let opened = open(of).with_context(|| {
+                format!("the wired input of device `{}` cannot be opened; mend [[wired]] in site.toml", of.device)
             })?;
-            Ok(Input { device: input.device.as_str().into(), field: input.field.clone(), line, failing: false })
-        };
-        Ok(Self { inputs: inputs.iter().map(open).collect::<anyhow::Result<_>>()? })
+            let (group, by, line) = opened;
+            let is_simulated = of.simulated().is_some();
+            match is_simulated {
+                true => tracing::warn!(device = of.device, field = of.field, by, "a wired input is simulated"),
+                false => tracing::info!(device = of.device, field = of.field, by, "a wired input is open"),
+            }
+            let failing = Mutex::default();
+            let status = Status { device: of.device.clone(), field: of.field.clone(), by, is_simulated, failing };
+            let input = Input { device: of.device.as_str().into(), line, status: Arc::new(status) };
+            groups.entry(group).or_default().push(input);
+        }
+        Ok(Self { groups })
+    }
+
+    /// Each input, for those who want to know how it is.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Arc<dyn Part>> {
+        self.groups.values().flatten().map(|input| input.status.clone() as Arc<dyn Part>)
     }
 
     /// Reads the inputs until the engine stops.
-    pub(crate) async fn serve(mut self, engine: Engine) -> Result<(), Stopped> {
+    ///
+    /// # Errors
+    /// Where it stops, or a thread is not to be had.
+    pub(crate) async fn serve(self, engine: Engine) -> anyhow::Result<()> {
+        let (sender, mut heard) = mpsc::channel(HELD);
         let start = Instant::now();
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            look.tick().await;
-            let messages = self.look(start.elapsed());
-            if !messages.is_empty() {
-                engine.submit(messages).await?;
-            }
+        for (group, mut inputs) in self.groups {
+            let sender = sender.clone();
+            let watch = move || {
+                while !sender.is_closed() {
+                    for message in looked(&mut inputs, start.elapsed()) {
+                        // The gateway is stopping.
+                        let Ok(()) = sender.blocking_send(message) else { return };
+                    }
+                    std::thread::sleep(LOOK_EVERY);
+                }
+            };
+            let begun = std::thread::Builder::new().name("wired".into()).spawn(watch);
+            begun.with_context(|| format!("no thread is to be had for the inputs on {group}"))?;
         }
-    }
-
-    fn look(&mut self, since_start: Duration) -> Vec<Inbound> {
-        self.inputs.iter_mut().filter_map(|input| input.look(since_start)).collect()
+        drop(sender);
+        let mut messages = Vec::new();
+        while heard.recv_many(&mut messages, HELD).await > 0 {
+            engine.submit(std::mem::take(&mut messages)).await?;
+        }
+        Err(Stopped.into())
     }
 }
 
+fn looked(inputs: &mut [Input], since_start: Duration) -> Vec<Inbound> {
+    let now_ms = u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX);
+    inputs.iter_mut().filter_map(|input| input.look(now_ms)).collect()
+}
+
 impl Input {
-    fn look(&mut self, since_start: Duration) -> Option<Inbound> {
-        match self.line.look(since_start) {
+    fn look(&mut self, now_ms: u64) -> Option<Inbound> {
+        match self.line.look(now_ms) {
             Ok(told) => {
-                self.failing = false;
-                let (label, value) = told?;
-                // Without a time: it is of now.
-                let payload = json!([{"n": self.field, label: value}]).to_string();
+                let told = told?;
+                self.status.is_well();
                 Some(Inbound {
                     door: "wired".into(),
                     device: Some(self.device.clone()),
                     topic: format!("ninewatch/{}/readings", self.device),
-                    payload: payload.into(),
+                    payload: Value::Array(told).to_string().into(),
                     redelivered: false,
                     ack: None,
                 })
             }
-            // What cannot be read says nothing, and so becomes a silent device.
+            // What cannot be read says nothing, and so becomes a silent device besides.
             Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::error!(device = %self.device, "a wired input cannot be read: {error:#}");
-                }
+                self.status.fails(format!("{error:#}"));
                 None
             }
         }
     }
 }
 
-fn open_line(input: &WiredInput) -> anyhow::Result<Box<dyn Line>> {
+/// What an input can keep waiting, what gives it, and its line.
+type Opened = (String, String, Box<dyn Line>);
+
+fn open(input: &WiredInput) -> anyhow::Result<Opened> {
+    let field = input.field.clone();
     if let Some(contact) = &input.contact {
-        let gpio = rppal::gpio::Gpio::new().context("this machine's GPIO is not that of a Raspberry Pi")?;
-        let pin = gpio.get(contact.pin).with_context(|| format!("GPIO {} is not to be had", contact.pin))?;
-        let pin = match contact.active {
-            Level::Low => pin.into_input_pullup(),
-            Level::High => pin.into_input_pulldown(),
+        let pin = contact.pin();
+        let (opened, by) = pin.input()?;
+        let contact = Contact::new(opened, pin.active_of_input(), contact.settle_ms());
+        return Ok(("pins".into(), by, Box::new(ContactLine::new(field, contact))));
+    }
+    if let Some(pin) = &input.button {
+        let (opened, by) = pin.input()?;
+        let button = SosButton::new(opened, pin.active_of_input());
+        return Ok(("pins".into(), by, Box::new(ButtonLine::new(field, button))));
+    }
+    if let Some(file) = input.simulated() {
+        let gives = match &input.sht3x {
+            Some(sht3x) => Gives::Numbers(std::iter::once(field).chain(sht3x.humidity.clone()).collect()),
+            None if input.thermometer.is_some() => Gives::Numbers(vec![field]),
+            None => Gives::State(field),
         };
-        return Ok(Box::new(ContactLine::new(pin, contact.active, contact.settle)));
+        let line = SimulatedLine::new(Simulated::new(file), gives);
+        return Ok(("files".into(), is_simulated(file), Box::new(line)));
     }
-    let thermometer = input.thermometer.as_ref().context("it is wired to nothing")?;
-    let bus = rppal::i2c::I2c::with_bus(thermometer.i2c_bus)
-        .with_context(|| format!("I²C bus {} is not to be had: is it switched on?", thermometer.i2c_bus))?;
-    Ok(Box::new(ThermometerLine { sensor: Tmp102::new(bus, thermometer.address), next: Duration::ZERO }))
-}
-
-struct ContactLine<P> {
-    contact: Contact<P>,
-    next: Duration,
-}
-
-impl<P: InputPin> ContactLine<P> {
-    fn new(pin: P, active: Level, settle: Span) -> Self {
-        let settle_ms = u32::try_from(settle.ms()).unwrap_or(u32::MAX);
-        Self { contact: Contact::new(pin, active.into(), settle_ms), next: TELL_EVERY }
+    if let Some(on) = &input.thermometer {
+        let (bus, path) = open_bus(on.i2c_bus)?;
+        let line = ThermometerLine::new(field, Tmp102::new(bus, on.address));
+        return Ok((path.clone(), path, Box::new(line)));
     }
-}
-
-impl<P: InputPin + Send> Line for ContactLine<P> {
-    fn look(&mut self, since_start: Duration) -> anyhow::Result<Option<(&'static str, serde_json::Value)>> {
-        let now_ms = u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX);
-        let changed = self.contact.poll(now_ms).map_err(|error| hardware(&error))?;
-        let due = (since_start >= self.next).then(|| self.contact.is_made()).flatten();
-        let Some(made) = changed.or(due) else { return Ok(None) };
-        self.next = since_start + TELL_EVERY;
-        Ok(Some(("vb", made.into())))
+    if let Some(on) = &input.sht3x {
+        let (bus, path) = open_bus(on.i2c_bus)?;
+        let line = ClimateLine::new(field, on.humidity.clone(), Sht3x::new(bus, on.address));
+        return Ok((path.clone(), path, Box::new(line)));
     }
+    let on = input.ld2410.as_ref().context("it is wired to nothing")?;
+    let path = on.port.display().to_string();
+    Ok((path.clone(), path, Box::new(RadarLine::open(field, &on.port)?)))
 }
 
-struct ThermometerLine<I> {
-    sensor: Tmp102<I>,
-    next: Duration,
+/// An I²C bus of the kernel's, the same on every board.
+fn open_bus(number: u8) -> anyhow::Result<(linux_embedded_hal::I2cdev, String)> {
+    let path = bus_path(number).display().to_string();
+    let bus = linux_embedded_hal::I2cdev::new(&path).with_context(|| {
+        format!(
+            "the I²C bus {path} is not to be had: switch I²C on (dtparam=i2c_arm=on, and i2c-dev in /etc/modules), and \
+             put the gateway's user into the group `i2c`"
+        )
+    })?;
+    Ok((bus, path))
 }
 
-impl<I: I2c + Send> Line for ThermometerLine<I> {
-    fn look(&mut self, since_start: Duration) -> anyhow::Result<Option<(&'static str, serde_json::Value)>> {
-        if since_start < self.next {
-            return Ok(None);
+impl Status {
+    fn is_well(&self) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing.take().is_some() {
+            tracing::info!(device = self.device, field = self.field, "the wired input works again");
         }
-        self.next = since_start + READ_EVERY;
-        let celsius = self.sensor.read_c().map_err(|error| hardware(&error))?;
-        Ok(Some(("v", f64::from(celsius).into())))
+    }
+
+    /// It is told when it begins, not at every look.
+    fn fails(&self, why: String) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing.as_ref() != Some(&why) {
+            tracing::error!(device = self.device, field = self.field, by = self.by, "a wired input fails: {why}");
+            *failing = Some(why);
+        }
     }
 }
 
-/// embedded-hal's errors say what they are only by `Debug`.
-fn hardware(error: &dyn Debug) -> anyhow::Error {
-    anyhow::anyhow!("{error:?}")
-}
-
-#[cfg(test)]
-mod tests {
-    use embedded_hal_mock::eh1::digital::{Mock as Pin, State, Transaction as Get};
-    use embedded_hal_mock::eh1::i2c::{Mock as Bus, Transaction};
-
-    use super::*;
-    use crate::config::WiredContact;
-
-    fn wired(line: Box<dyn Line>, field: &str) -> Wired {
-        Wired { inputs: vec![Input { device: "pump".into(), field: field.into(), line, failing: false }] }
+impl Part for Status {
+    fn name(&self) -> String {
+        format!("wired:{}:{}", self.device, self.field)
     }
 
-    fn payloads(messages: Vec<Inbound>) -> Vec<String> {
-        messages.into_iter().map(|message| String::from_utf8(message.payload.to_vec()).unwrap()).collect()
+    fn ails(&self) -> Vec<(Ailment, Text)> {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failing = failing.map(|why| (Ailment::PinFailed, Text { zh: format!("接线输入故障：{why}"), en: why }));
+        let simulated = self.is_simulated.then(|| {
+            let text = Text {
+                zh: "输入是模拟的，没有真实传感器".into(), en: "it is simulated: no sensor".into()
+            };
+            (Ailment::PinSimulated, text)
+        });
+        failing.into_iter().chain(simulated).collect()
     }
 
-    #[test]
-    fn a_contact_is_told_when_it_changes_and_as_a_sign_of_life() {
-        let levels = [State::High, State::High, State::Low, State::Low, State::Low].map(Get::get);
-        let mut pin = Pin::new(&levels);
-        let mut wired = wired(Box::new(ContactLine::new(pin.clone(), Level::Low, Span::from_ms(20))), "leak");
-        let mut said = Vec::new();
-        for ms in [0, 30, 40, 70, 60_100] {
-            said.push(payloads(wired.look(Duration::from_millis(ms))));
-        }
-        let leak = |on: bool| vec![format!("[{{\"n\":\"leak\",\"vb\":{on}}}]")];
-        assert_eq!(said, [vec![], leak(false), vec![], leak(true), leak(true)]);
-        pin.done();
-    }
-
-    #[test]
-    fn a_thermometer_that_does_not_answer_says_nothing_and_is_asked_again() {
-        let missing = embedded_hal::i2c::ErrorKind::NoAcknowledge(embedded_hal::i2c::NoAcknowledgeSource::Address);
-        let mut bus = Bus::new(&[
-            Transaction::write(0x48, vec![0]).with_error(missing),
-            Transaction::write(0x48, vec![0]),
-            Transaction::read(0x48, vec![0x19, 0]),
-        ]);
-        let line = ThermometerLine { sensor: Tmp102::new(bus.clone(), 0x48), next: Duration::ZERO };
-        let mut wired = wired(Box::new(line), "temperature_c");
-        assert_eq!(payloads(wired.look(Duration::ZERO)), Vec::<String>::new());
-        assert_eq!(payloads(wired.look(Duration::from_secs(1))), Vec::<String>::new());
-        assert_eq!(payloads(wired.look(Duration::from_secs(11))), ["[{\"n\":\"temperature_c\",\"v\":25.0}]"]);
-        bus.done();
-    }
-
-    #[test]
-    fn without_the_hardware_it_is_refused_in_words() {
-        let input = WiredInput {
-            device: "pump".into(),
-            field: "leak".into(),
-            contact: Some(WiredContact { pin: 17, active: Level::Low, settle: Span::from_ms(50) }),
-            thermometer: None,
-        };
-        if let Err(error) = Wired::open(&[input]) {
-            assert!(format!("{error:#}").starts_with("the wired input of device `pump` cannot be opened"), "{error:#}");
-        }
-        assert!(Wired::open(&[]).is_ok(), "without inputs no hardware is needed");
+    fn metrics(&self, out: &mut String) {
+        let name = "ninewatch_wired_input_up";
+        header(out, name, "gauge", "1 where a wired input can be relied on; `by`: what gives it.");
+        let is_up = self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        let Self { device, field, by, .. } = self;
+        // A path may have what a label may not.
+        let by = by.replace(['"', '\\', '\n'], "_");
+        let _ = writeln!(out, "{name}{{device=\"{device}\",field=\"{field}\",by=\"{by}\"}} {}", u8::from(is_up));
     }
 }

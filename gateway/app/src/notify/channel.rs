@@ -39,9 +39,15 @@ pub(crate) struct Channel {
     state: Mutex<State>,
     /// Something has been mended.
     wake: Wake,
-    /// Of a siren: its line, and the way to try it.
-    pub(super) siren: Option<(Link, mpsc::Sender<SirenTest>)>,
+    siren: Option<SirenWay>,
     counts: Counts,
+}
+
+/// The way to a siren.
+pub(super) struct SirenWay {
+    /// To its broker; one on a pin has none.
+    pub(super) link: Option<Link>,
+    pub(super) tests: mpsc::Sender<SirenTest>,
 }
 
 /// What a channel counts.
@@ -93,11 +99,7 @@ struct Saying {
 }
 
 impl Channel {
-    pub(super) fn new(
-        config: NotifyConfig,
-        shared: Arc<Shared>,
-        siren: Option<(Link, mpsc::Sender<SirenTest>)>,
-    ) -> Self {
+    pub(super) fn new(config: NotifyConfig, shared: Arc<Shared>, siren: Option<SirenWay>) -> Self {
         let (seen, ago) = {
             let place = shared.ledger.look(&config.name, |place| place.cloned()).unwrap_or_default();
             let now_ms = shared.clock.now_ms();
@@ -143,8 +145,8 @@ impl Channel {
 
     /// What is wrong, as far as it shows.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
-        match &self.siren {
-            Some((link, _)) => {
+        match self.link() {
+            Some(link) => {
                 let state = link.watch().borrow().clone();
                 let said = state.last_error.unwrap_or_else(|| "…".into());
                 state.since.is_none().then_some(Trouble { refused: false, said })
@@ -170,7 +172,7 @@ impl Channel {
     /// # Errors
     /// Why it does not.
     pub(crate) async fn test(&self) -> Result<(), Failure> {
-        if let Some((_, tests)) = &self.siren {
+        if let Some(SirenWay { tests, .. }) = &self.siren {
             let temporary = |said: &str| Failure::Temporary(said.into());
             if let Some(trouble) = self.trouble() {
                 return Err(temporary(&trouble.said));
@@ -400,6 +402,21 @@ impl Channel {
         if let Ok(Err(error)) = written.await {
             tracing::error!("channel `{}`: after a new start it may be told again: {error:#}", self.name());
         }
+    }
+
+    /// The line of a siren at a broker.
+    pub(super) fn link(&self) -> Option<&Link> {
+        self.siren.as_ref()?.link.as_ref()
+    }
+
+    /// Whether a siren's pin can be driven, and why not.
+    pub(super) fn siren_works(&self, trouble: Option<String>) {
+        let trouble = trouble.map(|said| Trouble { refused: false, said });
+        let mut state = self.state();
+        if let Some(trouble) = trouble.as_ref().filter(|new| state.trouble.as_ref() != Some(new)) {
+            tracing::error!("channel `{}` cannot be switched: {}", self.name(), trouble.said);
+        }
+        state.trouble = trouble;
     }
 
     /// A siren has been heard, or is quiet.

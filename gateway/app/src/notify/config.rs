@@ -9,6 +9,7 @@ use ninewatch_core::site::{Registry, is_id};
 use super::mail;
 use crate::config::MqttServer;
 use crate::lang::Lang;
+use crate::pins::Pin;
 
 /// Which service a channel speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub(crate) enum Kind {
     Email,
     /// On while an alert waits for somebody to accept it.
     MqttSiren,
+    /// The same of a siren, lamp or relay on the gateway's own pins.
+    GpioSiren,
 }
 
 impl Kind {
@@ -37,7 +40,13 @@ impl Kind {
             Self::Webhook => "webhook",
             Self::Email => "email",
             Self::MqttSiren => "mqtt_siren",
+            Self::GpioSiren => "gpio_siren",
         }
+    }
+
+    /// Whether it tells a state, on or off, and not messages.
+    pub(crate) const fn is_siren(self) -> bool {
+        matches!(self, Self::MqttSiren | Self::GpioSiren)
     }
 }
 
@@ -66,6 +75,12 @@ pub(crate) struct NotifyConfig {
     /// None: all.
     #[serde(default)]
     grids: Vec<String>,
+    /// None: all.
+    #[serde(default)]
+    places: Vec<String>,
+    /// Of alerts, as `fire` or `device_health`. None: all.
+    #[serde(default)]
+    groups: Vec<String>,
     #[serde(default)]
     pub(crate) language: Lang,
     /// Whether a critical alert calls everybody in the group.
@@ -86,6 +101,19 @@ pub(crate) struct NotifyConfig {
     /// What turns it off.
     #[serde(default = "off")]
     pub(crate) off: String,
+    /// What a siren, lamp or relay hangs on.
+    pub(crate) gpio: Option<Pin>,
+    /// How that is on.
+    pub(crate) pattern: Option<Manner>,
+}
+
+/// How something is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Manner {
+    #[default]
+    Steady,
+    Blink,
 }
 
 fn yes() -> bool {
@@ -104,7 +132,7 @@ impl NotifyConfig {
     /// Whether alerts like this one are told here, as they now are.
     pub(crate) fn wants(&self, alert: &Alert, registry: &Registry) -> bool {
         let by_default: &[Severity] = match self.kind {
-            Kind::MqttSiren => &[Severity::Critical],
+            kind if kind.is_siren() => &[Severity::Critical],
             _ => &[Severity::Critical, Severity::Major],
         };
         let severities = self.severities.as_deref().unwrap_or(by_default);
@@ -112,7 +140,24 @@ impl NotifyConfig {
         let grid = registry.grid_of(&alert.place);
         severities.contains(&alert.severity)
             && (self.scenes.is_empty() || self.scenes.contains(&alert.scene))
+            && (self.places.is_empty() || self.places.contains(&alert.place))
+            && (self.groups.is_empty() || self.groups.iter().any(|one| **one == *alert.group))
             && (self.grids.is_empty() || grid.is_none_or(|grid| self.grids.iter().any(|one| one == grid)))
+    }
+
+    /// What it names and the site has not, as (key, problem, mend): it would be silent for a slip of the pen.
+    pub(crate) fn unknown(&self, registry: &Registry) -> Vec<(&'static str, String, &'static str)> {
+        let places = self.places.iter().filter(|id| !registry.places.iter().any(|place| place.id == **id));
+        let places =
+            places.map(|id| ("places", format!("no place has the id `{id}`"), "`ninewatch place list` names them"));
+        let grids = self.grids.iter().filter(|id| !registry.places.iter().any(|place| place.grid == **id));
+        let grids = grids.map(|id| ("grids", format!("no place is in the grid `{id}`"), "correct it, or add a place"));
+        places.chain(grids).collect()
+    }
+
+    /// Whether a file stands in the place of its pin.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.gpio.as_ref().is_some_and(|gpio| gpio.simulated.is_some())
     }
 
     /// The broker of a siren; none of any other kind.
@@ -138,7 +183,9 @@ impl NotifyConfig {
 
     /// Every path in it.
     pub(crate) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        [&mut self.url_file, &mut self.secret_file, &mut self.ca, &mut self.password_file].into_iter().flatten()
+        let simulated = self.gpio.as_mut().map(|gpio| &mut gpio.simulated);
+        let files = [&mut self.url_file, &mut self.secret_file, &mut self.ca, &mut self.password_file];
+        files.into_iter().chain(simulated).flatten()
     }
 
     /// What is wrong in it, as (key, problem, mend).
@@ -205,7 +252,7 @@ impl NotifyConfig {
     }
 
     /// The keys that are not for every kind, and whether they are given.
-    fn keys(&self) -> [(&'static str, bool); 9] {
+    fn keys(&self) -> [(&'static str, bool); 11] {
         [
             ("url", self.url.is_some()),
             ("url_file", self.url_file.is_some()),
@@ -216,6 +263,8 @@ impl NotifyConfig {
             ("to", !self.to.is_empty()),
             ("broker", self.broker.is_some()),
             ("topic", self.topic.is_some()),
+            ("gpio", self.gpio.is_some()),
+            ("pattern", self.pattern.is_some()),
         ]
     }
 }
@@ -228,6 +277,7 @@ fn needs(kind: Kind, key: &str) -> (bool, bool) {
         Kind::Webhook => (&["secret_file"], &["url", "url_file"]),
         Kind::Email => (&["url", "from", "to"], &["username", "password_file"]),
         Kind::MqttSiren => (&["topic"], &["broker", "url", "username", "password_file"]),
+        Kind::GpioSiren => (&["gpio"], &["pattern"]),
     };
     (needed.contains(&key), needed.contains(&key) || also.contains(&key))
 }
@@ -237,6 +287,7 @@ fn mend(key: &str) -> &'static str {
         "url_file" => "put the robot's whole address into a file of its own and name that",
         "secret_file" => "put `whsec_` and 32 random bytes in Base64 into a file of its own and name that",
         "topic" => "write the topic that the siren listens to",
+        "gpio" => "write gpio = { pin = 24 }, the pin that it hangs on",
         _ => "add it",
     }
 }

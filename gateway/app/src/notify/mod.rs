@@ -40,7 +40,9 @@ use crate::duty::RosterFile;
 use crate::engine::Engine;
 use crate::forward::Source;
 use crate::index::{Index, Progress};
+use crate::journal::Journal;
 use crate::mqtt_client::{Access, Link};
+use channel::SirenWay;
 pub(crate) use channel::{Channel, Trouble};
 pub(crate) use config::NotifyConfig;
 use feed::Feed;
@@ -49,7 +51,8 @@ use ledger::Ledger;
 pub(crate) use ledger::{FORMER_LOG, LOG, Notification};
 pub(crate) use service::Failure;
 use shared::Shared;
-use siren::Siren;
+pub(crate) use siren::Lamps;
+use siren::{Siren, Way};
 
 /// What the channels stand on.
 pub(crate) struct Ground {
@@ -57,6 +60,8 @@ pub(crate) struct Ground {
     pub(crate) channels: Vec<NotifyConfig>,
     /// Where sirens may listen.
     pub(crate) brokers: Vec<MqttServer>,
+    /// What hangs on pins.
+    pub(crate) lamps: Lamps,
     pub(crate) data_dir: PathBuf,
     pub(crate) engine: Engine,
     pub(crate) index: Index,
@@ -70,6 +75,7 @@ pub(crate) struct Ground {
 pub(crate) struct Notify {
     pub(crate) channels: Vec<Arc<Channel>>,
     shared: Option<Arc<Shared>>,
+    lamps: Lamps,
 }
 
 /// The channels' work; each ends when the gateway stops.
@@ -84,19 +90,20 @@ impl Notify {
         if ground.channels.is_empty() {
             return Ok((Self::default(), Vec::new()));
         }
-        let Ground { source, channels, brokers, data_dir, engine, index, settings, roster, clock } = ground;
+        let Ground { source, channels, brokers, lamps, data_dir, engine, index, settings, roster, clock } = ground;
         let ledger = Ledger::open(&data_dir)?;
         let shared = Arc::new(Shared::new(source, settings, (roster, channels.clone()), clock, ledger));
-        let mut notify = Self { channels: Vec::new(), shared: Some(shared.clone()) };
+        let mut notify = Self { channels: Vec::new(), shared: Some(shared.clone()), lamps: lamps.clone() };
         let mut work: Work = Vec::new();
         for of in channels {
             let after = shared.place_of(&of.name, index.last_seq())?;
-            if let Some(server) = of.siren_server(&brokers) {
+            let way = of.siren_server(&brokers).map(Way::Broker).or_else(|| lamps.of(&of.name).map(Way::Pin));
+            if let Some(way) = way {
                 let (tester, tests) = mpsc::channel(1);
-                let siren = Some((Link::new("notify", &of.name), tester));
-                let channel = Arc::new(Channel::new(of, shared.clone(), siren));
+                let link = matches!(way, Way::Broker(_)).then(|| Link::new("notify", &of.name));
+                let channel = Arc::new(Channel::new(of, shared.clone(), Some(SirenWay { link, tests: tester })));
                 notify.channels.push(channel.clone());
-                let siren = Siren { channel, server, engine: engine.clone(), index: index.clone(), tests };
+                let siren = Siren { channel, way, engine: engine.clone(), index: index.clone(), tests };
                 work.push(Box::pin(siren.run()));
             } else {
                 let channel = Arc::new(Channel::new(of, shared.clone(), None));
@@ -111,6 +118,11 @@ impl Notify {
     /// The channel with this name.
     pub(crate) fn channel(&self, name: &str) -> Option<&Arc<Channel>> {
         self.channels.iter().find(|channel| channel.name() == name)
+    }
+
+    /// Turns off what hangs on pins: the gateway was told to stop.
+    pub(crate) fn put_out(&self) {
+        self.lamps.put_out();
     }
 
     /// What was told of an alert, oldest first, and what waits to be told.
@@ -149,6 +161,8 @@ impl Shared {
 pub(crate) fn check(channel: &NotifyConfig, brokers: &[MqttServer]) -> anyhow::Result<()> {
     match channel.siren_server(brokers) {
         Some(server) => Access::read(&server).map(drop),
+        // Whether its pin is to be had only the gateway that holds it can tell.
+        None if channel.gpio.is_some() => Ok(()),
         None => service::check(channel),
     }
 }
@@ -161,6 +175,11 @@ pub(crate) async fn test(channel: &NotifyConfig, config: &Config, settings: &Set
     if let Some(server) = channel.siren_server(&config.brokers) {
         let client_id = format!("ninewatch-{}-{}-test", config.gateway.id, channel.name);
         return siren::sound_once(channel, &server, &client_id).await;
+    }
+    if let Some(gpio) = &channel.gpio {
+        let runs = Journal::is_in_use(&config.gateway.data_dir.join("journal"))?;
+        anyhow::ensure!(!runs, "the gateway is at work and has the pin: try it on the console's page of the channels");
+        return siren::light_once(channel, gpio).await;
     }
     let now = Clock::System.now_ms();
     let message = message::test_message(channel, settings, now);

@@ -48,7 +48,7 @@ impl Rungs<'_> {
         let Some(rung) = ladder.rungs.get(usize::from(alert.escalation)) else { return false };
         let registry = &self.settings.registry;
         !self.channels.iter().any(|channel| match &*rung.channels {
-            [] => !ladder.names(&channel.name) && channel.kind != Kind::MqttSiren && channel.wants(alert, registry),
+            [] => !ladder.names(&channel.name) && !channel.kind.is_siren() && channel.wants(alert, registry),
             named => named.contains(&channel.name),
         })
     }
@@ -105,7 +105,7 @@ impl Kind {
             Self::Email => !person.email.is_empty(),
             // A program finds them by their ids.
             Self::Webhook => true,
-            Self::MqttSiren => false,
+            Self::MqttSiren | Self::GpioSiren => false,
         }
     }
 }

@@ -80,7 +80,7 @@ impl Kind {
             // Mail services count by the hour and tell nobody; a mailbox is no place for more.
             Self::Email => (Some(10), None, 64_000),
             // A program reads it.
-            Self::Webhook | Self::MqttSiren => (None, None, 64_000),
+            Self::Webhook | Self::MqttSiren | Self::GpioSiren => (None, None, 64_000),
         };
         Limits { per_minute, per_second, bytes }
     }

@@ -14,7 +14,7 @@ use crate::town::{HOUR, MIDNIGHT, MINUTE, Says, settings};
 const SECOND: i64 = 1_000;
 
 /// Every ailment: its severity, how long it holds before it is told, how long it is over before that is told.
-const TABLE: [(Ailment, &str, Severity, i64, i64); 17] = [
+const TABLE: [(Ailment, &str, Severity, i64, i64); 24] = [
     (Ailment::UpstreamDown, "upstream_down", Severity::Major, 60, 30),
     (Ailment::UpstreamBehind, "upstream_behind", Severity::Major, 0, 60),
     (Ailment::BrokerDown, "broker_down", Severity::Major, 60, 30),
@@ -32,6 +32,13 @@ const TABLE: [(Ailment, &str, Severity, i64, i64); 17] = [
     (Ailment::SignFailed, "sign_failed", Severity::Minor, 0, 60),
     (Ailment::AuditFailed, "audit_failed", Severity::Major, 60, 60),
     (Ailment::ChannelFailed, "channel_failed", Severity::Major, 180, 60),
+    (Ailment::LineDown, "line_down", Severity::Major, 10, 30),
+    (Ailment::LineNoisy, "line_noisy", Severity::Minor, 60, 300),
+    (Ailment::NodeSilent, "node_silent", Severity::Major, 0, 30),
+    (Ailment::NodeRefused, "node_refused", Severity::Major, 0, 60),
+    (Ailment::NodeFault, "node_fault", Severity::Major, 10, 30),
+    (Ailment::PinFailed, "pin_failed", Severity::Major, 15, 60),
+    (Ailment::PinSimulated, "pin_simulated", Severity::Notice, 0, 0),
 ];
 
 struct Gateway {

@@ -8,7 +8,7 @@ use ninewatch_wire::table::{Fitted, GasElement};
 
 use crate::intake::nodes::list::ChannelEntry;
 
-const KINDS: &str = "contact, line, button, thermometer, sht3x, mq2, mq5, mq7, clamp, ld2410, output";
+const KINDS: &str = "contact, line, button, thermometer, sht3x, mq2, mq5, clamp, ld2410, output";
 
 /// Reads a channel.
 ///
@@ -91,7 +91,6 @@ fn fitted(what: &str, options: &mut Options<'_>) -> anyhow::Result<Fitted> {
         "sht3x" => Fitted::Sht3x { address: terminal()? },
         "mq2" => gas(GasElement::Mq2, options)?,
         "mq5" => gas(GasElement::Mq5, options)?,
-        "mq7" => gas(GasElement::Mq7, options)?,
         "clamp" => Fitted::Current {
             adc: terminal()?,
             turns: options.number("turns", 2_000)?,

@@ -38,7 +38,7 @@ enum NodeCommand {
     ///
     /// 网关无需停止。通道写成“种类:端子 device=设备 field=字段”，种类见 docs/lines.md；之后可直接编辑数据文件夹中的 nodes.toml。
     /// The gateway may be at work. A channel is `KIND:TERMINAL device=ID field=FIELD`; the kinds are contact, line, button,
-    /// thermometer, sht3x, mq2, mq5, mq7, clamp, ld2410 and output (docs/lines.md). Later edit nodes.toml in the data folder.
+    /// thermometer, sht3x, mq2, mq5, clamp, ld2410 and output (docs/lines.md). Later edit nodes.toml in the data folder.
     #[command(after_help = "  ninewatch node pair 3F7K-Q2M9-… --name kitchen --line east \\\n      \
         --channel 'contact:2 device=smoke-1 field=smoke_alarm' \\\n      \
         --channel 'sht3x:0x44 device=climate-1 field=temperature_c humidity=humidity_percent every=30s'")]

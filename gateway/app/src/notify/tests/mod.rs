@@ -184,12 +184,16 @@ fn what_is_told_is_what_people_have_to_know() {
 }
 
 #[test]
-fn filters_are_by_severity_scene_and_grid() {
+fn filters_are_by_severity_scene_grid_place_and_group() {
     let wants = |more: &str| config(more).wants(&change(1, "a", Major, Raised).alert, &registry());
     assert!(wants(""));
     assert!(!wants("severities = [\"critical\"]"));
     assert!(wants("scenes = [\"fire\"]") && !wants("scenes = [\"security\"]"));
     assert!(wants("grids = [\"kaili-1\"]") && !wants("grids = [\"kaili-2\"]"));
+    assert!(wants("places = [\"restaurant\"]") && !wants("places = [\"hotel\"]"));
+    assert!(wants("groups = [\"fire\"]") && !wants("groups = [\"device_health\"]"));
+    assert!(config("grids = [\"kaili-1\"]\nplaces = [\"restaurant\"]").unknown(&registry()).is_empty());
+    assert_eq!(config("grids = [\"kaili-2\"]\nplaces = [\"hotel\"]").unknown(&registry()).len(), 2);
     // Where nobody knows the grid, it is told.
     let gone = config("grids = [\"kaili-2\"]").wants(&change(1, "a", Major, Raised).alert, &Registry::default());
     assert!(gone);
