@@ -75,6 +75,7 @@ pub(crate) fn change(seq: u64, alert: &str, severity: Severity, kind: ChangeKind
             verdict: (kind == ChangeKind::Closed).then_some(Verdict::FalseAlarm),
             next_rung_at_ms: None,
             drill: false,
+            walk_test: None,
         },
         evidence: None,
         action: None,
