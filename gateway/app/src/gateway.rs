@@ -239,6 +239,7 @@ impl Gateway {
                 roster: roster.clone(),
                 audit,
                 people: people.clone(),
+                upstreams: upstreams.clone(),
             };
             tasks.spawn(console.serve(state));
             at
