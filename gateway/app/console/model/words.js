@@ -60,6 +60,8 @@ export const DEEDS = [
   "plans",
   "roster",
   "drill",
+  "walk_test",
+  "walk_tests",
   "grid_code",
   "grid_codes",
   "handover",
