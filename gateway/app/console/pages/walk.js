@@ -168,7 +168,7 @@ function one(root, id, sha256) {
       spot ? card(spot, { may, step: (body) => moveOn(spot, body), clock, reasonOf }) : null,
       h("h2", {}, t("walk.devices")),
       h("ol", { class: "plain walk-devices" }, test.devices.map((each) => item(each, each.device === device, choose))),
-      desk(test, reasonOf),
+      desk(test, may ? reasonOf : null),
       may ? ending(test, written, (body) => tell("/finish", body)) : null,
     );
     if (active?.startsWith("reason-")) document.getElementById(active)?.focus();
@@ -293,7 +293,7 @@ function item(spot, isChosen, choose) {
   );
 }
 
-/** How far alerts of the test went: upstreams and the duty room. */
+/** How far alerts of the test went: upstreams and the duty room; `reasonOf` where somebody may say why it is done without. */
 function desk(test, reasonOf) {
   const { duty, upstreams } = lacking(test);
   const by = test.duty_room;
@@ -310,7 +310,7 @@ function desk(test, reasonOf) {
             t("walk.duty_done", { by: by.accepted_by, number: by.number, time: span(by.accepted_ms) }),
           )
         : h("p", { class: "muted" }, t("walk.duty_waits")),
-      duty ? reasonOf("duty_room", "walk.without").field : null,
+      duty ? reasonOf?.("duty_room", "walk.without").field : null,
     ),
     test.upstreams.map((one) =>
       h(
@@ -318,7 +318,7 @@ function desk(test, reasonOf) {
         { class: "panel walk-desk" },
         h("h2", {}, t("walk.upstream", { name: one.name })),
         h("p", { class: one.receipted ? "" : "muted" }, state(one)),
-        upstreams.includes(one.name) ? reasonOf(`upstream:${one.name}`, "walk.without").field : null,
+        upstreams.includes(one.name) ? reasonOf?.(`upstream:${one.name}`, "walk.without").field : null,
       ),
     ),
   ];

@@ -146,7 +146,7 @@ static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/roster",                       ROSTERED,    "roster.look",     Log::People),
     rule(Method::PUT,    "/api/v1/roster",                       DESK,        "roster.change",   Log::Always),
     rule(Method::POST,   "/api/v1/drills",                       DESK,        "drill.begin",     Log::Always),
-    rule(Method::GET,    "/api/v1/walk-tests",                   TELLERS,     "walk_tests.look", Log::Never),
+    rule(Method::GET,    "/api/v1/walk-tests",                   TELLERS,     "walk_tests.look", Log::People),
     rule(Method::POST,   "/api/v1/walk-tests",                   FITTERS,     "walk_test.begin", Log::Always),
     rule(Method::GET,    "/api/v1/walk-tests/{id}",              TELLERS,     "walk_test.look",  Log::People),
     rule(Method::POST,   "/api/v1/walk-tests/{id}/devices/{device}", FITTERS, "walk_test.turn",  Log::Always),

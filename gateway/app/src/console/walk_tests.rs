@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ninewatch_core::alert::{LONGEST_TURN, TurnError, TurnStep, WalkTurn};
+use ninewatch_core::site::PlaceKind;
 use ninewatch_core::time::TimeMs;
 
 use super::Shared;
@@ -141,7 +142,9 @@ struct Document<'a> {
 }
 
 /// Answers `GET /walk-tests`.
-pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<List>, Problem> {
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+) -> Result<(Option<Extension<OfPeople>>, Json<List>), Problem> {
     let (at, now) = (shared.clone(), shared.state.clock.now_ms());
     let all = shared.ask(move || at.walking.tests.all(now)).await??;
     let row = |test: WalkTest| Row {
@@ -155,7 +158,10 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<List>
         by: test.by,
         places: test.places,
     };
-    Ok(Json(List { walk_tests: all.into_iter().map(row).collect() }))
+    let site = shared.site();
+    let is_home = |place: &Site| site.registry.place(&place.id).is_none_or(|place| place.kind == PlaceKind::Home);
+    let shows_homes = all.iter().flat_map(|test| &test.places).any(is_home);
+    Ok((rights::of_people(shows_homes), Json(List { walk_tests: all.into_iter().map(row).collect() })))
 }
 
 /// Answers `POST /walk-tests`.
@@ -366,6 +372,21 @@ pub(super) async fn code(
     };
     let picture = grid_codes::code_of_address(&origin, &format!("/#/walk/{}?sha256={}", test.id, certificate.sha256))?;
     Ok(([(header::CONTENT_TYPE, "image/svg+xml")], picture).into_response())
+}
+
+/// The places whose last walk-test is so old that they are to be walked again, with since when.
+///
+/// # Errors
+/// Where the walk-tests cannot be read.
+pub(crate) fn overdue(data_dir: &std::path::Path, now: TimeMs) -> anyhow::Result<BTreeMap<String, TimeMs>> {
+    let mut last = BTreeMap::new();
+    for test in WalkTests::new(data_dir).list()?.iter().filter(|test| test.certificate.is_some()) {
+        for place in &test.places {
+            last.entry(place.id.clone()).or_insert(due(test));
+        }
+    }
+    last.retain(|_, due| *due < now);
+    Ok(last)
 }
 
 /// It is asked for again each quarter.

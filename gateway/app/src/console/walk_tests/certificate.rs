@@ -41,7 +41,10 @@ impl Signed {
     /// # Errors
     /// Where the key cannot be read or written.
     pub(super) fn sign(data_dir: &Path, document: String) -> anyhow::Result<Self> {
-        let key = key(data_dir)?;
+        let key = match read_key(data_dir)? {
+            Some(key) => key,
+            None => make_key(data_dir)?,
+        };
         let sha256 = hex(&Sha256::digest(document.as_bytes()));
         let signature = STANDARD.encode(key.sign(document.as_bytes()).as_ref());
         let public = [&SPKI, key.public_key().as_ref()].concat();
@@ -53,7 +56,7 @@ impl Signed {
     /// # Errors
     /// Where the gateway's key cannot be read.
     pub(super) fn is_valid(&self, data_dir: &Path) -> anyhow::Result<bool> {
-        let key = key(data_dir)?;
+        let Some(key) = read_key(data_dir)? else { return Ok(false) };
         let Ok(signature) = STANDARD.decode(&self.signature) else { return Ok(false) };
         let public = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref());
         Ok(public.verify(self.document.as_bytes(), &signature).is_ok()
@@ -61,24 +64,30 @@ impl Signed {
     }
 }
 
-fn key(data_dir: &Path) -> anyhow::Result<Ed25519KeyPair> {
+/// The gateway's key, where it has one.
+fn read_key(data_dir: &Path) -> anyhow::Result<Option<Ed25519KeyPair>> {
     let path = data_dir.join(KEY);
-    let der = match fs::read(&path) {
+    match fs::read(&path) {
         Ok(text) => match PrivateKeyDer::from_pem_slice(&text) {
-            Ok(PrivateKeyDer::Pkcs8(der)) => der.secret_pkcs8_der().to_vec(),
+            Ok(PrivateKeyDer::Pkcs8(der)) => pair(der.secret_pkcs8_der()).map(Some),
             _ => bail!("{} holds no private key; put it back from a backup", path.display()),
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let _lock = private::lock(data_dir, "walk-test-key.lock")?;
-            let Ok(der) = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()) else {
-                bail!("the system gives no random numbers")
-            };
-            private::replace(data_dir, KEY, pem("PRIVATE KEY", der.as_ref()).as_bytes())?;
-            der.as_ref().to_vec()
-        }
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+fn make_key(data_dir: &Path) -> anyhow::Result<Ed25519KeyPair> {
+    let Ok(der) = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()) else {
+        bail!("the system gives no random numbers")
     };
-    Ed25519KeyPair::from_pkcs8(&der).map_err(|error| anyhow::anyhow!("{} is no Ed25519 key: {error}", path.display()))
+    private::replace(data_dir, KEY, pem("PRIVATE KEY", der.as_ref()).as_bytes())?;
+    pair(der.as_ref())
+}
+
+fn pair(der: &[u8]) -> anyhow::Result<Ed25519KeyPair> {
+    Ed25519KeyPair::from_pkcs8(der)
+        .map_err(|error| anyhow::anyhow!("{KEY} is no Ed25519 key: {error}; put it back from a backup"))
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -109,6 +118,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = fs::metadata(dir.path().join(KEY)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "nobody else reads the key");
+        fs::remove_file(other.path().join(KEY)).unwrap();
+        assert!(!by_other.is_valid(other.path()).unwrap() && !other.path().join(KEY).exists(), "a look makes no key");
         fs::write(dir.path().join(KEY), "x").unwrap();
         let error = Signed::sign(dir.path(), "{}".into()).unwrap_err().to_string();
         assert!(error.contains(KEY) && error.contains("backup"), "{error}");

@@ -133,7 +133,7 @@ impl WalkTests {
     /// Where the folder or a file cannot be read.
     pub(super) fn all(&self, now: TimeMs) -> Result<Vec<WalkTest>, Problem> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.list(now).map_err(|error| unreadable(&error))
+        self.list_kept(now).map_err(|error| unreadable(&error))
     }
 
     /// Keeps a new one.
@@ -142,7 +142,7 @@ impl WalkTests {
     /// Where there are too many that are finished, or it cannot be written.
     pub(super) fn add(&self, test: &WalkTest) -> Result<(), Problem> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = self.list(test.begun_at_ms).map_err(|error| unreadable(&error))?;
+        let kept = self.list_kept(test.begun_at_ms).map_err(|error| unreadable(&error))?;
         if kept.len() >= MOST {
             let Some(oldest) = kept.iter().rev().find(|one| one.certificate.is_none()) else {
                 let detail = format!("{MOST} walk-tests are kept, all finished");
@@ -190,7 +190,19 @@ impl WalkTests {
         })
     }
 
-    fn list(&self, now: TimeMs) -> anyhow::Result<Vec<WalkTest>> {
+    /// Takes away those whose time is over; gives the others, newest first.
+    fn list_kept(&self, now: TimeMs) -> anyhow::Result<Vec<WalkTest>> {
+        let (over, kept) = self.list()?.into_iter().partition(|test| test.begun_at_ms < now - KEPT_MS);
+        let over: Vec<WalkTest> = over;
+        over.iter().try_for_each(|test| self.erase(&test.id))?;
+        Ok(kept)
+    }
+
+    /// All that there are, newest first.
+    ///
+    /// # Errors
+    /// Where the folder or a file cannot be read.
+    pub(super) fn list(&self) -> anyhow::Result<Vec<WalkTest>> {
         let dir = self.data_dir.join(WALK_TESTS);
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
@@ -203,12 +215,7 @@ impl WalkTests {
             if path.extension().is_none_or(|end| end != "json") {
                 continue;
             }
-            let Some(test) = read(&path)? else { continue };
-            if test.begun_at_ms < now - KEPT_MS {
-                self.erase(&test.id)?;
-            } else {
-                list.push(test);
-            }
+            list.extend(read(&path)?);
         }
         list.sort_by(|one, other| (other.begun_at_ms, &other.id).cmp(&(one.begun_at_ms, &one.id)));
         Ok(list)
