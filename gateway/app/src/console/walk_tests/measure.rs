@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
 
 use ninewatch_core::alert::{AlertChange, AlertId, ChangeKind, LONGEST_TURN};
 use ninewatch_core::detect::{DeviceStatus, Latest};
@@ -38,27 +39,32 @@ pub(super) struct UpstreamTried {
 
 /// How long it took until alerts of walk-tests were on the disk and told.
 #[derive(Debug, Default)]
-pub(super) struct Ready(Mutex<HashMap<AlertId, i64>>);
+pub(super) struct Ready {
+    took_ms: Mutex<HashMap<AlertId, i64>>,
+    /// Who takes the times, by walk-test and device.
+    listening: Mutex<HashMap<(String, String), AbortHandle>>,
+}
 
 /// More are only there where nobody has ended a turn.
 const REMEMBERED: usize = 1024;
 
 impl Ready {
     fn of(&self, id: &AlertId) -> Option<i64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+        self.took_ms.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
-    /// Takes the time of what a device raises, as long as its turn can last. Holds nothing of the engine: that ends when
-    /// nobody can ask it any more.
+    /// Takes the time of what a device raises, as long as its turn can last; a turn that begins anew takes the place of the
+    /// former. Holds nothing of the engine: that ends when nobody can ask it any more.
     pub(super) fn listen(
         self: &Arc<Self>,
         mut changes: broadcast::Receiver<Arc<AlertChange>>,
         clock: Clock,
-        (walk_test, device): (String, String),
+        of: (String, String),
     ) {
         let ready = self.clone();
+        let (walk_test, device) = of.clone();
         let longest = Duration::from_millis(LONGEST_TURN.ms().unsigned_abs());
-        tokio::spawn(tokio::time::timeout(longest, async move {
+        let listening = tokio::spawn(tokio::time::timeout(longest, async move {
             loop {
                 let change = match changes.recv().await {
                     Ok(change) => change,
@@ -68,7 +74,7 @@ impl Ready {
                 let alert = &change.alert;
                 let is_of = alert.walk_test.as_deref() == Some(&*walk_test) && alert.devices.contains(&device);
                 if change.kind == ChangeKind::Raised && is_of {
-                    let mut times = ready.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut times = ready.took_ms.lock().unwrap_or_else(PoisonError::into_inner);
                     if times.len() >= REMEMBERED {
                         times.clear();
                     }
@@ -76,6 +82,11 @@ impl Ready {
                 }
             }
         }));
+        let mut all = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, one| !one.is_finished());
+        if let Some(former) = all.insert(of, listening.abort_handle()) {
+            former.abort();
+        }
     }
 }
 
