@@ -143,8 +143,20 @@ def open_street_office(gateway):
     report = {"code": code, "key": "k" * 16, "scene": "fire", "text": "楼道里堆放电动车，正在充电", "phone": "13500135000"}
     gateway.ask("/matters", report)
     gateway.ask("/drills", {"place": "home-yang", "scene": "elder_care", "note": "每月一次"})
+    open_walk_tests(gateway)
     now = round(time.time() * 1000)
     gateway.ask("/handovers", {"from_ms": now - 8 * 3_600_000, "to_ms": now, "text": "酸汤鱼馆的配电箱明早复测"})
+
+
+def open_walk_tests(gateway):
+    """One that is under way, and one with its certificate."""
+    under_way = gateway.ask("/walk-tests", {"places": ["netbar", "home-wu"]})["id"]
+    gateway.ask(f"/walk-tests/{under_way}/devices/netbar-camera", {"step": "begin"})
+    finished = gateway.ask("/walk-tests", {"places": ["workshop"]})["id"]
+    for device in ("workshop-smoke", "workshop-gas"):
+        gateway.ask(f"/walk-tests/{finished}/devices/{device}", {"step": "fail", "reason": "现场断电，恢复后再测"})
+    reasons = {"upstream:city": "平台尚未开通", "duty_room": "值班室装修中"}
+    gateway.ask(f"/walk-tests/{finished}/finish", {"reasons": reasons})
 
 
 def plan():

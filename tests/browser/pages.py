@@ -24,7 +24,7 @@ def addresses(gateway):
         takes_id = " id" in line or "(id)" in line
         if takes_id:
             found |= one_of_each(gateway, named[1])
-        if not takes_id or named[1] == "grids":
+        if not takes_id or named[1] in ("grids", "walk"):
             found[named[1]] = f"#/{named[1]}"
     assert {"board", "history", "devices"} <= set(found)
     documents = {path.name for path in CONSOLE.glob("*.html")}
@@ -36,6 +36,9 @@ def addresses(gateway):
 
 def one_of_each(gateway, page):
     """The pages that show one thing by its id: an alert of each kind and status, a place, a device, a grid's poster."""
+    if page == "walk":
+        tests = gateway.ask("/walk-tests")["walk_tests"]
+        return {f"walk, finished: {one['finished']}": f"#/walk/{one['id']}" for one in tests}
     assert page in ("alerts", "places", "devices", "grids"), f"say here of which ids #/{page}/ID is a page"
     things = gateway.ask(f"/{page}?limit=500" if page == "alerts" else f"/{page}")[page]
     name = (lambda one: f"alert {one['rules'][0]}, {one['status']}") if page == "alerts" else (lambda one: one["id"])

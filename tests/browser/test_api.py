@@ -60,11 +60,14 @@ def description(gateway, role):
     schema = look(gateway, "/openapi.json")
     alerts = [alert["id"] for alert in look(gateway, "/alerts?limit=500")["alerts"]]
     devices = [device["id"] for device in look(gateway, "/devices")["devices"]]
+    walks = [walk["id"] for walk in look(gateway, "/walk-tests")["walk_tests"]]
     schema["components"]["parameters"]["AlertId"]["schema"]["enum"] = [*alerts, "01KAQW3E5S0000000000000000", "x"]
     for path, item in schema["paths"].items():
         for parameter in (one for operation in item.values() for one in operation.get("parameters", [])):
             if path.startswith("/api/v1/devices/{id}") and parameter.get("name") == "id":
                 parameter["schema"]["enum"] = [*devices, "nobody"]
+            elif path.startswith("/api/v1/walk-tests/{id}") and parameter.get("name") in ("id", "device"):
+                parameter["schema"]["enum"] = [*(walks if parameter["name"] == "id" else devices), "nobody"]
             elif path.startswith("/api/v1/notify/") and parameter.get("name") == "name":
                 parameter["schema"]["enum"] = ["street-office", "nobody"]
     schema["paths"] |= each_verb(schema)

@@ -9,12 +9,13 @@ from gateway import ROOT
 from PIL import Image
 
 MOST_BYTES = 150_000
-# What is shown: (address, size); an alert by the rule that raised it.
+# What is shown: (address, size); an alert by the rule that raised it, a walk-test that is under way.
 SHOTS = {
     "board": ("#/", (1280, 800)),
     "alert": ("smoke-alarm", (1280, 900)),
     "phone": ("fall", (390, 844)),
     "report": ("#/report", (1280, 900)),
+    "walk": ("walk", (390, 844)),
 }
 
 
@@ -29,7 +30,10 @@ def small(png):
 @pytest.mark.parametrize("name", SHOTS)
 def test_a_picture_for_the_docs(browser, lively, name, tmp_path):
     address, size = SHOTS[name]
-    if not address.startswith("#"):
+    if address == "walk":
+        under_way = next(one for one in lively.ask("/walk-tests")["walk_tests"] if not one["finished"])
+        address = f"#/walk/{under_way['id']}"
+    elif not address.startswith("#"):
         alert = lively.until_alert(lambda one: address in one["rules"])
         address = f"#/alerts/{alert['id']}"
     with browsing.people(browser, lively, size=size) as come:

@@ -13,6 +13,7 @@ import { placesPage } from "./pages/places.js";
 import { peoplePage } from "./pages/people.js";
 import { reportPage } from "./pages/report.js";
 import { rosterPage } from "./pages/roster.js";
+import { walkPage } from "./pages/walk.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
 import { startKeys } from "./ui/keys.js";
@@ -47,6 +48,7 @@ function route() {
   else if (page === "people") leave = peoplePage(main);
   else if (page === "notify") leave = channelsPage(main);
   else if (page === "roster") leave = rosterPage(main);
+  else if (page === "walk") leave = walkPage(main, decodeURIComponent(id), new URLSearchParams(query));
   else {
     leave = () => {};
     replace(main, h("h1", { class: "loading" }, t("app.not_found")));

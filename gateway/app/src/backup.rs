@@ -21,7 +21,7 @@ use ninewatch_core::time::TimeMs;
 use crate::audit;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::{AUTHORITY, HANDOVERS, PICTURES, PLANS};
+use crate::console::{AUTHORITY, HANDOVERS, PICTURES, PLANS, WALK_TEST_KEY, WALK_TESTS};
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
@@ -37,6 +37,7 @@ const FILES: &[&str] = &[
     audit::HEAD,
     audit::LOG,
     AUTHORITY,
+    WALK_TEST_KEY,
     HANDOVERS,
     PLANS,
     "registry.toml",
@@ -49,7 +50,7 @@ const FILES: &[&str] = &[
     "models/refused.json",
 ];
 /// Models to go back to, pictures of plans, and what is held of persons: what is over is deleted when the restored gateway starts.
-const FOLDERS: &[&str] = &["models/in_use", "models/former", PICTURES, people::PHOTOS, people::MATTERS];
+const FOLDERS: &[&str] = &["models/in_use", "models/former", PICTURES, WALK_TESTS, people::PHOTOS, people::MATTERS];
 const JOURNAL: &str = "journal";
 
 /// What a backup holds.

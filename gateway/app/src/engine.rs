@@ -30,7 +30,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use ninewatch_core::ailment::Complaint;
 use ninewatch_core::alert::{
-    Acted, ActionError, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, StaffAction,
+    Acted, ActionError, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, StaffAction, TurnError, WalkTurn,
 };
 use ninewatch_core::detect::{DeviceStatus, LearntThreshold};
 use ninewatch_core::fault::Fault;
@@ -98,6 +98,7 @@ pub(crate) enum Command {
     Messages(Vec<Inbound>),
     Act(StaffAction, oneshot::Sender<Result<Acted, ActionError>>),
     Drill(Drill, oneshot::Sender<Result<AlertId, DrillError>>),
+    Turn(WalkTurn, oneshot::Sender<Result<(), TurnError>>),
     /// With what scores from now on, where that changed.
     Configure(Box<Settings>, Option<Serving>, oneshot::Sender<InForce>),
     Devices(oneshot::Sender<Vec<DeviceStatus>>),
@@ -262,6 +263,11 @@ impl Engine {
     /// Begins a drill; its alert is durable and in the index when this returns.
     pub(crate) async fn drill(&self, drill: Drill) -> Result<Result<AlertId, DrillError>, Stopped> {
         self.ask(|reply| Command::Drill(drill, reply)).await
+    }
+
+    /// Begins or ends a device's turn in a walk-test; durable when this returns.
+    pub(crate) async fn turn(&self, turn: WalkTurn) -> Result<Result<(), TurnError>, Stopped> {
+        self.ask(|reply| Command::Turn(turn, reply)).await
     }
 
     /// Puts a changed site in force, as far as it is without fault.

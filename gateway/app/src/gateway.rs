@@ -248,6 +248,7 @@ impl Gateway {
                 nodes,
                 audit,
                 people: people.clone(),
+                upstreams: upstreams.clone(),
             };
             tasks.spawn(console.serve(state));
             at

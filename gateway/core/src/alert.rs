@@ -10,12 +10,14 @@ mod life;
 mod matter;
 mod regrade;
 mod staff;
+pub(crate) mod walk_test;
 
 pub use book::AlertBook;
 pub use drill::{Drill, DrillError};
 pub use matter::{GRID, MATTER, Matter, RESIDENT};
 pub use regrade::{REGRADED, Regrade};
 pub use staff::{Acted, ActionError, Outcome, StaffAction, TakenAction, UNDO_WITHIN, Verb, VerbName};
+pub use walk_test::{LONGEST_TURN, QUIET_WITHIN, TurnError, TurnStep, WalkTurn};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -291,6 +293,9 @@ pub struct Alert {
     /// Nothing has happened: it is a drill. A checkpoint tells by the group.
     #[serde(default, skip_serializing_if = "std::ops::Not::not", with = "for_people")]
     pub drill: bool,
+    /// The walk-test in which the device raised it: a person tries the device out. A checkpoint has it elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "for_people")]
+    pub walk_test: Option<Arc<str>>,
 }
 
 impl Alert {

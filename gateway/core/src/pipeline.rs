@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ailment::{Complaint, Complaints};
+use crate::alert::walk_test::WalkState;
 use crate::alert::{
     Acted, ActionError, Alert, AlertBook, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, Scene, Signal,
-    StaffAction,
+    StaffAction, TurnError, WalkTurn,
 };
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::detect::{Detector, DeviceStatus, LearntThreshold, Lesson, Placement};
@@ -44,6 +45,8 @@ pub enum Event<'a> {
     Report(&'a Matter),
     /// A person makes an alert graver.
     Regrade(&'a Regrade),
+    /// A person begins or ends a device's turn in a walk-test.
+    Turn(&'a WalkTurn),
 }
 
 /// What follows from an event.
@@ -59,6 +62,8 @@ pub struct Effects {
     pub action: Option<Result<Acted, ActionError>>,
     /// Why a drill was not begun; one that was is among the changes.
     pub drill: Option<DrillError>,
+    /// Why a turn of a walk-test did not begin.
+    pub turn: Option<TurnError>,
     /// The alert of what a resident reported.
     pub reported: Option<AlertId>,
     /// Whether there was such an alert to be made graver.
@@ -110,10 +115,11 @@ impl Pipeline {
     /// # Errors
     /// Where the bytes are not a checkpoint of this version.
     pub fn restore(checkpoint: &[u8]) -> Result<Self, CheckpointError> {
-        let (settings, mut state): (String, State) = postcard::from_bytes(checkpoint)?;
+        let ((settings, mut state), behind): ((String, State), _) = postcard::take_from_bytes(checkpoint)?;
+        let walk = if behind.is_empty() { WalkState::default() } else { postcard::from_bytes(behind)? };
         let settings: Settings = serde_json::from_str(&settings)?;
         let (site, _) = Site::compile(&settings);
-        state.book = std::mem::take(&mut state.book).settled();
+        state.book = std::mem::take(&mut state.book).settled(walk);
         // The site is the same, so this only finds again what is not written down.
         state.detector.configure(&site, state.now_ms, &mut Vec::new());
         Ok(Self { settings, site, state })
@@ -125,7 +131,9 @@ impl Pipeline {
     /// Where memory is short.
     pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
         let settings = serde_json::to_string(&self.settings)?;
-        Ok(postcard::to_allocvec(&(settings, &self.state))?)
+        let state = postcard::to_allocvec(&(settings, &self.state))?;
+        let walk = self.state.book.walk_state();
+        Ok(if walk.is_empty() { state } else { postcard::to_extend(&walk, state)? })
     }
 
     /// What is in force.
@@ -222,6 +230,7 @@ impl Pipeline {
                 effects.action = Some(acted.map(|(acted, change)| {
                     if let (Some(lesson), Some(change)) = (Lesson::of(&acted), &change)
                         && !change.alert.drill
+                        && change.alert.walk_test.is_none()
                     {
                         let alert = &change.alert;
                         self.state.detector.learn(&self.site, &alert.place, &alert.rules, lesson);
@@ -257,6 +266,7 @@ impl Pipeline {
                 Ok(change) => effects.changes.push(change),
                 Err(error) => effects.drill = Some(error),
             },
+            Event::Turn(turn) => effects.turn = self.turn(turn, now, &mut effects.changes).err(),
         }
         effects
     }
@@ -315,6 +325,13 @@ impl Pipeline {
             return Err(DrillError::NoPlace(drill.place.clone()));
         }
         self.state.book.drill(&self.site.gateway, &self.site.alerts, drill, now)
+    }
+
+    fn turn(&mut self, turn: &WalkTurn, now: TimeMs, changes: &mut Vec<AlertChange>) -> Result<(), TurnError> {
+        if self.site.registry.device(&turn.device).is_none() {
+            return Err(TurnError::NoDevice(turn.device.clone()));
+        }
+        self.state.book.turn(&self.site.alerts, turn, now, changes)
     }
 
     fn report(&mut self, signals: Vec<Signal>, now: TimeMs, changes: &mut Vec<AlertChange>) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::ailment::Complaint;
-use crate::alert::{Drill, Matter, Regrade, StaffAction};
+use crate::alert::{Drill, Matter, Regrade, StaffAction, WalkTurn};
 use crate::detect::model::{Asked, ScoreError, Scorer, Sight};
 use crate::pipeline::{Effects, Event, Message, Pipeline, Settings};
 use crate::time::TimeMs;
@@ -55,6 +55,8 @@ pub enum Recorded<'a> {
     Report(Matter),
     /// A person made an alert graver.
     Regrade(Regrade),
+    /// A device's turn in a walk-test began or was over.
+    Turn(WalkTurn),
 }
 
 /// Why a recording cannot be decided again.
@@ -103,6 +105,7 @@ impl Pipeline {
             Recorded::Drill(drill) => Event::Drill(drill),
             Recorded::Report(matter) => Event::Report(matter),
             Recorded::Regrade(regrade) => Event::Regrade(regrade),
+            Recorded::Turn(turn) => Event::Turn(turn),
             Recorded::Configure(settings) => {
                 let settings: Settings = serde_json::from_str(settings)?;
                 return Ok(self.step(Event::Configure(&settings), now, scorer));

@@ -1,9 +1,11 @@
 // Every sentence of the pages: [简体中文, English]. `{name}` stands for a value.
 
 import { PEOPLE_TEXT } from "./text-people.js";
+import { WALK_TEXT } from "./text-walk.js";
 
 export const TEXT = {
   ...PEOPLE_TEXT,
+  ...WALK_TEXT,
   "app.name": ["九哨", "Ninewatch"],
   "app.skip": ["跳到内容", "Skip to content"],
   "app.pages": ["页面", "Pages"],
@@ -238,6 +240,7 @@ export const TEXT = {
   "deed.devices": ["设备列表", "Devices"],
   "deed.device": ["设备操作", "Device"],
   "deed.node": ["节点", "Node"],
+  "deed.log": ["日志级别", "Log level"],
   "deed.places": ["场所列表", "Places"],
   "deed.plans": ["平面图", "Plans"],
   "deed.plan": ["平面图修改", "Plan"],
@@ -254,6 +257,8 @@ export const TEXT = {
   "deed.retention": ["留存与删除", "What is kept"],
   "deed.roster": ["排班", "Roster"],
   "deed.drill": ["演练", "Drill"],
+  "deed.walk_test": ["走查", "Walk-test"],
+  "deed.walk_tests": ["走查列表", "Walk-tests"],
   "deed.grid_code": ["网格码", "Grid code"],
   "deed.grid_codes": ["网格码列表", "Grid codes"],
   "deed.gateway": ["网关", "Gateway"],

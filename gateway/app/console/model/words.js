@@ -61,6 +61,8 @@ export const DEEDS = [
   "plans",
   "roster",
   "drill",
+  "walk_test",
+  "walk_tests",
   "grid_code",
   "grid_codes",
   "handover",
@@ -70,4 +72,5 @@ export const DEEDS = [
   "session",
   "account",
   "audit",
+  "log",
 ];

@@ -145,6 +145,7 @@ function drawHead(head, { alert }) {
       severityMark(alert.severity),
       h("span", { class: "alert-scene" }, t(`scene.${alert.scene}`)),
       h("span", { class: "alert-number" }, t("alert.number", { number: alert.number })),
+      alert.walk_test ? h("span", { class: "tag tag-drill" }, t("walk.mark")) : null,
       alert.status === "closed"
         ? h("time", { class: "muted" }, moment(alert.raised_at_ms, true))
         : age(alert.raised_at_ms),

@@ -245,6 +245,7 @@ function card(alert, parts, draw) {
   const title = say(alert.title);
   const tags = [];
   if (alert.drill) tags.push(h("span", { class: "tag tag-drill" }, t("drill.mark")));
+  if (alert.walk_test) tags.push(h("span", { class: "tag tag-drill" }, t("walk.mark")));
   if (alert.escalation > 0 && waits)
     tags.push(h("span", { class: "tag tag-escalated" }, icon("up"), t("board.escalated", { level: alert.escalation })));
   if (alert.recovered_at_ms) tags.push(h("span", { class: "tag tag-recovered" }, icon("check"), t("board.recovered")));

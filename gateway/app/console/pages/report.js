@@ -91,7 +91,7 @@ export function reportPage(root) {
 }
 
 function sections(report) {
-  const { from_ms: from, to_ms: to, severities, scenes, matters, verdicts, people, devices, drills } = report;
+  const { from_ms: from, to_ms: to, severities, scenes, matters, verdicts, people, devices, drills, walk_tests: tests } = report;
   const raised = Object.values(severities).reduce((sum, of) => sum + of.raised, 0);
   return [
     h("p", { class: "report-span" }, t("report.span", { from: moment(from), to: moment(to), count: raised })),
@@ -137,6 +137,7 @@ function sections(report) {
       ]),
     ),
     table("drill.times", DRILL_HEADS, drills.map(drillRow)),
+    tests > 0 ? h("p", { class: "muted" }, t("report.walk_tests", { count: tests })) : null,
   ];
 }
 

@@ -32,6 +32,8 @@ const FAMILIES = {
   weekday: words.WEEKDAYS,
   contact: ["phone", "wecom", "dingtalk", "feishu", "email"],
   drill: ["place", "scene", "severity", "note"],
+  walk: ["of_turn", "of_passed", "of_failed", "of_unreasoned", "of_waiting"],
+  press: [...words.CLASSES, "other"],
   hours: ["hour", "quarter", "day"],
   past: ["hour", "quarter", "day", "week"],
   order: ["place", "heard", "charge", "skew"],
@@ -140,7 +142,7 @@ test("data never becomes markup, and nothing is fetched from elsewhere", () => {
 });
 
 test("no key stands twice: the later one would silence the other", () => {
-  const keys = ["text.js", "text-people.js"].flatMap((name) =>
+  const keys = ["text.js", "text-people.js", "text-walk.js"].flatMap((name) =>
     [...readFileSync(new URL(`model/${name}`, root), "utf8").matchAll(/^ {2}"([^"]+)":/gm)].map(([, key]) => key),
   );
   assert.deepEqual([...new Set(keys)].sort(), Object.keys(TEXT).sort());

@@ -147,6 +147,7 @@ export function navigated() {
     mayDo("GET", "/audit") ? link("#/audit", "search", t("nav.audit"), at.startsWith("#/audit")) : null,
     mayDo("GET", "/residents") ? link("#/people", "person", t("nav.people"), at.startsWith("#/people")) : null,
     mayDo("GET", "/grids") ? link("#/grids", "code", t("nav.grids"), at.startsWith("#/grids")) : null,
+    mayDo("GET", "/walk-tests") ? link("#/walk", "check", t("nav.walk"), at.startsWith("#/walk")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
   // On a phone the links are wider than the screen.

@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{Alert, AlertId, Scene, Status};
+use ninewatch_core::time::TimeMs;
 
 use super::check::{self, CheckArgs};
+use crate::clock::Clock;
 use crate::config::{Config, MqttServer};
+use crate::console::walk_tests_overdue;
 use crate::health::{ClockHealth, DiskHealth, Part};
 use crate::intake::wired::WiredInput;
 use crate::journal::{self, Journal};
 use crate::lang::{self, Lang};
 use crate::mqtt_client::Access;
 use crate::pins::{self, Pin};
+use crate::registry_file;
 
 /// How long another machine has to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -93,6 +97,7 @@ fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
     findings.extend(servers.map(|(kind, server)| reaches(kind, server, lang)));
     findings.extend(machine(Path::new("/sys"), lang));
     findings.extend(hardware(&config, lang));
+    findings.extend(walk_tests(&data_dir, Clock::System.now_ms(), lang));
     match open {
         Ok((open, _)) => findings.extend(open.iter().map(|alert| of_alert(alert, lang))),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -260,6 +265,28 @@ fn hardware(config: &Config, lang: Lang) -> Vec<Finding> {
     chips.chain(ports).collect()
 }
 
+/// The places that are to be walked again, of those that have been.
+fn walk_tests(data_dir: &Path, now: TimeMs, lang: Lang) -> Vec<Finding> {
+    let of = lang.pick("走查", "walk-test");
+    let overdue = match walk_tests_overdue(data_dir, now) {
+        Ok(overdue) => overdue,
+        Err(error) => return vec![Finding::wrong(of, format!("{error:#}"), "")],
+    };
+    // What is wrong with the registry is told among the files.
+    let registry = registry_file::load(data_dir).unwrap_or_default();
+    let places = registry.places.iter().filter_map(|place| Some((place, overdue.get(&place.id)?)));
+    let told = places.map(|(place, due)| {
+        let days = (now - due) / 86_400_000;
+        let what = match lang {
+            Lang::Zh => format!("{} 的设备走查已过期 {days} 天", place.name),
+            Lang::En => format!("that of {} is {days} days overdue", place.name),
+        };
+        let mend = lang.pick("请在控制台“走查”页再走一次", "walk there again: the page Walk-test of the console");
+        Finding::wrong(of, what, mend)
+    });
+    told.collect()
+}
+
 /// The open alerts about the gateway itself or about silent devices; and the time of the last change.
 fn open_alerts(data_dir: &Path) -> std::io::Result<(Vec<Alert>, i64)> {
     let mut alerts: BTreeMap<AlertId, Alert> = BTreeMap::new();
@@ -319,6 +346,43 @@ mod tests {
         let said = says(&machine(sys.path(), Lang::En));
         assert_eq!(said[0], (false, "heat: 83 °C → give it air, or a heat sink".to_owned()));
         assert!(!said[1].0 && said[1].1.starts_with("power: the voltage was too low"), "{said:?}");
+    }
+
+    #[test]
+    fn a_place_that_is_to_be_walked_again_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("walk-tests")).unwrap();
+        let walked = |id: &str, begun_at_ms: i64, place: &str| {
+            let place = serde_json::json!({"id": place, "name": place, "grid": "g", "address": ""});
+            let signed = serde_json::json!({"document": "{}", "sha256": "", "signature": "", "public_key": ""});
+            let test = serde_json::json!({
+                "id": id, "begun_at_ms": begun_at_ms, "by": "li", "places": [place], "devices": [], "certificate": signed,
+            });
+            fs::write(dir.path().join(format!("walk-tests/{id}.json")), test.to_string()).unwrap();
+        };
+        let day = 86_400_000;
+        registry_file::update(dir.path(), |registry| {
+            registry.places = ["school", "hotel"].map(place).to_vec();
+            Ok(())
+        })
+        .unwrap();
+        walked("a1", 0, "school");
+        walked("a2", 0, "hotel");
+        walked("a3", 30 * day, "hotel");
+        walked("a4", 0, "removed since");
+        let said = says(&walk_tests(dir.path(), 100 * day, Lang::En));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(!said[0].0 && said[0].1.starts_with("walk-test: that of school is 10 days overdue → walk"), "{said:?}");
+    }
+
+    fn place(id: &str) -> ninewatch_core::site::Place {
+        ninewatch_core::site::Place {
+            id: id.into(),
+            name: id.into(),
+            kind: ninewatch_core::site::PlaceKind::School,
+            grid: "g".into(),
+            address: String::new(),
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(super) async fn revoke(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct At {
-    origin: String,
+    pub(super) origin: String,
 }
 
 /// `GET /grids/{id}/code.svg`: the QR code of the poster.
@@ -105,14 +105,19 @@ pub(super) async fn picture(
 ) -> Result<Response, Problem> {
     let Query(At { origin }) = at?;
     let code = code_of(&shared, &who, &id).await?;
-    if !is_origin(&origin) {
+    // Behind the `#`, so that no browser sends the code along, and no log has it.
+    let picture = code_of_address(&origin, &format!("/r#{}", code.code))?;
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], picture).into_response())
+}
+
+/// The QR code, as SVG, of what stands at a path under the address by which phones reach the console.
+pub(super) fn code_of_address(origin: &str, path: &str) -> Result<String, Problem> {
+    if !is_origin(origin) {
         return Err(Problem::bad(format!("`{origin}` is no origin"), "write https://host:port, without a path"));
     }
-    // Behind the `#`, so that no browser sends the code along, and no log has it.
-    let url = format!("{origin}/r#{}", code.code);
-    let code = QrCode::encode_text(&url, QrCodeEcc::Quartile)
+    let code = QrCode::encode_text(&format!("{origin}{path}"), QrCodeEcc::Quartile)
         .map_err(|_| Problem::bad("the address is too long for a code", "give the gateway a shorter name"))?;
-    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], svg(&code)).into_response())
+    Ok(svg(&code))
 }
 
 fn is_origin(text: &str) -> bool {

@@ -61,6 +61,7 @@ mod site;
 mod status;
 mod throttle;
 mod tls;
+mod walk_tests;
 
 #[cfg(test)]
 mod tests;
@@ -88,6 +89,7 @@ use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
 use crate::duty::RosterFile;
 use crate::engine::Engine;
+use crate::forward::UpstreamStatus;
 use crate::health::Part;
 use crate::index::{AlertQuery, AlertRecord, Index};
 use crate::intake::nodes::Nodes;
@@ -107,6 +109,7 @@ use rights::OfPeople;
 pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
 use tls::Tls;
+pub(crate) use walk_tests::{KEY as WALK_TEST_KEY, WALK_TESTS, overdue as walk_tests_overdue};
 
 /// What the console stands on.
 pub(crate) struct ConsoleState {
@@ -128,6 +131,7 @@ pub(crate) struct ConsoleState {
     pub(crate) nodes: Nodes,
     pub(crate) audit: Recorder,
     pub(crate) people: Arc<People>,
+    pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
 }
 
 /// The console's port, listening.
@@ -205,6 +209,7 @@ struct Shared {
     engine_health: health::EngineHealth,
     handovers: Arc<handovers::Handovers>,
     plans: Arc<plans::Plans>,
+    walking: walk_tests::Walking,
     /// Questions to the index and the journal block a thread each.
     questions: Arc<Semaphore>,
     /// Looking through all that ever was takes long: one at a time, so that the board and an acceptance wait for none.
@@ -228,6 +233,7 @@ impl Shared {
         Arc::new(Self {
             handovers: Arc::new(kept::Kept::new(data_dir.to_owned(), handovers::HANDOVERS)),
             plans: Arc::new(kept::Kept::new(data_dir.to_owned(), plans::PLANS)),
+            walking: walk_tests::Walking::new(data_dir),
             sessions: session::Sessions::open(&state.accounts, port, Instant::now()),
             throttle: throttle::Throttle::default(),
             sites: site::Sites::default(),
@@ -364,6 +370,12 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/roster", roster::look);
     routes.add(Method::PUT, "/api/v1/roster", roster::change);
     routes.add(Method::POST, "/api/v1/drills", drills::begin);
+    routes.add(Method::GET, "/api/v1/walk-tests", walk_tests::list);
+    routes.add(Method::POST, "/api/v1/walk-tests", walk_tests::begin);
+    routes.add(Method::GET, "/api/v1/walk-tests/{id}", walk_tests::one);
+    routes.add(Method::POST, "/api/v1/walk-tests/{id}/devices/{device}", walk_tests::turn);
+    routes.add(Method::POST, "/api/v1/walk-tests/{id}/finish", walk_tests::finish);
+    routes.add(Method::GET, "/api/v1/walk-tests/{id}/code.svg", walk_tests::code);
     routes.add(Method::GET, "/api/v1/health", health::health);
     routes.add(Method::GET, "/api/v1/session", log_in::who);
     routes.add(Method::POST, "/api/v1/session", log_in::begin);

@@ -45,6 +45,8 @@ pub(super) struct Report {
     devices: Vec<DeviceReport>,
     /// Oldest first; they are counted nowhere else.
     drills: Vec<DrillReport>,
+    /// What devices raised while they were tested, unless it turned out to be true; counted nowhere else.
+    walk_tests: usize,
 }
 
 /// How alerts were seen to.
@@ -100,16 +102,18 @@ pub(super) async fn report(
     let query = AlertQuery { from_ms: Some(from_ms), to_ms: Some(to_ms), places, ..AlertQuery::default() };
     let notify = shared.state.notify.clone();
     let look = move |_: &Site, records: &mut dyn Iterator<Item = AlertRecord>| {
-        let mut drills = Vec::new();
+        let (mut drills, mut walk_tests) = (Vec::new(), 0);
         let real = records.filter(|record| {
             if record.alert.drill {
                 drills.push(DrillReport::of(record, &notify.notifications(&record.alert.id)));
             }
-            !record.alert.drill
+            let is_test = record.alert.walk_test.is_some() && record.alert.verdict != Some(Verdict::TrueAlarm);
+            walk_tests += usize::from(is_test);
+            !record.alert.drill && !is_test
         });
         let report = Report::of(from_ms, to_ms, real);
         drills.reverse();
-        Report { drills, ..report }
+        Report { drills, walk_tests, ..report }
     };
     let (shown, report) = shared.look_back(query, look).await?;
     Ok((shown, Json(report)))

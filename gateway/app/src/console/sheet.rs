@@ -81,7 +81,11 @@ fn cells(site: &Site, record: &AlertRecord) -> [String; 22] {
         alert.reason.zh.clone(),
         alert.reason.en.clone(),
         alert.id.to_string(),
-        if alert.drill { "drill".to_owned() } else { String::new() },
+        match &alert.walk_test {
+            _ if alert.drill => "drill".to_owned(),
+            Some(_) => "walk_test".to_owned(),
+            None => String::new(),
+        },
     ]
 }
 

@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 
 use ninewatch_core::ailment::Complaint;
 use ninewatch_core::alert::{
-    Acted, ActionError, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, StaffAction, Verdict,
+    Acted, ActionError, AlertChange, AlertId, Drill, DrillError, Matter, Regrade, StaffAction, TurnError, Verdict,
+    WalkTurn,
 };
 use ninewatch_core::decode::without_bulk;
 use ninewatch_core::pipeline::{Called, Effects, Event, Heard, Intake, Message, Pipeline, Reject, Settings, Site};
@@ -164,6 +165,7 @@ impl Decide {
             Command::Messages(messages) => messages.into_iter().try_for_each(|message| self.admit(message)),
             Command::Act(action, reply) => self.act(action, reply),
             Command::Drill(drill, reply) => self.drill(drill, reply),
+            Command::Turn(turn, reply) => self.turn_of(turn, reply),
             Command::Configure(settings, serving, reply) => {
                 if let Some(serving) = serving {
                     self.serving = serving;
@@ -361,6 +363,17 @@ impl Decide {
         };
         if result.is_ok() {
             self.decided(&Recorded::Drill(drill), effects.changes)?;
+        }
+        self.reply(move || _ = reply.send(result));
+        Ok(())
+    }
+
+    fn turn_of(&mut self, turn: WalkTurn, reply: oneshot::Sender<Result<(), TurnError>>) -> Result<(), Halt> {
+        let now = self.tick()?;
+        let effects = self.pipeline.step(Event::Turn(&turn), now, &mut *self.serving.scorer);
+        let result = effects.turn.map_or(Ok(()), Err);
+        if result.is_ok() {
+            self.decided(&Recorded::Turn(turn), effects.changes)?;
         }
         self.reply(move || _ = reply.send(result));
         Ok(())

@@ -104,14 +104,16 @@ impl Wording<'_> {
         let alert = &telling.alert;
         let severity = lang::severity(alert.severity, self.lang);
         let place = self.place(&alert.place);
-        let drill = alert.drill;
+        let (drill, test) = (alert.drill, alert.walk_test.is_some());
         let (title, since) = (self.lang.of(&alert.title), self.time(alert.raised_at_ms));
         let state = self.state(telling);
         let severity = severity.to_uppercase();
         match self.lang {
             Lang::Zh if drill => format!("【演练·{severity}】{place}：{title}（{since}）{state}"),
+            Lang::Zh if test => format!("【巡检测试·{severity}】{place}：{title}（{since}）{state}"),
             Lang::Zh => format!("【{severity}】{place}：{title}（{since}）{state}"),
             Lang::En if drill => format!("[DRILL · {severity}] {place}: {title} ({since}){state}"),
+            Lang::En if test => format!("[WALK-TEST · {severity}] {place}: {title} ({since}){state}"),
             Lang::En => format!("[{severity}] {place}: {title} ({since}){state}"),
         }
     }

@@ -202,8 +202,11 @@ impl Promises {
     /// may be one.
     pub(super) fn keep_alarms(&self, senders: &[Sender]) -> anyhow::Result<()> {
         for sender in senders.iter().filter(|sender| sender.never_folded) {
-            let told =
-                |change: &&AlertChange| change.evidence.as_ref().is_some_and(|evidence| evidence.device == sender.id);
+            // What goes on from a walk-test says again what was found in it, with no curve of its own.
+            let told = |change: &&AlertChange| {
+                let found = change.evidence.as_ref().filter(|evidence| !evidence.series.is_empty());
+                found.is_some_and(|evidence| evidence.device == sender.id)
+            };
             let (alarms, changes) = (sender.acknowledged_alarms, self.told.iter().filter(told).count() as u64);
             let least = if sender.torn { alarms.min(1) } else { alarms };
             ensure!(

@@ -53,6 +53,7 @@ enum Step {
     Decide,
     Write,
     ConsoleActs,
+    InstallerWalks,
     UpstreamConnects,
     UpstreamIsCut,
     UpstreamTakes,
@@ -69,7 +70,7 @@ enum Step {
     AlarmOnFullDisk,
 }
 
-const STEPS: [(u64, Step); 24] = [
+const STEPS: [(u64, Step); 25] = [
     (10, Step::TimePasses),
     (2, Step::LongTimePasses),
     (1, Step::ClockIsSet),
@@ -80,6 +81,7 @@ const STEPS: [(u64, Step); 24] = [
     (18, Step::Decide),
     (16, Step::Write),
     (4, Step::ConsoleActs),
+    (2, Step::InstallerWalks),
     (6, Step::UpstreamConnects),
     (2, Step::UpstreamIsCut),
     (10, Step::UpstreamTakes),
@@ -223,6 +225,7 @@ impl World<'_> {
             Step::Decide => self.decide().await?,
             Step::Write => _ = self.write().await?,
             Step::ConsoleActs => self.console_acts(),
+            Step::InstallerWalks => self.installer_walks(),
             Step::UpstreamConnects => self.connect().await?,
             Step::UpstreamIsCut => self.cut()?,
             Step::UpstreamTakes => {

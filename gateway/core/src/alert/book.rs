@@ -4,13 +4,16 @@
 mod open;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::drill::{self, Drill, DrillError};
 use super::life::Life;
+use super::walk_test::{Turns, WalkState};
 use super::{
     Acted, ActionError, Alert, AlertChange, AlertId, AlertSettings, ChangeKind, Evidence, Finding, Matter, Regrade,
     Signal, StaffAction, Status, Text,
@@ -28,6 +31,9 @@ pub struct AlertBook {
     closed: VecDeque<(Alert, Life)>,
     /// Findings folded without a change of their own.
     folded: u64,
+    /// A checkpoint has them elsewhere: [`Self::walk_state`].
+    #[serde(skip)]
+    turns: Turns,
 }
 
 /// Some 1 KB each in a checkpoint.
@@ -66,9 +72,10 @@ impl AlertBook {
 
     fn raise(&mut self, gateway: &str, settings: &AlertSettings, finding: Finding, now: TimeMs) -> Option<AlertChange> {
         let pair = (finding.evidence.device.clone(), finding.evidence.rule.clone());
-        match self.open.taker(&finding, &pair, settings.join_window, now) {
+        let mark = self.turns.mark(&finding, now);
+        match self.open.taker(&finding, &pair, mark.as_deref(), settings.join_window, now) {
             Some(id) => self.join(settings, &id, pair, finding, now),
-            None => Some(self.open_new(gateway, settings, pair, finding, now)),
+            None => Some(self.open_new(gateway, settings, pair, (finding, mark), now)),
         }
     }
 
@@ -88,7 +95,7 @@ impl AlertBook {
         if let Some(taken) = self.open.at_place(&finding.place).chain(closed).find(is_it) {
             return (taken.id.clone(), None);
         }
-        let change = self.open_new(gateway, settings, pair, finding, now);
+        let change = self.open_new(gateway, settings, pair, (finding, None), now);
         (change.alert.id.clone(), Some(change))
     }
 
@@ -117,13 +124,14 @@ impl AlertBook {
         gateway: &str,
         settings: &AlertSettings,
         pair: Pair,
-        finding: Finding,
+        (finding, mark): (Finding, Option<Arc<str>>),
         now: TimeMs,
     ) -> AlertChange {
         let Finding { place, group, scene, severity, lasting, title, evidence } = finding;
         let about = About { place, group, scene, severity, title, reason: evidence.reason.clone() };
         let mut alert = self.new_alert(gateway, about, now);
         (alert.devices, alert.rules) = (vec![pair.0.clone()], vec![pair.1.clone()]);
+        alert.walk_test = mark;
         self.insert(settings, alert, lasting.then_some(pair), Some(evidence), now)
     }
 
@@ -183,6 +191,7 @@ impl AlertBook {
             verdict: None,
             next_rung_at_ms: None,
             drill,
+            walk_test: None,
         }
     }
 
@@ -327,26 +336,33 @@ impl AlertBook {
 
     /// The book as it was when it was written down: what a checkpoint does not say of an alert follows from the rest.
     #[must_use]
-    pub fn settled(mut self) -> Self {
+    pub(crate) fn settled(mut self, walk: WalkState) -> Self {
         self.open.settle();
+        self.settle_marks(walk);
         self.closed.iter_mut().for_each(|(alert, _)| alert.drill = drill::is_group(&alert.group));
         self
     }
 
     /// When time alone next changes an alert.
     pub fn next_due(&self) -> Option<TimeMs> {
-        self.open.next_due()
+        [self.open.next_due(), self.turns.next_due()].into_iter().flatten().min()
     }
 
     /// Says what the passing of time means at `now`: alerts that nobody accepts climb a rung, what was folded and
     /// stayed is told, and what was closed a while ago is put aside.
     pub fn on_time(&mut self, settings: &AlertSettings, now: TimeMs, changes: &mut Vec<AlertChange>) {
+        self.settle_turns(settings, now, changes);
         for id in self.open.due(now) {
             for (kind, alert) in self.open.with(&id, |open| open.on_time(settings, now)).unwrap_or_default() {
                 changes.push(self.change(kind, alert, now, None));
             }
-            if self.open.with(&id, |open| open.is_done(now)) == Some(true) {
-                self.close(&id);
+            if self.open.with(&id, |open| open.is_done(now)) != Some(true) {
+                continue;
+            }
+            match self.turn_due(&id) {
+                // Whether what still holds in it is real shows when the turn is over.
+                Some(due) => _ = self.open.with(&id, |open| open.due_at_ms = Some(due)),
+                None => self.close(&id),
             }
         }
     }
@@ -363,7 +379,7 @@ impl AlertBook {
 /// What a new alert is about.
 struct About {
     place: String,
-    group: std::sync::Arc<str>,
+    group: Arc<str>,
     scene: super::Scene,
     severity: super::Severity,
     title: Text,

@@ -13,4 +13,5 @@ mod models;
 mod shipped;
 mod time;
 mod town;
+mod walking;
 mod what_if;

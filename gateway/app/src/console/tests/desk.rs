@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{
     Acted, ActionError, Alert, AlertBook, AlertChange, AlertId, AlertSettings, Drill, DrillError, Finding, Matter,
-    Regrade, Signal, StaffAction, Text,
+    Regrade, Signal, StaffAction, Text, TurnError, WalkTurn,
 };
 use ninewatch_core::detect::DeviceStatus;
 use ninewatch_core::fault::SourceFile;
@@ -101,6 +101,14 @@ impl Played {
         let id = change.alert.id.clone();
         self.tell(vec![change]);
         Ok(id)
+    }
+
+    /// Begins or ends a device's turn at `now`.
+    pub(super) fn turn(&mut self, turn: &WalkTurn, now: TimeMs) -> Result<(), TurnError> {
+        let mut changes = Vec::new();
+        self.book.turn(&self.settings, turn, now, &mut changes)?;
+        self.tell(changes);
+        Ok(())
     }
 
     /// Takes what a resident reported at `now`.
@@ -252,6 +260,7 @@ impl Desk {
             nodes: crate::intake::nodes::Nodes::none(),
             audit: audit.clone(),
             people: people(dir.path()),
+            upstreams: Vec::new(),
         };
         Self {
             client,
@@ -323,6 +332,7 @@ async fn play(
         match command {
             Command::Act(action, reply) => _ = reply.send(played.act(&action, Clock::System.now_ms())),
             Command::Drill(drill, reply) => _ = reply.send(played.drill(&drill, Clock::System.now_ms())),
+            Command::Turn(turn, reply) => _ = reply.send(played.turn(&turn, Clock::System.now_ms())),
             Command::Devices(reply) => _ = reply.send(played.devices.clone()),
             Command::Thresholds(reply) => _ = reply.send(Vec::new()),
             Command::Heard(_, reply) => _ = reply.send(None),

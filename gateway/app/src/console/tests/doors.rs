@@ -34,6 +34,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         nodes: crate::intake::nodes::Nodes::none(),
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
         people: super::desk::people(dir.path()),
+        upstreams: Vec::new(),
     };
     let (_, list) = routes(Shared::new(state, 0, None));
     let fill = |path: &str| {
@@ -43,6 +44,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
             .replace("{photo}", "0a")
             .replace("{code}", "0")
             .replace("{ticket}", "0")
+            .replace("{device}", "workshop-smoke")
     };
     list.into_iter().map(|(method, path)| (method, path, fill(path))).collect()
 }

@@ -17,3 +17,4 @@ mod looking;
 mod past;
 mod people;
 mod roles;
+mod walking;

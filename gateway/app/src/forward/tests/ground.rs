@@ -191,6 +191,7 @@ fn change(seq: u64, alert: &str, severity: Severity) -> AlertChange {
             verdict: None,
             next_rung_at_ms: None,
             drill: false,
+            walk_test: None,
         },
         evidence: Some(evidence),
     }

@@ -75,6 +75,7 @@ pub(crate) fn change(seq: u64, alert: &str, severity: Severity, kind: ChangeKind
             verdict: (kind == ChangeKind::Closed).then_some(Verdict::FalseAlarm),
             next_rung_at_ms: None,
             drill: false,
+            walk_test: None,
         },
         evidence: None,
         action: None,
@@ -296,6 +297,11 @@ fn the_first_line_says_it_all_in_both_languages() {
     );
     let en = said(Lang::En, std::slice::from_ref(&raised), NOON, 2048);
     assert!(en.starts_with("[CRITICAL] 酸汤鱼馆: High CO (14:05). Accept it NOW and send somebody!\n"), "{en}");
+    let mut tested = raised.clone();
+    tested.alert.walk_test = Some("w1".into());
+    let tested = |lang| said(lang, std::slice::from_ref(&tested), NOON, 2048);
+    assert_eq!(tested(Lang::Zh), zh.replacen("【紧急】", "【巡检测试·紧急】", 1), "the mark, and nothing else");
+    assert_eq!(tested(Lang::En), en.replacen("[CRITICAL]", "[WALK-TEST · CRITICAL]", 1));
     let escalated = [raised.clone(), change(2, "a", Critical, Escalated)];
     let zh = said(Lang::Zh, &escalated, NOON + 86_400_000, 2048);
     assert!(zh.starts_with("【紧急】酸汤鱼馆：一氧化碳升高（11-28 14:05）无人接警，已第 2 次升级。"), "{zh}");

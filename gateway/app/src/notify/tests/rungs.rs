@@ -181,6 +181,19 @@ fn what_waits_for_the_morning_is_told_in_one_message_and_a_critical_alert_does_n
 }
 
 #[test]
+fn what_is_raised_in_a_walk_test_goes_first_and_sounds_as_what_is_not() {
+    let mut desk = Desk::new("");
+    desk.take_in(1, "major", Major, Raised);
+    let mut tested = change(2, "tested", Critical, Raised);
+    tested.alert.walk_test = Some("w1".into());
+    desk.take_in_change(&tested);
+    desk.take_in(3, "critical", Critical, Raised);
+    assert_eq!([desk.send(), desk.send(), desk.send()].concat(), ["tested", "critical", "major"]);
+    let sounds = |alert: &Alert| with_rungs(|rungs| rungs.sounds(&named("hall"), alert, NOON));
+    assert!(sounds(&Alert { walk_test: Some("w1".into()), ..on_rung(1, Critical) }));
+}
+
+#[test]
 fn a_drill_keeps_nothing_real_waiting() {
     let mut desk = Desk::new("");
     let mut drill = change(1, "drill", Critical, Raised);

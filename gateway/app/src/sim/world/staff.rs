@@ -1,6 +1,6 @@
 //! Staff at the console and upstream, who know of each other what they can.
 
-use ninewatch_core::alert::{AlertId, StaffAction, Verb, Verdict};
+use ninewatch_core::alert::{AlertId, StaffAction, TurnStep, Verb, Verdict, WalkTurn};
 
 use super::World;
 
@@ -49,6 +49,18 @@ impl World<'_> {
         let engine = gateway.engine.engine.clone();
         self.promises.asked(&action);
         gateway.asked.push((action.id.clone(), tokio::spawn(async move { engine.act(action).await })));
+    }
+
+    /// An installer begins or ends a device's turn; what becomes of it shows in the changes.
+    pub(super) fn installer_walks(&mut self) {
+        let device = self.senders[self.chance.index(self.senders.len())].id.to_owned();
+        let walk_test = self.chance.pick(&[(3, "walk-1"), (1, "walk-2")]).to_owned();
+        let step = self.chance.pick(&[(1, TurnStep::Begin), (1, TurnStep::End)]);
+        self.note(format!("  {device}: {step:?} in {walk_test}"));
+        let Some(gateway) = &self.gateway else { return };
+        let engine = gateway.engine.engine.clone();
+        let turn = WalkTurn { walk_test, device, by: "installer".into(), step };
+        tokio::spawn(async move { engine.turn(turn).await });
     }
 
     /// Somebody upstream acts once, or carries an alert through its life by what they have seen of it.

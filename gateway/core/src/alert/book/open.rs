@@ -91,6 +91,23 @@ impl OpenAlerts {
         Some(changed)
     }
 
+    /// One of them.
+    pub(super) fn get(&self, id: &AlertId) -> Option<&Alert> {
+        self.by_id.get(id).map(|open| &open.alert)
+    }
+
+    /// Whether any condition holds in it.
+    pub(super) fn is_active(&self, id: &AlertId) -> bool {
+        self.by_id.get(id).is_some_and(|open| !open.active.is_empty())
+    }
+
+    /// Takes from an alert what holds in it; gives what holds in no other.
+    pub(super) fn take_active(&mut self, id: &AlertId) -> BTreeSet<Pair> {
+        let active = self.by_id.get_mut(id).map(|open| std::mem::take(&mut open.active)).unwrap_or_default();
+        active.iter().for_each(|pair| forget(&mut self.holding, pair, id));
+        active.into_iter().filter(|pair| !self.holding.contains_key(pair)).collect()
+    }
+
     /// Notes that a pair's condition holds in an alert.
     pub(super) fn hold(&mut self, id: &AlertId, pair: &Pair) {
         if self.by_id.get_mut(id).is_some_and(|open| open.active.insert(pair.clone())) {
@@ -108,8 +125,19 @@ impl OpenAlerts {
     }
 
     /// The newest alert that a finding belongs into.
-    pub(super) fn taker(&self, finding: &Finding, pair: &Pair, window: Span, now: TimeMs) -> Option<AlertId> {
-        let takes = |id: &&AlertId| self.by_id.get(*id).is_some_and(|open| open.takes(finding, pair, window, now));
+    pub(super) fn taker(
+        &self,
+        finding: &Finding,
+        pair: &Pair,
+        mark: Option<&str>,
+        window: Span,
+        now: TimeMs,
+    ) -> Option<AlertId> {
+        let takes = |id: &&AlertId| {
+            self.by_id
+                .get(*id)
+                .is_some_and(|open| open.is_marked_for(mark, &pair.0) && open.takes(finding, pair, window, now))
+        };
         self.at_place.get(&finding.place)?.iter().rev().find(takes).cloned()
     }
 
@@ -175,6 +203,12 @@ impl OpenAlert {
 
     fn next_due(&self) -> Option<TimeMs> {
         [self.due_at_ms, self.tell_active_at_ms].into_iter().flatten().min()
+    }
+
+    /// A test joins nothing real, nor anything real a test; and each device that is tested has alerts of its own.
+    fn is_marked_for(&self, mark: Option<&str>, device: &str) -> bool {
+        let is_its_own = || self.alert.devices.iter().any(|one| one == device);
+        self.alert.walk_test.as_deref() == mark && (mark.is_none() || is_its_own())
     }
 
     /// Whether `finding` belongs into this alert rather than into one of its own.

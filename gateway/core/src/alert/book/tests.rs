@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::*;
-use crate::alert::{Scene, Severity, Text, Verb, Verdict};
+use crate::alert::{Scene, Severity, Text, TurnStep, Verb, Verdict, WalkTurn};
 
 fn text() -> Text {
     Text { zh: "报警".into(), en: "alarm".into() }
@@ -31,7 +31,8 @@ fn finding(place: u8, rule: u8, severity: Severity, lasting: bool, now: TimeMs) 
 /// What the orders say, found by looking at every alert.
 fn by_looking(book: &AlertBook) -> (Option<TimeMs>, usize) {
     let due = |open: &OpenAlert| [open.due_at_ms, open.tell_active_at_ms].into_iter().flatten().min();
-    (book.open.iter().filter_map(due).min(), book.open.iter().map(|open| open.active.len()).sum())
+    let due = book.open.iter().filter_map(due).chain(book.turns.next_due()).min();
+    (due, book.open.iter().map(|open| open.active.len()).sum())
 }
 
 proptest! {
@@ -39,15 +40,15 @@ proptest! {
 
     /// Whatever happens: what finds an alert among many is what looking at all of them would find.
     #[test]
-    fn the_orders_follow_the_alerts(steps in prop::collection::vec((0_u8..6, 0_u8..8, 0_u8..3, 0_i64..90_000), 1..80)) {
+    fn the_orders_follow_the_alerts(steps in prop::collection::vec((0_u8..8, 0_u8..8, 0_u8..3, 0_i64..90_000), 1..80)) {
         let settings = AlertSettings::default();
         let (mut book, mut now, mut changes) = (AlertBook::default(), 1_000_000, Vec::new());
         for (step, (what, place, rule, wait)) in steps.into_iter().enumerate() {
             now += wait;
             while let Some(due) = book.next_due().filter(|due| *due <= now) {
-                let before = (changes.len(), book.open.iter().count());
+                let before = (changes.len(), book.open.iter().count() + book.turns.0.len());
                 book.on_time(&settings, due, &mut changes);
-                let after = (changes.len(), book.open.iter().count());
+                let after = (changes.len(), book.open.iter().count() + book.turns.0.len());
                 prop_assert!(after.0 > before.0 || after.1 < before.1, "what is due at {due} changes something");
             }
             let newest = book.open().map(|alert| alert.id.clone()).nth(usize::from(place));
@@ -59,6 +60,11 @@ proptest! {
                 (3, _) => {
                     let clear = Signal::Clear { device: format!("device-{place}"), rule: format!("rule-{rule}").into() };
                     book.signal("g", &settings, clear, now, &mut changes);
+                }
+                (6..=7, _) => {
+                    let step = if what == 6 { TurnStep::Begin } else { TurnStep::End };
+                    let turn = WalkTurn { walk_test: "w".into(), device: format!("device-{place}"), by: "li".into(), step };
+                    let _ = book.turn(&settings, &turn, now, &mut changes);
                 }
                 (_, Some(alert)) => {
                     let verb = [Verb::Accept, Verb::Close { verdict: Verdict::Nuisance }, Verb::Note]
@@ -77,7 +83,8 @@ proptest! {
             let (due, held) = by_looking(&book);
             prop_assert_eq!(book.next_due(), due);
             let again: AlertBook = postcard::from_bytes(&postcard::to_allocvec(&book).unwrap()).unwrap();
-            prop_assert_eq!(&again.settled(), &book, "made anew from what is written down, with {} that hold", held);
+            let walk = postcard::from_bytes(&postcard::to_allocvec(&book.walk_state()).unwrap()).unwrap();
+            prop_assert_eq!(&again.settled(walk), &book, "made anew from what is written down, with {} that hold", held);
         }
         prop_assert!(changes.iter().zip(1..).all(|(change, seq)| change.seq == seq));
     }

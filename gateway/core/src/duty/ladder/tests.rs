@@ -130,7 +130,7 @@ fn a_ladder_goes_on_where_it_was_after_a_checkpoint_and_from_the_alert_log() {
     book.signal("g", &settings, finding("home", Scene::ElderCare, Severity::Major, "r"), MONDAY, &mut changes);
     book.on_time(&settings, MONDAY + 2 * MINUTE, &mut changes);
     let written = postcard::to_allocvec(&book).unwrap();
-    let mut again = postcard::from_bytes::<AlertBook>(&written).unwrap().settled();
+    let mut again = postcard::from_bytes::<AlertBook>(&written).unwrap().settled(Default::default());
     assert_eq!(again, book);
     assert_eq!(climbs(&mut again, &settings, MONDAY + 100 * MINUTE), [(300, 2)]);
     let mut adopted = AlertBook::default();
@@ -225,7 +225,8 @@ fn a_drill_and_what_really_happens_are_never_one_alert() {
     let second = book.drill("g", &settings, &drill("home", true), MONDAY + 2).unwrap();
     assert!(second.alert.drill && second.alert.may_sound());
     assert_eq!(book.open().count(), 3);
-    let again = postcard::from_bytes::<AlertBook>(&postcard::to_allocvec(&book).unwrap()).unwrap().settled();
+    let again =
+        postcard::from_bytes::<AlertBook>(&postcard::to_allocvec(&book).unwrap()).unwrap().settled(Default::default());
     assert_eq!(again, book);
     // In a checkpoint what is new in an alert takes no byte: those from before are read, and by the program from before.
     let plain = crate::alert::Alert { drill: false, next_rung_at_ms: None, ..second.alert.clone() };
