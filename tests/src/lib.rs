@@ -7,6 +7,7 @@ pub mod emulated;
 pub mod flood;
 pub mod fuzz;
 pub mod gateway;
+pub mod line;
 pub mod mosquitto;
 pub mod nodes;
 pub mod services;

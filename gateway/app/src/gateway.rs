@@ -186,7 +186,7 @@ impl Gateway {
             parts.extend(wired.parts());
             tasks.spawn(wired.serve(engine.clone()));
         }
-        let (nodes, lines) = Nodes::start(&config.lines, data_dir.clone(), &engine, clock)?;
+        let (nodes, lines) = Nodes::start(&config.lines, data_dir.clone(), &engine, clock);
         parts.extend(nodes.lines().map(|line| line.clone() as Arc<dyn Part>));
         parts.push(Arc::new(nodes.clone()));
         lines.into_iter().for_each(|line| _ = tasks.spawn(line));

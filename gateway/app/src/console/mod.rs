@@ -363,6 +363,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::POST, "/api/v1/notify/{name}/test", notify::test);
     routes.add(Method::GET, "/api/v1/nodes", nodes::list);
     routes.add(Method::POST, "/api/v1/nodes/{id}/blink", nodes::blink);
+    routes.add(Method::POST, "/api/v1/nodes/{id}/switch", nodes::switch);
     routes.add(Method::POST, "/api/v1/nodes/{id}/restart", nodes::restart);
     routes.add(Method::POST, "/api/v1/nodes/{id}/log", nodes::log);
     let largest_program = DefaultBodyLimit::max(nodes::LARGEST_PROGRAM);

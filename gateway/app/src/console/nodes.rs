@@ -16,7 +16,7 @@ use super::downlink::Sending;
 use super::gate::Who;
 use super::problem::Problem;
 use crate::intake::nodes::list::NodeEntry;
-use crate::intake::nodes::{NodeStatus, NotDone, Task, UpdateStatus, ails, board_name, board_named};
+use crate::intake::nodes::{NodeStatus, NotDone, Switch, Task, UpdateStatus, ails, board_name, board_named};
 
 /// No board has a slot that takes more.
 pub(super) const LARGEST_PROGRAM: usize = 1024 * 1024;
@@ -102,6 +102,27 @@ pub(super) async fn blink(
     Sent(Blink { seconds }): Sent<Blink>,
 ) -> Result<Json<Sending>, Problem> {
     tell(&shared, &who, &id, Task::Blink(seconds)).await.map(|_| Json(Sending::done()))
+}
+
+/// `POST /nodes/{id}/switch`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    channel: u8,
+    on: bool,
+    /// It goes off by itself after so many seconds; 0: when it is told.
+    #[serde(default)]
+    for_s: u16,
+}
+
+/// Answers `POST /nodes/{id}/switch`, when the node has done it.
+pub(super) async fn switch(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    who: Who,
+    Sent(Wanted { channel, on, for_s }): Sent<Wanted>,
+) -> Result<Json<Sending>, Problem> {
+    tell(&shared, &who, &id, Task::Switch(Switch { channel, on, for_s })).await.map(|_| Json(Sending::done()))
 }
 
 /// Answers `POST /nodes/{id}/restart`, when the node has said that it will.

@@ -147,6 +147,7 @@ static TABLE: &[Rule] = &[
     rule(Method::POST,   "/api/v1/notify/{name}/test",           TRIERS,      "channel.test",    Log::Always),
     rule(Method::GET,    "/api/v1/nodes",                        TELLERS,     "node.look",       Log::Never),
     rule(Method::POST,   "/api/v1/nodes/{id}/blink",             TRIERS,      "node.blink",      Log::Always),
+    rule(Method::POST,   "/api/v1/nodes/{id}/switch",            TRIERS,      "node.switch",     Log::Always),
     rule(Method::POST,   "/api/v1/nodes/{id}/restart",           FITTERS_OF_NODES, "node.restart", Log::Always),
     rule(Method::POST,   "/api/v1/nodes/{id}/log",               FITTERS_OF_NODES, "node.log",   Log::Always),
     rule(Method::POST,   "/api/v1/nodes/{id}/update",            FITTERS_OF_NODES, "node.update", Log::Always),

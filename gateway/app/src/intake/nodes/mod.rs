@@ -35,7 +35,7 @@ use ninewatch_wire::frame::NodeId;
 
 pub(crate) use boards::{board_name, board_named};
 pub(crate) use config::LineConfig;
-pub(crate) use orders::{NotDone, Task};
+pub(crate) use orders::{NotDone, Switch, Task};
 pub(crate) use part::ails;
 pub(crate) use status::{LineStatus, NodeStatus, UpdateStatus};
 
@@ -90,19 +90,19 @@ struct NodeOrder {
 
 impl Nodes {
     /// Reads the list and begins to ask; the tasks are the lines, and who follows the list.
-    ///
-    /// # Errors
-    /// Where the list has a fault: without it no node would be heard.
-    pub(crate) fn start(
-        lines: &[LineConfig],
-        data_dir: PathBuf,
-        engine: &Engine,
-        clock: Clock,
-    ) -> anyhow::Result<(Self, Vec<Work>)> {
+    pub(crate) fn start(lines: &[LineConfig], data_dir: PathBuf, engine: &Engine, clock: Clock) -> (Self, Vec<Work>) {
         let names: Vec<String> = lines.iter().map(|line| line.name.clone()).collect();
         let seen = fingerprint(vec![list::path(&data_dir)]);
         // Without a line there is nobody to hear, and a list from before does no harm.
-        let list = if lines.is_empty() { NodeList::default() } else { list::load(&data_dir, Some(&names))? };
+        let read = if lines.is_empty() { Ok(NodeList::default()) } else { list::load(&data_dir, Some(&names)) };
+        // All other doors are to open, whatever somebody wrote into this file.
+        let (list, fault) = match read {
+            Ok(list) => (list, None),
+            Err(error) => {
+                tracing::error!("the list of nodes has a fault, and no node is heard: {error:#}");
+                (NodeList::default(), Some(format!("{error:#}")))
+            }
+        };
         let (listed, _) = watch::channel(Arc::new(take_over(list, &Listed { lines: names, ..Listed::default() })));
         let mut work: Vec<Work> = Vec::new();
         let mut ways = Vec::new();
@@ -113,12 +113,12 @@ impl Nodes {
             work.push(Box::pin(Line::new(config.clone(), status.clone(), ground, waiting, listed.subscribe()).serve()));
             ways.push((status, orders));
         }
-        let nodes = Self(Arc::new(Inner { data_dir, lines: ways, listed, fault: Mutex::default() }));
+        let nodes = Self(Arc::new(Inner { data_dir, lines: ways, listed, fault: Mutex::new(fault) }));
         if !lines.is_empty() {
             let following = nodes.clone();
             work.push(Box::pin(async move { following.follow(seen).await }));
         }
-        Ok((nodes, work))
+        (nodes, work)
     }
 
     /// No lines, and so no nodes.

@@ -25,6 +25,8 @@ pub(crate) struct Order {
 pub(crate) enum Task {
     /// Blink for so many seconds.
     Blink(u8),
+    /// Switch the output of a channel.
+    Switch(Switch),
     /// Start anew.
     Restart,
     /// Say what is in the log.
@@ -33,11 +35,19 @@ pub(crate) enum Task {
     Update { program: Arc<[u8]>, board: Board },
 }
 
+/// How an output is to be: off again by itself after `for_s` seconds, where that is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Switch {
+    pub(crate) channel: u8,
+    pub(crate) on: bool,
+    pub(crate) for_s: u16,
+}
+
 /// Why a node has not done something.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum NotDone {
     /// It said so.
-    #[error("the node cannot do it: it has no second slot, or is another board")]
+    #[error("the node cannot do it: it has no such output, no second slot, or is another board")]
     CannotDo,
     /// It could not read it.
     #[error("what came to the node is not what was announced")]
@@ -87,6 +97,7 @@ struct Doing {
 enum Step {
     Fit,
     Blink(u8),
+    Switch(Switch),
     Restart,
     Log(String),
     Update(Update),
@@ -158,6 +169,7 @@ impl Orders {
         } else if let Some(order) = self.waiting.pop_front() {
             let step = match order.task {
                 Task::Blink(seconds) => Step::Blink(seconds),
+                Task::Switch(switch) => Step::Switch(switch),
                 Task::Restart => Step::Restart,
                 Task::Log => Step::Log(String::new()),
                 Task::Update { program, board } => {
@@ -184,6 +196,7 @@ impl Orders {
         let what = match &doing.step {
             Step::Fit => What::Fit(&self.table),
             Step::Blink(seconds) => What::Blink(*seconds),
+            Step::Switch(Switch { channel, on, for_s }) => What::Switch { channel: *channel, on: *on, for_s: *for_s },
             Step::Restart => What::Restart,
             Step::Log(_) => What::Log,
             Step::Update(update) => update.what(),

@@ -11,7 +11,7 @@ use ninewatch_wire::frame::NodeId;
 use ninewatch_wire::message::{Health, Hello, Line, Outcome};
 
 /// A node that has not answered for so long is silent.
-pub(super) const SILENT: Duration = Duration::from_secs(30);
+pub(super) const SILENT: Duration = Duration::from_secs(10);
 /// What counted up is told for so long.
 const OF_LATE: Duration = Duration::from_secs(3_600);
 /// Over how many frames the share of damaged ones is taken.
