@@ -25,12 +25,12 @@ pub(crate) struct CheckArgs {
 }
 
 /// What people wrote, and what is wrong with it.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// How much there is of what, in words.
-    pub(super) summary: String,
-    pub(super) faults: Vec<Fault>,
+    pub(crate) summary: String,
+    pub(crate) faults: Vec<Fault>,
     /// Times at which nobody is on duty. No fault: somebody may mean it so.
-    pub(super) holes: Vec<String>,
+    pub(crate) holes: Vec<String>,
 }
 
 /// Checks the site file, the registry, residents' records, roster and ladders, every sensor type, rule and model.
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where something cannot be read at all.
-pub(super) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<Checked> {
+pub(crate) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<Checked> {
     let unready = unready_channels(site, &config)?;
     let records = faults_in_records(&config)?;
     let loaded =

@@ -124,7 +124,8 @@ fn is_origin(text: &str) -> bool {
 /// ISO/IEC 18004 wants four modules of quiet around it.
 const QUIET: i32 = 4;
 
-fn svg(code: &QrCode) -> String {
+/// A QR code as a picture that is as large as it is made.
+pub(crate) fn svg(code: &QrCode) -> String {
     let size = code.size() + 2 * QUIET;
     let mut path = String::new();
     let all = (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y)));
