@@ -239,7 +239,8 @@ fn bar(step: Step, lang: Lang) -> ProgressBar {
     let what = match step {
         Step::Writing => lang.pick("写入", "writing"),
         Step::Verifying => lang.pick("从卡上读回校验", "reading the card back"),
-        Step::Identity => lang.pick("放入网关身份", "making it this gateway"),
+        // A moment.
+        Step::Identity => return ProgressBar::hidden(),
     };
     let style = ProgressStyle::with_template("  {bar:30.cyan/blue} {percent}%  {elapsed} / {eta}  {msg}");
     let bar = ProgressBar::new(0).with_message(what);

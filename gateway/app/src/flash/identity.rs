@@ -298,12 +298,16 @@ fn gather(folder: &Path, name: &str, files: &mut Files) -> anyhow::Result<()> {
 }
 
 /// A folder for this user alone, in memory where the machine has such. It goes before anything is written to a card.
-struct Staging {
-    folder: PathBuf,
+pub(super) struct Staging {
+    pub(super) folder: PathBuf,
 }
 
 impl Staging {
-    fn new() -> anyhow::Result<Self> {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub(super) fn new() -> anyhow::Result<Self> {
         let memory = Path::new("/dev/shm");
         let above = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let folder = above.join(format!("ninewatch-flash-{}", hex(&random::<8>()?)));

@@ -108,11 +108,11 @@ pub(crate) fn sheet(identity: &Identity, belongs: Option<&str>, made: &str) -> a
         let _ = write!(page, "<li>{}<br><span class=\"en\">{}</span></li>", safe(&zh), safe(&en));
     }
     let again = format!("ninewatch flash --again --id {}", identity.id);
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<li>换新凭据后重新烧录：<code>{0}</code>；新卡有新的 CA 和口令。<br>\
          <span class=\"en\">then flash anew, with a new credential: the new card has another CA and another password.</span></li>\
-         </ul></section></main></body></html>\n",
+         </ul></section></main></body></html>",
         safe(&again)
     );
     Ok(page)

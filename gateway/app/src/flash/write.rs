@@ -93,10 +93,11 @@ pub(super) fn verify(
 
 /// What was to be at `at`, and what the card gives back.
 pub(super) fn same(at: u64, wanted: &[u8], found: &[u8]) -> anyhow::Result<()> {
-    let Some((index, (wanted, found))) = wanted.iter().zip(found).enumerate().find(|(_, (a, b))| a != b) else {
-        ensure!(wanted.len() == found.len(), "the card gives back less than was asked for at byte {at}");
+    if wanted == found {
         return Ok(());
-    };
+    }
+    let differs = wanted.iter().zip(found).enumerate().find(|(_, (wanted, found))| wanted != found);
+    let (index, (wanted, found)) = differs.with_context(|| format!("the card gives back too little at byte {at}"))?;
     anyhow::bail!(
         "the card does not keep what is written: byte {} is {found:#04x} and was written as {wanted:#04x}. It must not \
          be used; take another card",

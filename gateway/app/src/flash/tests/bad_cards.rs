@@ -38,8 +38,17 @@ impl Fake {
         Self { bytes: vec![0; 12 << 20], fault }
     }
 
-    fn place(&self, at: usize) -> usize {
-        if let Fault::Wraps(end) = self.fault { at % end } else { at }
+    /// Where bytes from `at` on are kept, as (place, how many).
+    fn places(&self, at: usize, length: usize) -> Vec<(usize, usize)> {
+        let Fault::Wraps(end) = self.fault else { return vec![(at, length)] };
+        let (mut places, mut done) = (Vec::new(), 0);
+        while done < length {
+            let place = (at + done) % end;
+            let part = (end - place).min(length - done);
+            places.push((place, part));
+            done += part;
+        }
+        places
     }
 }
 
@@ -50,26 +59,31 @@ impl Card for Fake {
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let at = usize::try_from(at).unwrap();
-        for (index, byte) in bytes.iter().enumerate() {
-            let place = self.place(at + index);
-            self.bytes[place] = *byte;
-            match self.fault {
-                Fault::Write(bad, errno) if bad == at + index => return Err(errno.into()),
-                Fault::Keeps(bad) if bad == at + index => self.bytes[place] = !*byte,
-                _ => {}
-            }
+        let mut rest = bytes;
+        for (place, part) in self.places(at, bytes.len()) {
+            let (now, later) = rest.split_at(part);
+            self.bytes[place..place + part].copy_from_slice(now);
+            rest = later;
+        }
+        match self.fault {
+            Fault::Write(bad, errno) if (at..at + bytes.len()).contains(&bad) => return Err(errno.into()),
+            Fault::Keeps(bad) if (at..at + bytes.len()).contains(&bad) => self.bytes[bad] = !self.bytes[bad],
+            _ => {}
         }
         Ok(())
     }
 
     fn read(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
         let at = usize::try_from(at).unwrap();
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            if matches!(self.fault, Fault::Read(bad, _) if bad == at + index) {
-                let Fault::Read(_, errno) = self.fault else { unreachable!() };
-                return Err(errno.into());
-            }
-            *byte = self.bytes[self.place(at + index)];
+        match self.fault {
+            Fault::Read(bad, errno) if (at..at + bytes.len()).contains(&bad) => return Err(errno.into()),
+            _ => {}
+        }
+        let mut rest = &mut *bytes;
+        for (place, part) in self.places(at, rest.len()) {
+            let (now, later) = rest.split_at_mut(part);
+            now.copy_from_slice(&self.bytes[place..place + part]);
+            rest = later;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What makes a card one gateway.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::{made, site, wanted};
 use crate::config::Config;
-use crate::flash::identity::{Identity, Wanted, host_name};
+use crate::flash::identity::{Identity, Staging, Wanted, host_name};
 use crate::flash::join::Wifi;
 use crate::flash::{FlashLog, Papers, Row, row_of, sheet};
 use crate::lang::Lang;
@@ -38,18 +39,12 @@ fn one_site_file_serves_many_gateways_each_with_its_own_credential() {
 
 #[test]
 fn nothing_secret_is_left_on_this_machine() {
-    let dir = tempfile::tempdir().unwrap();
-    let before = |_| fs::read_dir("/dev/shm").map(|found| found.flatten().map(|entry| entry.file_name()).collect());
-    let ours = |found: Vec<std::ffi::OsString>| {
-        found.into_iter().filter(|name| name.to_string_lossy().contains("ninewatch-flash-")).count()
-    };
-    made(dir.path()).unwrap();
-    // Tests beside this one have theirs for a moment: in the end there are none.
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while before(()).map(ours).unwrap_or(0) > 0 {
-        assert!(std::time::Instant::now() < limit, "a folder is left");
-        std::thread::yield_now();
-    }
+    let staging = Staging::new().unwrap();
+    let folder = staging.folder.clone();
+    fs::write(folder.join("secret"), "x").unwrap();
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    drop(staging);
+    assert!(!folder.exists());
 }
 
 #[test]
