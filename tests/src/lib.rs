@@ -2,6 +2,7 @@
 //! it, devices as real MQTT clients, a real mosquitto, and an upstream that speaks the contract.
 
 pub mod browsers;
+pub mod card;
 pub mod device;
 pub mod emulated;
 pub mod flood;

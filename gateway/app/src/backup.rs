@@ -3,7 +3,7 @@
 
 mod archive;
 mod restore;
-mod site;
+pub(crate) mod site;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ mod downlink;
 mod duty;
 mod engine;
 mod epochs;
+mod flash;
 mod forward;
 mod gateway;
 mod health;
@@ -79,6 +80,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Notify(args) => block_on(cli::notify::run(args, lang)),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
+        Command::Flash(args) => cli::flash::run(&args, lang),
     }
 }
 

@@ -58,6 +58,15 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write().with_context(|| format!("{} cannot be written", path.display()))
 }
 
+/// What root writes beside a person's files (by `sudo`) is that person's to read.
+///
+/// # Errors
+/// Where the owner cannot be changed.
+pub(crate) fn give_to_owner_of_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    give_to_owner(folder, file)
+}
+
 /// What root writes into the folder belongs to whom the folder belongs to: the gateway must read it.
 pub(crate) fn give_to_owner(data_dir: &Path, file: &Path) -> std::io::Result<()> {
     let owner = fs::metadata(data_dir)?;

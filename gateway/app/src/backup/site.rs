@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 /// The folder in the backup, and later in the data folder.
 pub(super) const FOLDER: &str = "site";
-pub(super) const FILE: &str = "site.toml";
+pub(crate) const FILE: &str = "site.toml";
 
 /// Keys whose value is a file, wherever they stand.
 const FILES: [&str; 7] = ["cert", "key", "client_ca", "ca", "password_file", "url_file", "secret_file"];
@@ -16,11 +16,11 @@ const FILES: [&str; 7] = ["cert", "key", "client_ca", "ca", "password_file", "ur
 const FOLDERS: [&str; 3] = ["sensors", "rules", "models"];
 
 /// A site file with all that it names.
-pub(super) struct Site {
-    /// The text, with what it names as it is called in [`FOLDER`].
-    pub(super) text: String,
-    /// What it names, file or folder: the name in [`FOLDER`], and where it is.
-    pub(super) named: BTreeMap<String, PathBuf>,
+pub(crate) struct Site {
+    /// The text, with what it names as it is called beside it, wherever it is put.
+    pub(crate) text: String,
+    /// What it names, file or folder: the name there, and where it is.
+    pub(crate) named: BTreeMap<String, PathBuf>,
 }
 
 /// Reads a site file that is known to have no fault.
@@ -40,6 +40,21 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Site> {
             "data_dir" => None,
             _ => Some(name(&mut named, path)),
         }
+    })?;
+    Ok(Site { text, named })
+}
+
+/// The same for a card: its text is given, files are relative to `base`, and the library and the data folder are
+/// where they are on the new box.
+///
+/// # Errors
+/// Where it is not TOML.
+pub(crate) fn for_card(source: &str, base: &Path, data_dir: &str) -> anyhow::Result<Site> {
+    let mut named = BTreeMap::new();
+    let text = rewrite(source, |key, value| match key.rsplit('.').next()? {
+        "onnxruntime" => None,
+        "data_dir" => Some(data_dir.to_owned()),
+        _ => Some(name(&mut named, base.join(value))),
     })?;
     Ok(Site { text, named })
 }

@@ -25,14 +25,14 @@ pub(crate) struct CheckArgs {
 }
 
 /// What people wrote, and what is wrong with it.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     /// How much there is of what, in words.
-    pub(super) summary: String,
-    pub(super) faults: Vec<Fault>,
+    pub(crate) summary: String,
+    pub(crate) faults: Vec<Fault>,
     /// Times at which nobody is on duty. No fault: somebody may mean it so.
-    pub(super) holes: Vec<String>,
+    pub(crate) holes: Vec<String>,
     /// What a file stands for in the place of hardware. No fault, and nothing to rely on.
-    pub(super) simulated: Vec<String>,
+    pub(crate) simulated: Vec<String>,
 }
 
 /// Checks the site file, the registry, residents' records, roster and ladders, every sensor type, rule and model.
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where something cannot be read at all.
-pub(super) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<Checked> {
+pub(crate) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<Checked> {
     let unready = unready_channels(site, &config)?;
     let simulated = simulated(&config, lang);
     let named = config.clone();

@@ -7,6 +7,7 @@ pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod evidence;
+pub(crate) mod flash;
 pub(crate) mod journal;
 pub(crate) mod model;
 pub(crate) mod node;
@@ -109,6 +110,24 @@ pub(crate) enum Command {
     /// the folder `site` of the data folder. The old box has to be off before this one starts.
     #[command(after_help = "  ninewatch restore gateway.backup --data-dir /var/lib/ninewatch")]
     Restore(backup::RestoreArgs),
+    /// 烧录存储卡：写入、校验，并放入一台网关的身份 · Write a card, verify it, and make it a gateway of its own
+    ///
+    /// 写入镜像并从卡上读回逐字节比对，再放入检查过的 site.toml 及其引用的文件、本网关新生成的 CA 和首个账号、Wi-Fi、SSH 公钥和登记表，
+    /// 并生成随箱单据（含二维码）。在用的磁盘、分区和不像存储卡的磁盘会被拒绝。哪张卡用了哪个凭据记在 flashed.csv 中，丢卡时据此吊销。
+    /// 详见 docs/flash.md。
+    ///
+    /// Writes an image and reads it back from the card, byte by byte. Then puts in what makes it this gateway: site.toml, checked, with the
+    /// files that it names; a CA and a first account, made for it; Wi-Fi, SSH keys, places and devices. A sheet with a QR code goes to the
+    /// box. Disks in use, partitions, and what does not look like a card are refused. flashed.csv keeps which card has which credential,
+    /// so that a lost one can be shut out. More: docs/flash.md.
+    #[command(after_help = "  ninewatch flash --list
+  \
+        sudo ninewatch flash --image ninewatch-arm64.img.xz --device /dev/sdb --site site.toml --id kaili-07
+  \
+        ninewatch flash --image ninewatch-arm64.img.xz --file kaili-07.img --site site.toml --id kaili-07 \\
+      \
+        --wifi 社区 --wifi-password-file wifi.password --ssh-key ~/.ssh/id_ed25519.pub --registry registry.toml")]
+    Flash(flash::FlashArgs),
 }
 
 impl Cli {

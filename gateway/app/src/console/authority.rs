@@ -5,7 +5,7 @@
 
 use anyhow::{Context, ensure};
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, date_time_ymd,
 };
 use rustls::crypto::ring::sign::any_ecdsa_type;
@@ -72,7 +72,7 @@ impl Authority {
             Ok(text) => toml::from_str(&text).map_err(anyhow::Error::from).and_then(Self::of).with_context(|| {
                 format!("{} is damaged; `ninewatch cert init --force` makes another CA", path.display())
             })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::make(data_dir, names)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::make(data_dir, &here(names))?,
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
         };
         for name in names {
@@ -91,14 +91,17 @@ impl Authority {
     /// Where it cannot be written.
     pub(crate) fn renew(data_dir: &Path, names: &[String]) -> anyhow::Result<Self> {
         let _lock = private::lock(data_dir, "console-ca.lock")?;
-        Self::make(data_dir, names)
+        Self::make(data_dir, &here(names))
     }
 
-    fn make(data_dir: &Path, names: &[String]) -> anyhow::Result<Self> {
-        let names: Vec<String> = names.iter().cloned().chain(host_name()).collect();
+    /// Makes the CA of another box, which calls itself by one of `names`.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn make(data_dir: &Path, names: &[String]) -> anyhow::Result<Self> {
         let key = KeyPair::generate()?;
-        let certificate = params(&key, &names)?.self_signed(&key)?.pem();
-        let kept = Kept { names, certificate, key: key.serialize_pem() };
+        let certificate = params(&key, names)?.self_signed(&key)?.pem();
+        let kept = Kept { names: names.to_vec(), certificate, key: key.serialize_pem() };
         private::replace(data_dir, AUTHORITY, toml::to_string(&kept)?.as_bytes())?;
         Self::of(kept)
     }
@@ -117,9 +120,7 @@ impl Authority {
 
     /// SHA-256 of its certificate, as phones and PCs show it.
     pub(crate) fn fingerprint(&self) -> String {
-        let digest = hex(&Sha256::digest(&self.certificate)).to_uppercase();
-        let (pairs, _) = digest.as_bytes().as_chunks::<2>();
-        pairs.iter().map(|pair| String::from_utf8_lossy(pair)).collect::<Vec<_>>().join(":")
+        fingerprint(&self.certificate)
     }
 
     /// Whether a certificate for this name or address would be taken.
@@ -146,28 +147,62 @@ impl Authority {
         names: impl IntoIterator<Item = &'n str>,
         now: SystemTime,
     ) -> anyhow::Result<CertifiedKey> {
-        let mut params = CertificateParams::default();
-        for name in names {
-            params.subject_alt_names.push(match name.parse::<IpAddr>() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(name.try_into()?),
-            });
-        }
-        ensure!(!params.subject_alt_names.is_empty(), "the gateway has no name or address to make a certificate for");
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "Ninewatch");
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
+        let mut params = server(names)?;
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let epoch = date_time_ymd(1970, 1, 1);
         params.not_before = epoch + since_epoch.saturating_sub(GOOD_BEFORE);
         params.not_after = epoch + since_epoch + GOOD_FOR;
-        let key = KeyPair::generate()?;
-        let signed = params.signed_by(&key, &self.issuer)?;
+        let (signed, key) = self.issue(params)?;
         let private = any_ecdsa_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))?;
         Ok(CertifiedKey::new(vec![signed.der().clone(), self.certificate.clone()], private))
     }
+
+    /// Signs for the sensor port, for as long as this CA is good: devices and the box may have no clock, and nobody comes
+    /// by to renew it. Gives the chain and the key in PEM.
+    ///
+    /// # Errors
+    /// Where the system has no randomness, or a name is none.
+    pub(crate) fn sign_for_devices(&self, names: &[String]) -> anyhow::Result<(String, String)> {
+        let mut params = server(names.iter().map(String::as_str))?;
+        for_all_time(&mut params);
+        let (signed, key) = self.issue(params)?;
+        Ok((format!("{}{}", signed.pem(), self.pem()), key.serialize_pem()))
+    }
+
+    fn issue(&self, params: CertificateParams) -> anyhow::Result<(Certificate, KeyPair)> {
+        let key = KeyPair::generate()?;
+        Ok((params.signed_by(&key, &self.issuer)?, key))
+    }
+}
+
+/// SHA-256 of a certificate, as phones and PCs show it.
+pub(crate) fn fingerprint(certificate: &[u8]) -> String {
+    let digest = hex(&Sha256::digest(certificate)).to_uppercase();
+    let (pairs, _) = digest.as_bytes().as_chunks::<2>();
+    pairs.iter().map(|pair| String::from_utf8_lossy(pair)).collect::<Vec<_>>().join(":")
+}
+
+/// Names of this box, too.
+fn here(names: &[String]) -> Vec<String> {
+    names.iter().cloned().chain(host_name()).collect()
+}
+
+/// All of a server's certificate but its time and its key.
+fn server<'n>(names: impl IntoIterator<Item = &'n str>) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    for name in names {
+        params.subject_alt_names.push(match name.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(name.try_into()?),
+        });
+    }
+    ensure!(!params.subject_alt_names.is_empty(), "the gateway has no name or address to make a certificate for");
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "Ninewatch");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
 }
 
 /// All of a CA but its key. Its name comes of the key, so that two gateways' do not look alike on a phone.
@@ -178,8 +213,7 @@ fn params(key: &KeyPair, names: &[String]) -> anyhow::Result<CertificateParams> 
     params.distinguished_name.push(DnType::CommonName, format!("Ninewatch {mark}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // Fixed: the clock of a box that is set up may be anything.
-    (params.not_before, params.not_after) = (date_time_ymd(2025, 1, 1), date_time_ymd(2050, 1, 1));
+    for_all_time(&mut params);
     let listed = names.iter().map(|name| match name.parse::<IpAddr>() {
         Ok(address) => network(address, if address.is_ipv4() { 32 } else { 128 }),
         Err(_) => GeneralSubtree::DnsName(name.clone()),
@@ -191,6 +225,11 @@ fn params(key: &KeyPair, names: &[String]) -> anyhow::Result<CertificateParams> 
     }
     params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
     Ok(params)
+}
+
+/// Fixed: the clock of a box that is set up may be anything.
+fn for_all_time(params: &mut CertificateParams) {
+    (params.not_before, params.not_after) = (date_time_ymd(2025, 1, 1), date_time_ymd(2050, 1, 1));
 }
 
 fn network(address: IpAddr, prefix: u8) -> GeneralSubtree {

@@ -98,8 +98,8 @@ use crate::notify::Notify;
 use crate::people::People;
 use crate::scorer::Models;
 
-pub(crate) use accounts::{AccountList, edit as edit_accounts};
-pub(crate) use authority::{AUTHORITY, Authority};
+pub(crate) use accounts::{AccountList, FIRST_ACCOUNT, edit as edit_accounts};
+pub(crate) use authority::{AUTHORITY, Authority, fingerprint};
 use connection::Peer;
 pub(crate) use credential::{Accounts, FirstPassword};
 pub(crate) use grid_codes::svg as qr_svg;
