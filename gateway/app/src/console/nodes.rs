@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -162,9 +164,14 @@ pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     who: Who,
-    Query(For { board }): Query<For>,
-    program: Bytes,
+    wanted: Result<Query<For>, QueryRejection>,
+    sent: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Sending>, Problem> {
+    let Query(For { board }) = wanted?;
+    let program = sent.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(LARGEST_PROGRAM),
+        _ => Problem::bad(rejection.body_text(), "send the whole program"),
+    })?;
     let wanted = board_named(&board).ok_or_else(|| {
         Problem::bad(format!("there is no board `{board}`"), "boards are: pico, pico2, nucleo-f411, qemu, simulated")
     })?;
