@@ -75,6 +75,8 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Notify(args) => block_on(cli::notify::run(args, lang)),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
+        Command::Host(args) => cli::host::run(&args),
+        Command::Manual(args) => cli::manual::run(&args),
     }
 }
 

@@ -6,7 +6,9 @@ pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod evidence;
+pub(crate) mod host;
 pub(crate) mod journal;
+pub(crate) mod manual;
 pub(crate) mod model;
 pub(crate) mod notify;
 pub(crate) mod registry;
@@ -96,6 +98,11 @@ pub(crate) enum Command {
     /// the folder `site` of the data folder. The old box has to be off before this one starts.
     #[command(after_help = "  ninewatch restore gateway.backup --data-dir /var/lib/ninewatch")]
     Restore(backup::RestoreArgs),
+    /// 本机名称和防火墙规则，取自 site.toml · The host's name and its firewall, out of site.toml
+    Host(host::HostArgs),
+    /// 生成手册页和命令补全 · Write man pages and shell completions
+    #[command(hide = true)]
+    Manual(manual::ManualArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
