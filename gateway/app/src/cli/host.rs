@@ -77,10 +77,11 @@ fn firewall(doors: &[Door]) -> String {
         let _ = writeln!(open, "    tcp dport {port} accept comment \"{key}\"");
     }
     // The answers to DHCP come from an address that nothing was sent to; mDNS is asked by many at once.
+    // Protocols by number: a small system has no list of their names.
     format!(
         "table inet ninewatch\ndelete table inet ninewatch\ntable inet ninewatch {{\n  chain input {{\n    \
          type filter hook input priority filter; policy drop;\n    iif lo accept\n    \
-         ct state established,related accept\n    meta l4proto {{ icmp, ipv6-icmp }} accept\n    \
+         ct state established,related accept\n    meta l4proto {{ 1, 58 }} accept comment \"ICMP\"\n    \
          udp sport 67 udp dport 68 accept comment \"DHCP\"\n    \
          udp sport 547 udp dport 546 accept comment \"DHCPv6\"\n    \
          udp dport 5353 accept comment \"mDNS\"\n{open}  }}\n  \
