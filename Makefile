@@ -26,6 +26,7 @@ test: $(RUNTIME) $(PAHO) $(BROWSER) ## Format, lints, and every test
 	cargo build --locked --workspace
 	node --test gateway/app/console/tests/
 	sh deploy/tests/install.sh
+	bash deploy/tests/deb.sh
 	python3 firmware/wire/check_golden.py
 	NINEWATCH_PYTHON=$(abspath target/py/bin/python) cargo test --locked --workspace
 	target/browser-py/bin/python -m pytest tests/browser
@@ -97,3 +98,5 @@ $(BROWSER): tests/browser/requirements.txt
 	touch $@
 
 .PHONY: help demo build install test browser screenshots bench torture storm fuzz sim firmware test-firmware models
+
+include deploy/package.mk

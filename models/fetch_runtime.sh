@@ -1,25 +1,27 @@
 #!/usr/bin/env bash
 # Puts ONNX Runtime's library into target/onnxruntime, out of its Python wheel. Does nothing where it is already.
+# For another machine: models/fetch_runtime.sh aarch64 FOLDER
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=1.32.0
-into=target/onnxruntime
+machine=${1:-$(uname -m)}
+into=${2:-target/onnxruntime}
 
-case $(uname -m) in
+case $machine in
   x86_64) arch=x86_64 sha256=5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d ;;
   aarch64 | arm64) arch=aarch64 sha256=2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c ;;
   *)
-    echo "There is no wheel for $(uname -m): put a libonnxruntime.so into $into yourself, or run on rules alone." >&2
+    echo "There is no wheel for $machine: put a libonnxruntime.so into $into yourself, or run on rules alone." >&2
     exit 1
     ;;
 esac
 
 if [ -f "$into/libonnxruntime.so.$version" ]; then
-  ln -sfn "libonnxruntime.so.$version" $into/libonnxruntime.so
+  ln -sfn "libonnxruntime.so.$version" "$into"/libonnxruntime.so
   exit
 fi
-mkdir -p $into
-work=$(mktemp -d $into/fetch.XXXXXX)
+mkdir -p "$into"
+work=$(mktemp -d "$into"/fetch.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 echo "onnxruntime==$version --hash=sha256:$sha256" > "$work/wanted"
 # The library is the same in the wheels of all Python versions: which one runs here does not matter.
@@ -40,6 +42,6 @@ with zipfile.ZipFile(wheel) as names:
         if file.startswith("libonnxruntime.so.") or name in ("onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"):
             (work / file).write_bytes(names.read(name))
 PYTHON
-mv "$work/LICENSE" "$work/ThirdPartyNotices.txt" $into/
-mv "$work/libonnxruntime.so.$version" $into/
-ln -sfn "libonnxruntime.so.$version" $into/libonnxruntime.so
+mv "$work/LICENSE" "$work/ThirdPartyNotices.txt" "$into"/
+mv "$work/libonnxruntime.so.$version" "$into"/
+ln -sfn "libonnxruntime.so.$version" "$into"/libonnxruntime.so

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use card::{Card, Medium};
 pub(crate) use disks::{Disk, Machine};
-pub(crate) use identity::{Identity, Wanted};
+pub(crate) use identity::{Identity, Wanted, host_name};
 pub(crate) use join::Wifi;
 pub(crate) use papers::Papers;
 pub(crate) use revoke::{FlashLog, Row, row_of};

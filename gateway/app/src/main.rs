@@ -81,6 +81,8 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
         Command::Flash(args) => cli::flash::run(&args, lang),
+        Command::Host(args) => cli::host::run(&args),
+        Command::Manual(args) => cli::manual::run(&args),
     }
 }
 

@@ -8,7 +8,9 @@ pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod flash;
+pub(crate) mod host;
 pub(crate) mod journal;
+pub(crate) mod manual;
 pub(crate) mod model;
 pub(crate) mod node;
 pub(crate) mod notify;
@@ -128,6 +130,11 @@ pub(crate) enum Command {
       \
         --wifi 社区 --wifi-password-file wifi.password --ssh-key ~/.ssh/id_ed25519.pub --registry registry.toml")]
     Flash(flash::FlashArgs),
+    /// 本机名称和防火墙规则，取自 site.toml · The host's name and its firewall, out of site.toml
+    Host(host::HostArgs),
+    /// 生成手册页和命令补全 · Write man pages and shell completions
+    #[command(hide = true)]
+    Manual(manual::ManualArgs),
 }
 
 impl Cli {

@@ -185,7 +185,7 @@ fn names_fit<'n>(names: impl Iterator<Item = &'n String>) -> anyhow::Result<()> 
 }
 
 /// A label of RFC 1123 (letters, digits, hyphens; 63 at most) of the gateway's id, as the image gives it to the box.
-pub(super) fn host_name(id: &str) -> String {
+pub(crate) fn host_name(id: &str) -> String {
     let plain = |sign: char| if sign.is_ascii_alphanumeric() { sign.to_ascii_lowercase() } else { '-' };
     let label: String = "ninewatch-".chars().chain(id.chars().map(plain)).take(63).collect();
     label.trim_end_matches('-').to_owned()
