@@ -24,12 +24,21 @@ def free_port():
         return at.getsockname()[1]
 
 
-class Card:
-    """A copy of the image on a larger card: what is behind the image, the first boot takes for data."""
+def ssh_answers(port):
+    """Whether an SSH server says what it is."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as at:
+            at.settimeout(5)
+            return at.recv(4).startswith(b"SSH")
+    except OSError:
+        return False
 
-    def __init__(self, image, folder, mib):
-        self.file = folder / "card.img"
-        run("cp", "--sparse=always", image, self.file)
+
+class Card:
+    """A flashed file as a larger card: what is behind the image, the first boot takes for data."""
+
+    def __init__(self, file, mib):
+        self.file = file
         run("truncate", "-s", f"{mib}M", self.file)
 
     def _mtools(self, tool, *args):
