@@ -16,7 +16,7 @@ test-deb: ## Install, upgrade, remove and purge the package that `make deb` made
 image: ## Make target/image/ninewatch-arm64.img of the arm64 package (as root): an SD card for Raspberry Pi 3, 4 and 5
 	bash deploy/image/build.sh
 
-test-image: $(PAHO) ## Boot the image in QEMU, raise an alarm in it, cut its power under load, find all again (a quarter of an hour)
-	target/py/bin/python tests/image/boot.py
+test-image: $(PAHO) ## Boot the image in QEMU, raise an alarm in it, cut its power under load, find all again; ARGS="--board raspi3b"
+	target/py/bin/python tests/image/boot.py $(ARGS)
 
 .PHONY: cross deb test-deb image test-image

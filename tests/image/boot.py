@@ -15,13 +15,13 @@ from pathlib import Path
 
 import figures
 from outside import HOST, City, Console, Device, mosquitto
-from vm import Card, Machine, folder_of, free_port, run, ssh_answers
+from vm import BOARDS, Card, Machine, folder_of, free_port, run, ssh_answers
 
 GATEWAY = "Kaili_7"
 CITY_PASSWORD = "the city's"
 BUTTONS = [f"sos-{number}" for number in range(8)]
 DEVICES = ["smoke-1", *BUTTONS]
-BOOT_LIMIT_S = 600
+BOOT_LIMIT_S = 1500
 
 
 def flash(ninewatch, image, folder, city_port):
@@ -78,7 +78,7 @@ class Story:
 
     def boot(self, what):
         """Puts the card in and waits for the API."""
-        self.machine = Machine(self.card, self.folder, self.ports)
+        self.machine = Machine(self.card, self.folder, self.ports, self.args.board)
         _, seconds = self.machine.until(what, lambda: self.console.ask("/api/v1/health"), BOOT_LIMIT_S)
         self.report[f"{what}_s"] = round(seconds, 1)
         print(f"{what}: the API answers after {seconds:.0f} s", flush=True)
@@ -148,6 +148,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, default=Path("target/image/ninewatch-arm64.img"))
     parser.add_argument("--ninewatch", type=Path, default=Path("target/release/ninewatch"), help="for this machine")
+    parser.add_argument("--board", choices=BOARDS, default="virt", help="raspi3b is nearer to a Pi, and slower")
     parser.add_argument("--load-s", type=float, default=20, help="seconds under load before the power is cut")
     args = parser.parse_args()
     begun = time.monotonic()
@@ -193,8 +194,9 @@ def main():
         figures.native(args.ninewatch, folder, GATEWAY, story.password, story.report)
     finally:
         story.end()
+    story.report["board"] = args.board
     story.report["test_took_s"] = round(time.monotonic() - begun)
-    Path("target/image/report.json").write_text(json.dumps(story.report, indent=2, ensure_ascii=False) + "\n")
+    Path(f"target/image/report-{args.board}.json").write_text(json.dumps(story.report, indent=2, ensure_ascii=False) + "\n")
     print(json.dumps(story.report, indent=2, ensure_ascii=False))
 
 

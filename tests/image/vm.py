@@ -54,10 +54,10 @@ class Card:
         return any(line.strip().strip(":/").lower() == name.lower() for line in listed.splitlines())
 
     def kernel(self, folder):
-        """The kernel and its initrd: QEMU wants them from outside."""
+        """The kernel, its initrd and a Pi 3's device tree: QEMU wants them from outside."""
         listed = [line.strip() for line in self._mtools("mdir", "-b", "::").splitlines()]
         found = []
-        for begin in ("vmlinuz-", "initrd.img-"):
+        for begin in ("vmlinuz-", "initrd.img-", "bcm2837-rpi-3-b.dtb"):
             (name,) = [line for line in listed if line.removeprefix("::/").startswith(begin)]
             to = folder / begin.strip("-")
             self._mtools("mcopy", "-n", "-o", name, to)
@@ -84,21 +84,31 @@ class Card:
         return out / "gateway"
 
 
+# `virt` is quick. `raspi3b` is the Pi 3's own processor, SD card reader, UART and USB; the firmware starts in a Pi's ROM,
+# which QEMU does not have.
+BOARDS = {
+    "virt": ["-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024"],
+    "raspi3b": ["-M", "raspi3b"],
+}
+
+
 class Machine:
     """A started machine. `ports` maps its ports to ours."""
 
-    def __init__(self, card, folder, ports, memory_mib=1024):
+    def __init__(self, card, folder, ports, board="virt"):
         self.begun = time.monotonic()
         self.console = folder / "console.log"
-        kernel, initrd = card.kernel(folder)
+        kernel, initrd, tree = card.kernel(folder)
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{its}" for its, ours in ports.items())
+        if board == "virt":
+            devices = ["-drive", f"if=virtio,format=raw,file={card.file}", "-device", "virtio-net-device,netdev=net"]
+        else:
+            devices = ["-dtb", str(tree), "-drive", f"if=sd,format=raw,file={card.file}", "-device", "usb-net,netdev=net"]
         self.process = subprocess.Popen(
-            ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(memory_mib),
-             "-display", "none", "-serial", f"file:{self.console}", "-monitor", "none",
+            ["qemu-system-aarch64", *BOARDS[board], "-display", "none", "-serial", f"file:{self.console}", "-monitor", "none",
              "-kernel", str(kernel), "-initrd", str(initrd),
-             "-append", "net.ifnames=0 root=PARTUUID=4e57a001-02 ro console=ttyAMA0 fsck.repair=yes",
-             "-drive", f"if=virtio,format=raw,file={card.file}",
-             "-netdev", f"user,id=net{forwards}", "-device", "virtio-net-device,netdev=net"],
+             "-append", "net.ifnames=0 root=PARTUUID=4e57a001-02 ro console=ttyAMA0,115200 fsck.repair=yes systemd.show_status=1",
+             "-netdev", f"user,id=net{forwards}", *devices],
             stdin=subprocess.DEVNULL)
 
     def said(self):
