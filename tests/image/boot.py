@@ -93,6 +93,8 @@ class Story:
     def alarm(self):
         """A smoke alarm is at the city, and SSH is closed."""
         self.console.must_score()
+        if "ninewatch_clock_trusted 0" not in self.console.ask("/metrics"):
+            raise SystemExit("nobody has told the machine the time, and the gateway trusts it")
         smoke = self.device("smoke-1")
         sent = time.monotonic()
         smoke.publish("smoke_alarm", True).wait_for_publish(60)

@@ -100,14 +100,20 @@ class Machine:
         self.console = folder / "console.log"
         kernel, initrd, tree = card.kernel(folder)
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{its}" for its, ours in ports.items())
+        append = ("net.ifnames=0 root=PARTUUID=4e57a001-02 ro console=ttyAMA0,115200 fsck.repair=yes "
+                  "systemd.show_status=1")
         if board == "virt":
             devices = ["-drive", f"if=virtio,format=raw,file={card.file}", "-device", "virtio-net-device,netdev=net"]
         else:
+            # Its watchdog works, and an emulated Pi is too slow for it: it would begin anew while systemd is still starting.
+            append += " systemd.watchdog_sec=0"
             devices = ["-dtb", str(tree), "-drive", f"if=sd,format=raw,file={card.file}", "-device", "usb-net,netdev=net"]
         self.process = subprocess.Popen(
             ["qemu-system-aarch64", *BOARDS[board], "-display", "none", "-serial", f"file:{self.console}", "-monitor", "none",
              "-kernel", str(kernel), "-initrd", str(initrd),
-             "-append", "net.ifnames=0 root=PARTUUID=4e57a001-02 ro console=ttyAMA0,115200 fsck.repair=yes systemd.show_status=1",
+             "-append", append,
+             # As a Pi, it does not know what time it is.
+             "-rtc", "base=2020-01-01T00:00:00",
              "-netdev", f"user,id=net{forwards}", *devices],
             stdin=subprocess.DEVNULL)
 

@@ -36,6 +36,8 @@ pub enum Ailment {
     ClockWrong,
     /// The system's time was set forward while the gateway ran.
     ClockJumped,
+    /// Nobody has confirmed the system's time since the machine began.
+    ClockUnsynced,
     /// Models give no scores, were gone back from, or see what they have not learnt.
     ModelDegraded,
     /// The site's files have faults.
@@ -81,7 +83,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -93,6 +95,7 @@ impl Ailment {
         Self::IndexRebuilt,
         Self::ClockWrong,
         Self::ClockJumped,
+        Self::ClockUnsynced,
         Self::ModelDegraded,
         Self::SiteFaults,
         Self::Overloaded,
@@ -186,6 +189,9 @@ impl Ailment {
             Self::ClockJumped => ("clock_jumped", "gateway-clock-jumped", Minor, [0, 0],
                 ["系统时间跳变", "Clock jumped"],
                 ["其前后的预警时间可能有误；请检查对时（NTP）", "Times around it may be wrong; check time synchronisation (NTP)"]),
+            Self::ClockUnsynced => ("clock_unsynced", "gateway-clock-unsynced", Minor, [600, 0],
+                ["时间未校准", "Time not confirmed"],
+                ["请检查网络是否放行 NTP（UDP 123），或在本地提供时间服务器", "Let NTP (UDP 123) through to the network, or give the site a time server of its own"]),
             Self::ModelDegraded => ("model_degraded", "gateway-model-degraded", Minor, [60, 60],
                 ["模型降级", "Models degraded"],
                 ["规则照常判断；运行 ninewatch model list 查看", "The rules go on; `ninewatch model list` says more"]),

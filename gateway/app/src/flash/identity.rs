@@ -11,6 +11,7 @@ use super::join::{self, Wifi};
 use super::revoke::Credential;
 use crate::backup::site::{self, for_card};
 use crate::cli::check::check;
+use crate::clock::Clock;
 use crate::config::{Config, Faults, SensorPortTls};
 use crate::console::{Authority, FIRST_ACCOUNT, Role, edit_accounts, fingerprint};
 use crate::lang::Lang;
@@ -24,7 +25,10 @@ const DATA: &str = "data";
 /// Stands in a site file for the gateway's id, so that one file serves many.
 const ID: &str = "{id}";
 /// What lies on the card besides what a site file names.
-const TAKEN: [&str; 5] = [DATA, WIFI, SSH_KEYS, "ssh", "REFUSED.txt"];
+const TAKEN: [&str; 6] = [CLOCK, DATA, WIFI, SSH_KEYS, "ssh", "REFUSED.txt"];
+/// When the card was written, in seconds since 1970: a box without a clock of its own begins there, and what it signs
+/// for browsers is good at once.
+const CLOCK: &str = "clock";
 const WIFI: &str = "wifi.conf";
 const SSH_KEYS: &str = "authorized_keys";
 
@@ -127,6 +131,7 @@ impl Identity {
         let mut files = Files::new();
         gather(&staging.folder, "", &mut files)?;
         files.insert(site::FILE.to_owned(), for_card(&source, &base, DATA_DIR)?.text.into_bytes());
+        files.insert(CLOCK.to_owned(), format!("{}\n", Clock::System.now_ms() / 1000).into_bytes());
         if let Some(wifi) = &wanted.wifi {
             files.insert(WIFI.to_owned(), wifi.file()?.into_bytes());
         }

@@ -3,6 +3,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use ninewatch_core::ailment::Ailment;
@@ -19,6 +20,9 @@ const EARLIEST_MS: TimeMs = 1_767_225_600_000;
 const STEP_MS: i64 = 10_000;
 /// A machine that has just begun may still be fetching the time.
 const PATIENCE_MS: i64 = 120_000;
+/// Where systemd-timesyncd, which the image has, says by a file that it has got the time. Others keep the time as they
+/// like: of theirs nothing is known.
+const TIMESYNCD: &str = "/run/systemd/timesync";
 /// For how long a jump is told.
 const TOLD_MS: i64 = 600_000;
 
@@ -41,6 +45,7 @@ struct Judge {
     /// When a jump was seen, from what time to what time.
     jump: Option<(i64, TimeMs, TimeMs)>,
     jumps: u64,
+    is_unsynced: bool,
 }
 
 impl ClockHealth {
@@ -52,8 +57,14 @@ impl ClockHealth {
     fn look(&self) -> Vec<(Ailment, Text)> {
         let mut judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner);
         judge.look(running_ms(), Clock::System.now_ms());
+        judge.is_unsynced = is_unsynced(Path::new(TIMESYNCD));
         judge.ails(self.utc_offset)
     }
+}
+
+/// Whether the time is still to come from the network.
+fn is_unsynced(timesyncd: &Path) -> bool {
+    timesyncd.is_dir() && !timesyncd.join("synchronized").exists()
 }
 
 /// Milliseconds since the machine began.
@@ -72,6 +83,7 @@ impl Judge {
             wrong_since_ms: None,
             jump: None,
             jumps: 0,
+            is_unsynced: false,
         };
         judge.look(running_ms, now);
         judge
@@ -110,6 +122,12 @@ impl Judge {
                 ),
             };
             ails.push((Ailment::ClockWrong, text));
+        } else if self.is_unsynced {
+            let text = Text {
+                zh: "开机以来尚未与网络校时，预警中的时刻可能有偏差".into(),
+                en: "the network has not confirmed the time since the machine began: times in alerts may be off".into(),
+            };
+            ails.push((Ailment::ClockUnsynced, text));
         }
         if let Some((_, from, to)) = self.jump.filter(|(at_ms, ..)| running_ms - at_ms < TOLD_MS) {
             let [from, to] = [from, to].map(|time| utc_offset.rfc3339(time));
@@ -139,8 +157,8 @@ impl Part for ClockHealth {
             (
                 "ninewatch_clock_trusted",
                 "gauge",
-                "0 while the system's time is one that has been.",
-                u64::from(judge.wrong_since_ms.is_none()),
+                "0 while the system's time is one that has been, or is still to come from the network.",
+                u64::from(judge.wrong_since_ms.is_none() && !judge.is_unsynced),
             ),
             ("ninewatch_clock_jumps_total", "counter", "Times that the system's time was set forward.", judge.jumps),
         ] {
@@ -197,6 +215,19 @@ mod tests {
         let now = judge.last.1;
         assert_eq!(go_on(&mut judge, now, HOUR), []);
         assert_eq!(judge.jumps, 1);
+    }
+
+    #[test]
+    fn a_time_that_nobody_confirmed_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_unsynced(&folder.path().join("absent")), "of other services nothing is known");
+        assert!(is_unsynced(folder.path()));
+        std::fs::write(folder.path().join("synchronized"), "").unwrap();
+        assert!(!is_unsynced(folder.path()));
+
+        let mut judge = Judge::new(0, 5_000, NOON);
+        judge.is_unsynced = true;
+        assert_eq!(go_on(&mut judge, NOON, 1_000), [Ailment::ClockUnsynced]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::town::{HOUR, MIDNIGHT, MINUTE, Says, settings};
 const SECOND: i64 = 1_000;
 
 /// Every ailment: its severity, how long it holds before it is told, how long it is over before that is told.
-const TABLE: [(Ailment, &str, Severity, i64, i64); 24] = [
+const TABLE: [(Ailment, &str, Severity, i64, i64); 25] = [
     (Ailment::UpstreamDown, "upstream_down", Severity::Major, 60, 30),
     (Ailment::UpstreamBehind, "upstream_behind", Severity::Major, 0, 60),
     (Ailment::BrokerDown, "broker_down", Severity::Major, 60, 30),
@@ -26,6 +26,7 @@ const TABLE: [(Ailment, &str, Severity, i64, i64); 24] = [
     (Ailment::IndexRebuilt, "index_rebuilt", Severity::Notice, 0, 0),
     (Ailment::ClockWrong, "clock_wrong", Severity::Major, 0, 0),
     (Ailment::ClockJumped, "clock_jumped", Severity::Minor, 0, 0),
+    (Ailment::ClockUnsynced, "clock_unsynced", Severity::Minor, 600, 0),
     (Ailment::ModelDegraded, "model_degraded", Severity::Minor, 60, 60),
     (Ailment::SiteFaults, "site_faults", Severity::Minor, 60, 10),
     (Ailment::Overloaded, "overloaded", Severity::Major, 0, 60),

@@ -27,7 +27,7 @@ fn one_site_file_serves_many_gateways_each_with_its_own_credential() {
     fs::write(dir.path().join("taken.toml"), &text).unwrap();
     let config = Config::load(&dir.path().join("taken.toml")).unwrap();
     assert_eq!(config.upstreams[0].password_file.as_deref(), Some(dir.path().join("kaili-07.password").as_path()));
-    assert!(!one.files.keys().any(|name| name.contains("lock")), "{:?}", one.files.keys());
+    assert!(!one.files.keys().any(|name| name.ends_with(".lock")), "{:?}", one.files.keys());
 
     fs::write(dir.path().join("secrets/kaili-08.password"), "another\n").unwrap();
     let site = dir.path().join("site.toml");
