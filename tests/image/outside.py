@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from base64 import b64encode
 
@@ -49,8 +50,16 @@ class Console:
     def ask(self, path):
         """GETs a path; `OSError` where nobody answers."""
         request = urllib.request.Request(self.base + path, headers=self.headers)
-        with urllib.request.urlopen(request, timeout=10, context=self.trust) as answer:
-            return answer.read().decode()
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=self.trust) as answer:
+                return answer.read().decode()
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{path}: {error.code} {error.read().decode()}") from error
+        except urllib.error.URLError as error:
+            # Nobody answers yet, or somebody whom a phone with the sheet's CA would not trust.
+            if isinstance(error.reason, ssl.SSLCertVerificationError):
+                raise SystemExit(f"a browser would not trust the gateway: {error.reason}") from error
+            raise
 
     def must_score(self):
         """The models are scored: figures of a gateway that has only its rules would mean nothing."""
