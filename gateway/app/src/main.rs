@@ -78,6 +78,7 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Audit(args) => cli::audit::run(args, lang),
         Command::Retention(args) => cli::retention::run(&args, lang),
         Command::Notify(args) => block_on(cli::notify::run(args, lang)),
+        Command::Walk(args) => block_on(cli::walk::run(args, lang)),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
         Command::Flash(args) => cli::flash::run(&args, lang),

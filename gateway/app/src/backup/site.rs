@@ -11,7 +11,8 @@ pub(super) const FOLDER: &str = "site";
 pub(crate) const FILE: &str = "site.toml";
 
 /// Keys whose value is a file, wherever they stand.
-const FILES: [&str; 7] = ["cert", "key", "client_ca", "ca", "password_file", "url_file", "secret_file"];
+const FILES: [&str; 8] =
+    ["cert", "key", "client_ca", "ca", "password_file", "url_file", "secret_file", "passphrase_file"];
 /// Keys of `[files]` whose value is a folder.
 const FOLDERS: [&str; 3] = ["sensors", "rules", "models"];
 

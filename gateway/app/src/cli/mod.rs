@@ -21,6 +21,8 @@ pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod sensor;
 mod table;
+pub(crate) mod walk;
+mod way;
 mod what_if;
 
 use clap::{Parser, Subcommand};
@@ -93,15 +95,19 @@ pub(crate) enum Command {
     Retention(retention::RetentionArgs),
     /// 试一试通知通道 · Try out a notification channel
     Notify(notify::NotifyArgs),
+    /// 走查证书 · Certificates of walk-tests
+    Walk(walk::WalkArgs),
     /// 备份网关到一个文件，或检查备份 · Write the gateway to one file, or check such a file
     ///
+    /// site.toml 的 [backup] 有口令时，备份用它加密。
     /// 网关无需停止。文件包含登记表、账号、设备密钥、审计日志、预警记录、最近的状态、保留的模型、site.toml 及其引用的证书、私钥和口令文件，
     /// 不包含更早的读数。文件与网关本身同样机密，只有属主可读。换机步骤见 docs/backup.md。
     ///
     /// The gateway may be at work. The file holds the registry, accounts, credentials, the audit log, the alert log, the newest state, the
     /// models kept, and site.toml with the certificates, private keys and passwords that it names; not the older readings.
-    /// It is as secret as the box, and its owner alone may read it. How to move to a new box: docs/backup.md.
-    #[command(after_help = "  ninewatch backup --to gateway.backup\n  ninewatch backup --check gateway.backup")]
+    /// Where [backup] of site.toml has a passphrase, the file is sealed with it. Otherwise it is as secret as the box, and its owner alone may read it. How to move to a new box: docs/backup.md.
+    #[command(after_help = "  ninewatch backup --to gateway.backup\n  ninewatch backup --check gateway.backup\n  \
+        ninewatch backup --usb /media/nw-backup")]
     Backup(backup::BackupArgs),
     /// 从备份恢复网关 · Make a data folder of a backup
     ///

@@ -109,7 +109,9 @@ use rights::OfPeople;
 pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
 use tls::Tls;
-pub(crate) use walk_tests::{KEY as WALK_TEST_KEY, WALK_TESTS, overdue as walk_tests_overdue};
+pub(crate) use walk_tests::{
+    Certificate, KEY as WALK_TEST_KEY, Told, WALK_TESTS, WalkTestsDue, overdue as walk_tests_overdue,
+};
 
 /// What the console stands on.
 pub(crate) struct ConsoleState {
