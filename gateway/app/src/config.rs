@@ -48,6 +48,9 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     #[serde(default)]
     pub(crate) backup: BackupConfig,
+    /// Where it was read from.
+    #[serde(skip)]
+    pub(crate) read_from: Option<PathBuf>,
 }
 
 /// Who this gateway is and where it keeps things.
@@ -298,6 +301,7 @@ impl Config {
         if !faults.is_empty() {
             return Err(Faults(faults).into());
         }
+        config.read_from = Some(std::path::absolute(path)?);
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
     }

@@ -254,6 +254,7 @@ impl Gateway {
                 audit,
                 people: people.clone(),
                 upstreams: upstreams.clone(),
+                site_file: config.read_from,
             };
             tasks.spawn(console.serve(state));
             at

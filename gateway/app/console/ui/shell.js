@@ -241,6 +241,14 @@ function showHealth() {
     dialog,
     h("h2", { id: "health-title" }, t("health.title")),
     h("ul", { class: "plain parts" }, (state.health?.parts ?? []).map(row)),
+    mayDo("GET", "/support")
+      ? h(
+          "a",
+          { class: "button", href: `/api/v1/support?lang=${lang()}`, download: "ninewatch-support.html" },
+          icon("sheet"),
+          t("health.support"),
+        )
+      : null,
     h("form", { method: "dialog" }, h("button", { class: "primary" }, t("health.close"))),
   );
   dialog.showModal();

@@ -28,7 +28,7 @@ pub(crate) struct Site {
 ///
 /// # Errors
 /// Where it cannot be read.
-pub(super) fn read(path: &Path) -> anyhow::Result<Site> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Site> {
     let source = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let base = std::path::absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
     let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();

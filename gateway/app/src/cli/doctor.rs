@@ -78,6 +78,15 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     }
 }
 
+/// What it finds: whether that is well, and the lines that say it.
+pub(crate) fn told(site: &Path, lang: Lang) -> Vec<(bool, Vec<String>)> {
+    let lines = |Finding { of, says }: Finding| match says {
+        Ok(says) => (true, vec![of, says]),
+        Err(Wrong { what, mend }) => (false, vec![of, what, mend]),
+    };
+    examine(site, lang).into_iter().map(lines).collect()
+}
+
 fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
     let config = match Config::load(site) {
         Ok(config) => config,

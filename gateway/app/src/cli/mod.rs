@@ -20,6 +20,7 @@ pub(crate) mod retention;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod sensor;
+pub(crate) mod support;
 mod table;
 pub(crate) mod walk;
 mod way;
@@ -136,6 +137,18 @@ pub(crate) enum Command {
       \
         --wifi 社区 --wifi-password-file wifi.password --ssh-key ~/.ssh/id_ed25519.pub --registry registry.toml")]
     Flash(flash::FlashArgs),
+    /// 支持包：一个可以交给厂商的文件，不含个人信息和口令 · A support bundle: one file for a vendor, without personal data and secrets
+    ///
+    /// 机器、自检、状态、指标、遮蔽后的 site.toml、每日预警数、网关自身告警和日志。人员、场所、设备名、地址、号码和口令不在其中；标识以仅用于
+    /// 本文件的随机密钥替换。给出账号时还包含运行中网关的状态和指标。详见 docs/support.md。
+    ///
+    /// The machine, the doctor, health, metrics, site.toml masked, alerts by day, what ailed the gateway, and its log. No persons, places,
+    /// devices' names, addresses, numbers and secrets: ids give way to marks by a key that is drawn for this file and thrown away. With an
+    /// account the health and metrics of the running gateway are in it. More: docs/support.md.
+    #[command(after_help = "  sudo ninewatch support --show
+  \
+        sudo ninewatch support --to support.html --account admin --password-file password")]
+    Support(support::SupportArgs),
     /// 本机名称和防火墙规则，取自 site.toml · The host's name and its firewall, out of site.toml
     Host(host::HostArgs),
     /// 生成手册页和命令补全 · Write man pages and shell completions

@@ -122,6 +122,12 @@ fn overall(parts: &[PartView]) -> Wellness {
     }
 }
 
+/// How it is, as somebody is answered who is logged in.
+pub(super) async fn told(shared: &Shared) -> serde_json::Value {
+    let parts = parts(shared).await;
+    serde_json::to_value(Health { status: overall(&parts), parts: Some(parts) }).unwrap_or_default()
+}
+
 /// Answers `GET /health`: the parts are for those who are logged in.
 pub(super) async fn health(State(shared): State<Arc<Shared>>, MaybeWho(who): MaybeWho) -> Response {
     let parts = parts(&shared).await;
@@ -132,12 +138,17 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>, MaybeWho(who): May
 
 /// Answers `GET /metrics`, for Prometheus.
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>, _: Who) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], rendered(&shared).await).into_response()
+}
+
+/// All metrics, in Prometheus' text format.
+pub(super) async fn rendered(shared: &Shared) -> String {
     let mut out = shared.state.counters.render();
     for part in &shared.state.parts {
         part.metrics(&mut out);
     }
     introduce(&mut out, "ninewatch_part_up", "gauge", "1 where a part of the gateway is as it should be.");
-    for part in parts(&shared).await {
+    for part in parts(shared).await {
         let up = u8::from(part.status == Wellness::Ok);
         let _ = writeln!(out, "ninewatch_part_up{{part=\"{}\"}} {up}", part.name);
     }
@@ -145,7 +156,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>, _: Who) -> Respon
     let name = "ninewatch_console_sessions";
     introduce(&mut out, name, "gauge", "Open sessions of browsers.");
     let _ = writeln!(out, "{name} {}", shared.sessions.count(Instant::now()));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], by_family(&out)).into_response()
+    by_family(&out)
 }
 
 /// Puts the samples of each family together under one introduction, as the format wants it, though

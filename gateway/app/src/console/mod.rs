@@ -59,6 +59,7 @@ mod session;
 mod sheet;
 mod site;
 mod status;
+mod support;
 mod throttle;
 mod tls;
 mod walk_tests;
@@ -134,6 +135,8 @@ pub(crate) struct ConsoleState {
     pub(crate) audit: Recorder,
     pub(crate) people: Arc<People>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
+    /// What it was started with; the demo has none.
+    pub(crate) site_file: Option<PathBuf>,
 }
 
 /// The console's port, listening.
@@ -342,6 +345,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/retention", retention::look);
     routes.add(Method::GET, "/api/v1/log", log::look);
     routes.add(Method::PUT, "/api/v1/log", log::change);
+    routes.add(Method::GET, "/api/v1/support", support::bundle);
     routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);

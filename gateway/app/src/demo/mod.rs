@@ -201,6 +201,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
         }],
         notify: Vec::new(),
         backup: BackupConfig::default(),
+        read_from: None,
         files: FilesConfig::default(),
     })
 }
