@@ -263,6 +263,7 @@ export const TEXT = {
   "deed.drill": ["演练", "Drill"],
   "deed.walk_test": ["走查", "Walk-test"],
   "deed.walk_tests": ["走查列表", "Walk-tests"],
+  "deed.support": ["支持包", "Support bundle"],
   "deed.grid_code": ["网格码", "Grid code"],
   "deed.grid_codes": ["网格码列表", "Grid codes"],
   "deed.gateway": ["网关", "Gateway"],

@@ -70,6 +70,9 @@ const OPEN = [
   "health.console",
   "health.local_sign",
   "health.gateway",
+  "health.backup",
+  "health.walk_test",
+  "health.walk_tests",
 ];
 
 test("every sentence is there in both languages, with the same values in it", () => {
