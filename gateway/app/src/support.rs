@@ -84,7 +84,8 @@ pub(crate) fn gather(
             let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
             json!(last.iter().map(|line| mask.log_line(line)).collect::<Vec<_>>())
         }
-        Err(why) => json!({ "not_in": mask.text(&why) }),
+        // In our own words.
+        Err(why) => json!({ "not_in": why }),
     };
     let mut all = Map::new();
     for (name, value) in [
@@ -119,10 +120,10 @@ pub(crate) fn own_log() -> Result<String, String> {
         .args(["--unit", "ninewatch", "--lines", &lines, "--no-pager", "--quiet", "--output", "cat"])
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("there is no journald to ask: {error}"))?;
+        .map_err(|_| "there is no journald to ask".to_owned())?;
     let text = String::from_utf8_lossy(&journal.stdout).into_owned();
     if !journal.status.success() || text.trim().is_empty() {
-        let why = "journald has no line of the unit ninewatch that this user may read; try `sudo ninewatch support`";
+        let why = "journald has no line of the unit ninewatch that this user may read; sudo ninewatch support may have";
         return Err(why.to_owned());
     }
     Ok(text)
@@ -161,9 +162,9 @@ impl Bundle {
     /// As a page that any browser opens by itself, with the JSON in it for programs.
     pub(crate) fn page(&self) -> String {
         let mut out = String::from(HEAD);
-        for (name, value) in self.0.as_object().into_iter().flatten() {
-            let title = TITLES.iter().find(|(known, _)| known == name).map_or(name.as_str(), |(_, title)| title);
-            let open = if OPEN.contains(&name.as_str()) { " open" } else { "" };
+        for (name, title) in TITLES {
+            let Some(value) = self.0.get(name) else { continue };
+            let open = if OPEN.contains(&name) { " open" } else { "" };
             let _ = write!(
                 out,
                 "<details{open}><summary>{}</summary><pre>{}</pre></details>\n",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use axum::http::Method;
 
-use super::way::Way;
+use super::way::MaybeWay;
 use crate::audit::note_command;
 use crate::config::Config;
 use crate::lang::Lang;
@@ -26,7 +26,7 @@ pub(crate) struct SupportArgs {
     #[arg(long, conflicts_with = "to")]
     show: bool,
     #[command(flatten)]
-    way: Option<Way>,
+    way: MaybeWay,
 }
 
 /// Gathers the bundle, and writes or shows it.
@@ -34,7 +34,7 @@ pub(crate) struct SupportArgs {
 /// # Errors
 /// Where site.toml has a fault, the gateway that is asked says no, or the file cannot be written.
 pub(crate) async fn run(args: SupportArgs, lang: Lang) -> anyhow::Result<()> {
-    let live = match args.way {
+    let live = match args.way.way() {
         Some(way) => {
             let health = way.ask(&args.site, Method::GET, "/api/v1/health", Vec::new()).await?;
             let metrics = way.fetch(&args.site, Method::GET, "/metrics", Vec::new()).await?;

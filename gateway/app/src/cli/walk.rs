@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ninewatch_core::time::UtcOffset;
 
-use super::way::Way;
+use super::way::MaybeWay;
 use crate::console::{Certificate, Told};
 use crate::lang::Lang;
 
@@ -41,7 +41,7 @@ enum WalkCommand {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
         #[command(flatten)]
-        way: Option<Way>,
+        way: MaybeWay,
     },
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: WalkArgs, lang: Lang) -> anyhow::Result<()> {
     let WalkCommand::Verify { certificate, key, way } = args.command;
     let (text, printed) = match printed(&certificate) {
         Some(Printed { base, id, sha256 }) => {
-            let way = way.context(lang.pick(
+            let way = way.way().context(lang.pick(
                 "证书在网关上，请用 --account 和 --password-file 给出可查看走查的账号",
                 "it is on the gateway: give an account that may see walk-tests, by --account and --password-file",
             ))?;

@@ -27,6 +27,31 @@ pub(super) struct Way {
     ca: Option<PathBuf>,
 }
 
+/// The same, where the gateway is asked only if somebody wants that.
+#[derive(Debug, Args)]
+pub(super) struct MaybeWay {
+    /// An account by which the running gateway is asked
+    #[arg(long, requires = "password_file")]
+    account: Option<String>,
+    /// A file that holds its password and nothing else
+    #[arg(long, value_name = "FILE", requires = "account")]
+    password_file: Option<PathBuf>,
+    /// The console's address; else as site.toml says
+    #[arg(long, requires = "account")]
+    url: Option<String>,
+    /// The CA to trust, as `ninewatch cert show` prints it
+    #[arg(long, value_name = "FILE", requires = "account")]
+    ca: Option<PathBuf>,
+}
+
+impl MaybeWay {
+    /// How it is asked, if it is.
+    pub(super) fn way(self) -> Option<Way> {
+        let Self { account, password_file, url, ca } = self;
+        Some(Way { account: account?, password_file: password_file?, url, ca })
+    }
+}
+
 impl Way {
     /// The same, to the console at this address.
     pub(super) fn at(self, base: String) -> Self {

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::console::{HANDOVERS, PLANS, WALK_TESTS};
 use crate::intake::nodes::list;
 use crate::people::{self, grid_codes, residents};
-use crate::{backup, duty, journal, registry_file, site_files};
+use crate::{backup, duty, journal, registry_file, scorer, site_files};
 
 /// Values of these say what kind something is, and are words of the program.
 const KINDS: [&str; 22] = [
@@ -108,6 +108,7 @@ pub(super) fn vocabulary() -> BTreeSet<String> {
     // What is built in can be read of without a folder, and without a fault.
     let types = site_files::sensor_types(None).unwrap_or_default();
     words.extend(SensorTypes::compile(&types).0.iter().map(|known| known.id.to_lowercase()));
+    words.extend(scorer::built_in_names().into_iter().map(|name| name.to_lowercase()));
     for file in site_files::rules(None).unwrap_or_default() {
         let ids =
             toml::from_str::<toml::Table>(&file.text).ok().and_then(|table| table.get("rule")?.as_array().cloned());
@@ -188,6 +189,14 @@ impl Found {
     fn add(&mut self, kind: &'static str, word: &str) {
         let word = word.trim();
         // `gateway:upstream:city` is no word of anybody, and `city` is.
+        if let Ok(address) = word.parse::<std::net::SocketAddr>() {
+            // Where everybody listens tells of nobody.
+            let ip = address.ip();
+            if !ip.is_loopback() && !ip.is_unspecified() {
+                self.words.entry(ip.to_string()).or_insert(kind);
+            }
+            return;
+        }
         for part in word.strip_prefix("gateway:").map_or(vec![word], |parts| parts.split(':').collect()) {
             if !part.is_empty() && !is_time(part) {
                 self.words.entry(part.to_owned()).or_insert(kind);
