@@ -49,6 +49,10 @@ async fn a_gateway_at_work_is_backed_up_to_a_stick_and_knows_of_it() -> anyhow::
     assert!(said.contains("A backup of gateway test"), "{said}");
     gateway.until_metric("ninewatch_backup_last_success_timestamp_seconds", |time| time > 1.7e9).await?;
     assert_eq!(gateway.metric("ninewatch_backup_failed")?, 0.0);
+    let health = gateway.get("/api/v1/health")?;
+    let part = health["parts"].as_array().and_then(|parts| parts.iter().find(|part| part["name"] == "backup"));
+    let told = part.and_then(|part| part["says"]["en"].as_str()).context("health tells of it")?;
+    assert!(told.starts_with("last backup ") && told.contains("1 days on the stick"), "{told}");
     let file = std::fs::read_dir(format!("{stick}/ninewatch-test"))?.next().context("a file")??.path();
     let (words, new) = (site.folder().join("words"), site.folder().join("new"));
     let [file, words, new] = [&file, &words, &new].map(|path| path.display().to_string());

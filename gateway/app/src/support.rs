@@ -165,9 +165,9 @@ impl Bundle {
         for (name, title) in TITLES {
             let Some(value) = self.0.get(name) else { continue };
             let open = if OPEN.contains(&name) { " open" } else { "" };
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "<details{open}><summary>{}</summary><pre>{}</pre></details>\n",
+                "<details{open}><summary>{}</summary><pre>{}</pre></details>",
                 escaped(title),
                 escaped(&plain(value))
             );

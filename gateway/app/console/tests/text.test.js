@@ -71,6 +71,11 @@ const OPEN = [
   "health.local_sign",
   "health.gateway",
   "health.backup",
+  "health.load",
+  "health.disk_room",
+  "health.nodes",
+  "health.line",
+  "health.node",
   "health.walk_test",
   "health.walk_tests",
 ];

@@ -78,6 +78,21 @@ impl Part for BackupHealth {
         text.map(|text| (Ailment::BackupOverdue, text)).into_iter().collect()
     }
 
+    fn says(&self) -> Option<Text> {
+        let state = state(&self.data_dir).ok().flatten()?;
+        let Some(done) = state.done_at_ms else {
+            return Some(Text { zh: "尚无备份".into(), en: "no backup yet".into() });
+        };
+        let minute: String = self.utc_offset.rfc3339(done).chars().take(16).collect();
+        let (minute, days, mib) = (minute.replace('T', " "), state.generations, state.bytes.div_ceil(1 << 20));
+        let failed = state.failed.map(|why| (format!("；其后一次失败：{why}"), format!("; one since failed: {why}")));
+        let (zh, en) = failed.unwrap_or_default();
+        Some(Text {
+            zh: format!("上次备份 {minute}，{mib} MiB，U 盘上有 {days} 天{zh}"),
+            en: format!("last backup {minute}, {mib} MiB, {days} days on the stick{en}"),
+        })
+    }
+
     fn metrics(&self, out: &mut String) {
         let Ok(Some(state)) = state(&self.data_dir) else { return };
         let done_s = state.done_at_ms.unwrap_or(0) / 1000;

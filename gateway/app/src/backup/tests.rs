@@ -387,6 +387,8 @@ fn backups_that_fail_or_are_forgotten_are_told_after_three_days() {
     assert_eq!(of(now + 2 * DAY_MS), None, "one that failed can be made up for");
     let said = of(now + 4 * DAY_MS).unwrap().en;
     assert!(said.contains("last good backup") && said.contains("four words"), "{said}");
+    let told = crate::health::Part::says(&health).unwrap().en;
+    assert!(told.starts_with("last backup 20") && told.contains("1 days on the stick; one since failed"), "{told}");
     let mut metrics = String::new();
     crate::health::Part::metrics(&health, &mut metrics);
     assert!(metrics.contains("ninewatch_backup_failed 1\n"), "{metrics}");

@@ -169,7 +169,7 @@ pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> anyhow::Result<()> {
              2. 检查：ninewatch check --site {site_file}\n\
              3. 启动：ninewatch run --site {site_file}\n\
              \u{20}  或作为服务：sudo install -m 644 {site_file} /etc/ninewatch/site.toml && sudo systemctl restart ninewatch\n\
-             4. 传感器须能以原地址访问到它；备份之后原网关若还发出过预警，请上级平台清除该网关的接收记录。"
+             4. 传感器须能以原地址访问到它。"
         ),
         Lang::En => eprintln!(
             "Restored to {data_dir}. Next:\n\
@@ -177,7 +177,7 @@ pub(crate) fn restore(args: &RestoreArgs, lang: Lang) -> anyhow::Result<()> {
              2. Check: ninewatch check --site {site_file}\n\
              3. Start: ninewatch run --site {site_file}\n\
              \u{20}  or as the service: sudo install -m 644 {site_file} /etc/ninewatch/site.toml && sudo systemctl restart ninewatch\n\
-             4. Devices have to find it at the old address. If the old box raised alerts after the backup, have the upstream forget what it knows of this gateway."
+             4. Devices have to find it at the old address."
         ),
     }
     Ok(())

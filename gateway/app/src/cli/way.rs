@@ -105,6 +105,6 @@ impl Way {
             let (detail, mend) = (said["detail"].as_str(), said["mend"].as_str());
             bail!("{}; {}", detail.unwrap_or("the gateway refuses"), mend.unwrap_or(answer.status.as_str()));
         }
-        Ok(answer.body.into())
+        Ok(answer.body)
     }
 }

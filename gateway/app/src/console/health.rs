@@ -42,6 +42,9 @@ struct PartView {
     status: Wellness,
     /// What is wrong, where something is.
     text: Option<Text>,
+    /// What else it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    says: Option<Text>,
 }
 
 impl PartView {
@@ -52,12 +55,12 @@ impl PartView {
             texts.join(between)
         };
         let text = Text { zh: all(|text| &text.zh, "；"), en: all(|text| &text.en, "; ") };
-        Self { name, status, text: (!ails.is_empty()).then_some(text) }
+        Self { name, status, text: (!ails.is_empty()).then_some(text), says: None }
     }
 
     fn engine(failed: Option<Text>) -> Self {
         let status = if failed.is_some() { Wellness::Down } else { Wellness::Ok };
-        Self { name: "engine".into(), status, text: failed }
+        Self { name: "engine".into(), status, text: failed, says: None }
     }
 }
 
@@ -108,7 +111,8 @@ impl EngineHealth {
 /// Every part, the engine first.
 async fn parts(shared: &Shared) -> Vec<PartView> {
     let engine = PartView::engine(shared.engine_health.now(shared).await);
-    let others = health::all(&shared.state.parts).map(|part| PartView::new(part.name(), &part.ails()));
+    let view = |part: Arc<dyn health::Part>| PartView { says: part.says(), ..PartView::new(part.name(), &part.ails()) };
+    let others = health::all(&shared.state.parts).map(view);
     std::iter::once(engine).chain(others).collect()
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use ninewatch_core::alert::{Alert, AlertId, Scene};
+use ninewatch_core::alert::{Alert, AlertChange, AlertId, ChangeKind, Scene};
 use ninewatch_core::time::{TimeMs, UtcOffset};
 
 use super::mask::Mask;
@@ -75,7 +75,7 @@ pub(super) fn stored(data_dir: &Path) -> Value {
     Value::Object(all)
 }
 
-/// How many alerts were raised, by day, rule and severity; and what ailed the gateway itself, the newest first.
+/// How many alerts were raised, by day, rule and severity as they were then; and what ailed the gateway itself, the newest first.
 pub(super) fn alerts(data_dir: &Path, utc_offset: UtcOffset, now: TimeMs, mask: &Mask) -> [Value; 2] {
     let changes = match journal::read_alerts(&data_dir.join("journal"), 1) {
         Ok(changes) => changes,
@@ -84,48 +84,54 @@ pub(super) fn alerts(data_dir: &Path, utc_offset: UtcOffset, now: TimeMs, mask: 
             return [why.clone(), why];
         }
     };
-    let mut alerts: BTreeMap<AlertId, Alert> = BTreeMap::new();
-    let (mut last_seq, mut damaged) = (0, 0);
-    for change in changes {
-        match change {
-            Ok(change) => {
-                last_seq = change.seq;
-                alerts.insert(change.alert.id.clone(), change.alert);
-            }
-            Err(_) => damaged += 1,
-        }
-    }
     let time = |at_ms| utc_offset.rfc3339(at_ms);
-    let mut days: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
-    let mut ailments = Vec::new();
-    for alert in alerts.values() {
+    let severity_of = |alert: &Alert| {
         let severity = serde_json::to_value(alert.severity).ok();
-        let severity = severity.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let rule = alert.rules.first().map_or_else(|| "-".to_owned(), |rule| mask.whole("rule", rule));
-        if alert.raised_at_ms > now - DAYS * DAY_MS {
-            let day = time(alert.raised_at_ms).chars().take(10).collect();
-            *days.entry(day).or_default().entry(format!("{rule} {severity}")).or_default() += 1;
+        severity.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let rule_of = |alert: &Alert| alert.rules.first().map_or_else(|| "-".to_owned(), |rule| mask.whole("rule", rule));
+    // All that ever were would not fit into memory: those about the gateway are few.
+    let mut of_gateway: BTreeMap<AlertId, Alert> = BTreeMap::new();
+    let mut days: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
+    let (mut last_seq, mut raised, mut damaged) = (0, 0_u64, 0_u64);
+    for change in changes {
+        let Ok(AlertChange { seq, kind, alert, .. }) = change else {
+            damaged += 1;
+            continue;
+        };
+        last_seq = seq;
+        if kind == ChangeKind::Raised {
+            raised += 1;
+            if alert.raised_at_ms > now - DAYS * DAY_MS {
+                let day = time(alert.raised_at_ms).chars().take(10).collect();
+                let what = format!("{} {}", rule_of(&alert), severity_of(&alert));
+                *days.entry(day).or_default().entry(what).or_default() += 1;
+            }
         }
         if alert.scene == Scene::Operations {
-            let parts = alert.devices.iter().map(|part| {
-                let part = part.strip_prefix("gateway:").unwrap_or(part);
-                part.split(':').map(|part| mask.whole("name", part)).collect::<Vec<_>>().join(":")
-            });
-            let told = json!({
-                "rule": rule,
-                "severity": severity,
-                "parts": parts.collect::<Vec<_>>(),
-                "raised": time(alert.raised_at_ms),
-                "recovered": alert.recovered_at_ms.map(time),
-                "status": alert.status,
-                "occurrences": alert.occurrences,
-                "said": mask.text(&alert.reason.en),
-            });
-            ailments.push((alert.raised_at_ms, told));
+            of_gateway.insert(alert.id.clone(), alert);
         }
+    }
+    let mut ailments = Vec::new();
+    for alert in of_gateway.values() {
+        let parts = alert.devices.iter().map(|part| {
+            let part = part.strip_prefix("gateway:").unwrap_or(part);
+            part.split(':').map(|part| mask.whole("name", part)).collect::<Vec<_>>().join(":")
+        });
+        let told = json!({
+            "rule": rule_of(alert),
+            "severity": severity_of(alert),
+            "parts": parts.collect::<Vec<_>>(),
+            "raised": time(alert.raised_at_ms),
+            "recovered": alert.recovered_at_ms.map(time),
+            "status": alert.status,
+            "occurrences": alert.occurrences,
+            "said": mask.text(&alert.reason.en),
+        });
+        ailments.push((alert.raised_at_ms, told));
     }
     ailments.sort_by_key(|(raised, _)| std::cmp::Reverse(*raised));
     let ailments: Vec<Value> = ailments.into_iter().take(AILMENTS).map(|(_, told)| told).collect();
-    let all = json!({ "last_seq": last_seq, "damaged_records": damaged, "alerts": alerts.len(), "days": days });
+    let all = json!({ "last_seq": last_seq, "damaged_records": damaged, "raised": raised, "days": days });
     [all, Value::Array(ailments)]
 }

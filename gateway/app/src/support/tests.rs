@@ -190,7 +190,7 @@ fn gateway() -> tempfile::TempDir {
             _ => ("gateway:qzgate-07", "gateway:upstream:qzcity"),
         };
         let change: AlertChange = serde_json::from_value(json!({
-            "seq": seq, "at_ms": 1_795_000_000_000_i64, "kind": "dispatched", "by": "qzwang", "note": "QZ派李四去",
+            "seq": seq, "at_ms": 1_795_000_000_000_i64, "kind": "raised", "by": "qzwang", "note": "QZ派李四去",
             "evidence": null,
             "alert": {
                 "id": format!("a{seq}"), "number": seq, "gateway": "qzgate-07", "place": place, "group": rule,
