@@ -7,6 +7,7 @@
 
 mod facts;
 mod known;
+mod looks;
 mod mask;
 mod site;
 #[cfg(test)]
