@@ -169,7 +169,7 @@ fn ip(token: &str) -> Option<usize> {
     if v4.trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_ok() {
         return Some(v4.trim_end_matches('.').len());
     }
-    let hex = token.split(|sign: char| !sign.is_ascii_hexdigit() && !":-.%".contains(sign)).next().unwrap_or_default();
+    let hex = token.split(|sign: char| !sign.is_ascii_hexdigit() && !":-.".contains(sign)).next().unwrap_or_default();
     let is_v6 = hex.parse::<std::net::Ipv6Addr>().is_ok() && hex.len() > 2;
     let groups: Vec<&str> = hex.split([':', '-']).collect();
     let is_mac = groups.len() >= 6 && groups.iter().all(|group| group.len() == 2);

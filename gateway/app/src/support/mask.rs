@@ -15,6 +15,7 @@ const NAMING: [&str; 26] = [
 ];
 /// Keys whose values count.
 const COUNTING: [&str; 4] = ["seq", "bytes", "records", "number"];
+
 /// Knows what must not be in a bundle.
 pub(super) struct Mask {
     key: hmac::Key,
@@ -279,6 +280,8 @@ mod tests {
             ("card 52262219800101123X", "number"),
             ("from 192.168.1.20:51234", "ip"),
             ("from [fd00::1:2]:443", "ip"),
+            ("from fe80::77%eth0", "ip"),
+            ("from ::ffff:192.168.1.20", "ip"),
             ("mac a4:c1:38:01:02:03", "ip"),
             ("to li.wei@example.org.", "mail"),
             ("mqtts://broker.city.gov.cn:8883/x", "address"),
@@ -291,8 +294,8 @@ mod tests {
             let masked = mask.text(told);
             assert!(masked.contains(&format!("[{kind}-")), "{told}: {masked}");
             for secret in [
-                "138", "5226", "192.168", "fd00", "a4:c1", "li.wei", "city.gov", "/home", "wang-bed", "hunter2",
-                "李伟", "Zm9v",
+                "138", "5226", "192.168", "fd00", "fe80", "a4:c1", "li.wei", "city.gov", "/home", "wang-bed",
+                "hunter2", "李伟", "Zm9v",
             ] {
                 assert!(!masked.contains(secret), "{told}: {masked}");
             }
