@@ -27,6 +27,7 @@ test: $(RUNTIME) $(PAHO) $(BROWSER) ## Format, lints, and every test
 	node --test gateway/app/console/tests/
 	sh deploy/tests/install.sh
 	bash deploy/tests/deb.sh
+	bash deploy/tests/stick.sh
 	python3 firmware/wire/check_golden.py
 	NINEWATCH_PYTHON=$(abspath target/py/bin/python) cargo test --locked --workspace
 	target/browser-py/bin/python -m pytest tests/browser

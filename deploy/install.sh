@@ -20,6 +20,10 @@ done
 install -D -m 0755 "$binary" "$dest/usr/bin/ninewatch"
 install -D -m 0644 "$runtime" "$dest/usr/lib/ninewatch/libonnxruntime.so"
 install -D -m 0644 deploy/ninewatch.service "$dest/usr/lib/systemd/system/ninewatch.service"
+for unit in ninewatch-backup.service ninewatch-backup.timer run-ninewatch-stick.mount; do
+  install -D -m 0644 "deploy/$unit" "$dest/usr/lib/systemd/system/$unit"
+done
+install -D -m 0644 deploy/udev.rules "$dest/usr/lib/udev/rules.d/70-ninewatch.rules"
 install -D -m 0644 deploy/sysusers.conf "$dest/usr/lib/sysusers.d/ninewatch.conf"
 install -D -m 0644 deploy/tmpfiles.conf "$dest/usr/lib/tmpfiles.d/ninewatch.conf"
 if [ -f "$dest/etc/ninewatch/site.toml" ]; then
@@ -44,6 +48,8 @@ if [ -z "$dest" ] && command -v systemctl >/dev/null; then
   systemd-sysusers ninewatch.conf
   systemd-tmpfiles --create ninewatch.conf
   systemctl daemon-reload
+  systemctl enable --now ninewatch-backup.timer
+  udevadm control --reload || true
   echo "已安装。启动：systemctl enable --now ninewatch，首个口令见 journalctl -u ninewatch"
   echo "Installed. Start: systemctl enable --now ninewatch; the first password is in journalctl -u ninewatch"
 fi

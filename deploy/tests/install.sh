@@ -13,7 +13,9 @@ trap 'rm -rf "$dest"' EXIT
 export DESTDIR="$dest" BINARY="${BINARY:-target/debug/ninewatch}"
 sh deploy/install.sh
 
-for file in usr/bin/ninewatch usr/lib/ninewatch/libonnxruntime.so usr/lib/systemd/system/ninewatch.service etc/ninewatch/site.toml; do
+for file in usr/bin/ninewatch usr/lib/ninewatch/libonnxruntime.so usr/lib/systemd/system/ninewatch.service etc/ninewatch/site.toml \
+  usr/lib/systemd/system/ninewatch-backup.service usr/lib/systemd/system/ninewatch-backup.timer \
+  usr/lib/systemd/system/run-ninewatch-stick.mount usr/lib/udev/rules.d/70-ninewatch.rules; do
   [ -s "$dest/$file" ] || fail "$file is not there"
 done
 
@@ -33,9 +35,11 @@ grep -q "^# mine" "$site" || fail "site.toml was overwritten"
 
 if command -v systemd-analyze >/dev/null; then
   # It wants the binary and the man page where the unit says; only its own complaints count.
-  told=$(systemd-analyze verify "$dest/usr/lib/systemd/system/ninewatch.service" 2>&1 | grep -v -e "is not executable" -e "^[^ ]* Command .man " || true)
+  told=$(systemd-analyze verify "$dest"/usr/lib/systemd/system/*ninewatch* 2>&1 | grep -v -e "is not executable" -e "^[^ ]* Command .man " || true)
   case "$told" in
-    *ninewatch.service*) fail "systemd does not like the unit: $told" ;;
+    *ninewatch*) fail "systemd does not like the units: $told" ;;
   esac
+  systemd-analyze calendar "$(sed -n 's/^OnCalendar=//p' "$dest/usr/lib/systemd/system/ninewatch-backup.timer")" >/dev/null ||
+    fail "the timer has no time"
 fi
 echo "deploy: ok"

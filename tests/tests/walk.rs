@@ -54,10 +54,56 @@ async fn a_test_is_marked_to_the_end_of_the_chain_and_what_comes_after_it_is_not
     let done = gateway.post(&format!("/api/v1/walk-tests/{id}/finish"), &reasons)?;
     assert_eq!(done["valid"], true);
 
+    is_verified_elsewhere(&site, &gateway, &done)?;
+
     let verdict = |event: &Value| event["data"]["alert"]["verdict"] == "test";
     city.until(LIMIT, |seen| seen.events.iter().any(|(.., event)| verdict(event))).await?;
     // Decided again out of the journal, it is the same.
     gateway.terminate(LIMIT)?;
     gateway::ninewatch(&["replay", &site.data().to_string_lossy(), "--verify"])?;
+    is_told_when_it_is_overdue(&site, &id).await
+}
+
+/// By the file and the key that was noted down, and by what the QR code says.
+fn is_verified_elsewhere(site: &Site, gateway: &Gateway, done: &Value) -> anyhow::Result<()> {
+    let at = |name: &str| site.folder().join(name).display().to_string();
+    let (walk, key, password) = (at("walk.json"), at("key.pem"), at("password"));
+    std::fs::write(&walk, done.to_string())?;
+    let text = |of: &Value| of.as_str().map(str::to_owned).context("a text");
+    std::fs::write(&key, text(&done["certificate"]["public_key"])?)?;
+    std::fs::write(&password, &gateway.account.1)?;
+    let said = gateway::ninewatch(&["--lang", "en", "walk", "verify", &walk, "--key", &key])?;
+    assert!(said.contains("gateway test: handed over with reasons") && said.contains("Valid: signed"), "{said}");
+    let (console, id) = (gateway.console.trim_end_matches('/'), text(&done["id"])?);
+    let by_code = |sha256: &str| {
+        let address = format!("{console}/#/walk/{id}?sha256={sha256}");
+        let asked = ["--account", &gateway.account.0, "--password-file", &password];
+        gateway::ninewatch(&[&["--lang", "en", "walk", "verify", &address, "--key", &key], &asked[..]].concat())
+    };
+    assert!(by_code(&text(&done["certificate"]["sha256"])?)?.contains("1 of 1 devices passed"));
+    let refused = by_code("00").err().context("another hash is refused")?.to_string();
+    assert!(refused.contains("not the certificate that the QR code is of"), "{refused}");
+    std::fs::write(&walk, done.to_string().replace("夜间施工", "无需施工"))?;
+    let refused = gateway::ninewatch(&["--lang", "en", "walk", "verify", &walk]).err().context("changed")?;
+    assert!(refused.to_string().contains("NOT VALID"), "{refused:#}");
+    Ok(())
+}
+
+/// A quarter later. What makes an alert of it is decided as for any ailment: `gateway/core/tests/pipeline/ailments.rs`.
+async fn is_told_when_it_is_overdue(site: &Site, id: &str) -> anyhow::Result<()> {
+    let file = site.data().join("walk-tests").join(format!("{id}.json"));
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let begun = kept["begun_at_ms"].as_i64().context("when")?;
+    kept["begun_at_ms"] = json!(begun - 91 * 86_400_000);
+    std::fs::write(&file, kept.to_string())?;
+    let gateway = Gateway::start(site)?;
+    gateway.until_metric("ninewatch_walk_tests_overdue", |count| count == 1.0).await?;
+    let health = gateway.get("/api/v1/health")?;
+    let part = health["parts"].as_array().and_then(|parts| parts.iter().find(|part| part["name"] == "walk_test:home"));
+    let part = part.context("the place is a part that ails")?;
+    assert!(
+        part["text"]["en"].as_str().is_some_and(|text| text.starts_with("the walk-test of home was due on")),
+        "{part}"
+    );
     Ok(())
 }

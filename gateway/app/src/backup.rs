@@ -2,8 +2,11 @@
 //! down. The reasons are in `docs/decisions/0009-backup.md`.
 
 mod archive;
+mod health;
 mod restore;
+mod seal;
 pub(crate) mod site;
+mod stick;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +15,7 @@ use indicatif::ProgressBar;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, Cursor, ErrorKind, Read};
+use std::io::{BufRead, BufReader, BufWriter, Cursor, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -24,9 +27,14 @@ use crate::config::Config;
 use crate::console::{AUTHORITY, HANDOVERS, PICTURES, PLANS, WALK_TEST_KEY, WALK_TESTS};
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
+use crate::intake::nodes::list;
 use crate::journal::{Cut, Part};
 use crate::{duty, engine, notify, people, registry_file};
+pub(crate) use health::{BackupHealth, overdue};
 pub(crate) use restore::{Restored, restore, tell_origin};
+pub(crate) use seal::Passphrase;
+use seal::{Opening, Sealing};
+pub(crate) use stick::{Written, state, to_stick};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
 const FILES: &[&str] = &[
@@ -44,6 +52,7 @@ const FILES: &[&str] = &[
     "accounts.toml",
     duty::ROSTER,
     duty::LADDERS,
+    list::FILE,
     people::residents::FILE,
     people::grid_codes::FILE,
     "site.key",
@@ -68,6 +77,41 @@ pub(crate) struct About {
     pub(crate) last_seq: u64,
 }
 
+/// Sticks are slow to be told of little.
+const AT_ONCE: usize = 1 << 20;
+
+/// What a backup is written to: as it is, or sealed.
+enum Out<W: Write> {
+    Plain(BufWriter<W>),
+    Sealed(Box<Sealing<BufWriter<W>>>),
+}
+
+impl<W: Write> Out<W> {
+    fn finish(self) -> anyhow::Result<W> {
+        let buffer = match self {
+            Self::Plain(buffer) => buffer,
+            Self::Sealed(sealing) => sealing.finish()?,
+        };
+        Ok(buffer.into_inner().map_err(|error| error.into_error())?)
+    }
+}
+
+impl<W: Write> Write for Out<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(buffer) => buffer.write(bytes),
+            Self::Sealed(sealing) => sealing.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(buffer) => buffer.flush(),
+            Self::Sealed(sealing) => sealing.flush(),
+        }
+    }
+}
+
 /// Something that goes into a backup.
 struct Entry {
     name: String,
@@ -81,13 +125,15 @@ impl Entry {
     }
 }
 
-/// Writes the gateway of a site file, at work or not, to the file `to`; gives what it holds, and how many bytes it has.
+/// Writes the gateway of a site file, at work or not, to the file `to`, sealed where site.toml has a passphrase; gives what it
+/// holds, and how many bytes it has.
 ///
 /// # Errors
 /// Where something of it cannot be read, or `to` cannot be written or is there. Then nothing is left behind.
 pub(crate) fn make(site_file: &Path, to: &Path, force: bool, progress: &ProgressBar) -> anyhow::Result<(About, u64)> {
     ensure!(force || !to.exists(), "{} is there; name another file, or add `--force` to replace it", to.display());
     let config = Config::load(site_file)?;
+    let passphrase = config.backup.passphrase_file.as_deref().map(Passphrase::read).transpose()?;
     open_many();
     let (about, entries) = gather(site_file, &config)?;
     progress.set_length(entries.iter().map(|entry| entry.bytes).sum());
@@ -97,12 +143,17 @@ pub(crate) fn make(site_file: &Path, to: &Path, force: bool, progress: &Progress
     let _ = fs::remove_file(&unfinished);
     let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).with_context(unwritable)?;
     let write = || {
-        let mut archive = archive::Writer::new(BufWriter::new(&out), &about)?;
+        let buffer = BufWriter::with_capacity(AT_ONCE, &out);
+        let to_file = match &passphrase {
+            Some(passphrase) => Out::Sealed(Box::new(Sealing::new(buffer, passphrase)?)),
+            None => Out::Plain(buffer),
+        };
+        let mut archive = archive::Writer::new(to_file, &about)?;
         for entry in entries {
             archive.entry(&entry.name, entry.bytes, progress.wrap_read(entry.from))?;
         }
-        let (buffer, bytes) = archive.finish()?;
-        buffer.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+        archive.finish()?.0.finish()?.sync_all()?;
+        let bytes = out.metadata()?.len();
         fs::rename(&unfinished, to)?;
         sync_folder_of(to)?;
         anyhow::Ok(bytes)
@@ -118,13 +169,35 @@ pub(crate) fn make(site_file: &Path, to: &Path, force: bool, progress: &Progress
 ///
 /// # Errors
 /// Where it is torn, damaged, or not a backup that this program reads.
-pub(crate) fn check(file: &Path, progress: &ProgressBar) -> anyhow::Result<(About, u64)> {
+pub(crate) fn check(
+    file: &Path,
+    passphrase: Option<&Passphrase>,
+    progress: &ProgressBar,
+) -> anyhow::Result<(About, u64)> {
     let open = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bytes = open.metadata()?.len();
     progress.set_length(bytes);
-    let about =
-        archive::read(BufReader::new(progress.wrap_read(open)), |_, _| Ok(())).with_context(|| unusable(file))?;
-    Ok((about, bytes))
+    let read = || archive::read(unsealed(progress.wrap_read(open), passphrase)?, |_, _| Ok(()));
+    Ok((read().with_context(|| unusable(file))?, bytes))
+}
+
+/// Whether a file is a sealed backup.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) fn is_sealed(file: &Path) -> anyhow::Result<bool> {
+    let read = || seal::is_sealed(&mut BufReader::new(File::open(file)?));
+    read().with_context(|| format!("{} cannot be read", file.display()))
+}
+
+/// A backup as it was before it was sealed; one that was not is as it is.
+fn unsealed<'a>(from: impl Read + 'a, passphrase: Option<&Passphrase>) -> anyhow::Result<Box<dyn BufRead + 'a>> {
+    let mut from = BufReader::new(from);
+    if !seal::is_sealed(&mut from)? {
+        return Ok(Box::new(from));
+    }
+    let passphrase = passphrase.context("it is sealed; give its passphrase by `--passphrase-file FILE`")?;
+    Ok(Box::new(BufReader::new(Opening::new(from, passphrase)?)))
 }
 
 fn unusable(file: &Path) -> String {

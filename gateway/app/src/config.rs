@@ -46,6 +46,11 @@ pub(crate) struct Config {
     pub(crate) people: PeopleConfig,
     #[serde(default)]
     pub(crate) files: FilesConfig,
+    #[serde(default)]
+    pub(crate) backup: BackupConfig,
+    /// Where it was read from.
+    #[serde(skip)]
+    pub(crate) read_from: Option<PathBuf>,
 }
 
 /// Who this gateway is and where it keeps things.
@@ -249,6 +254,24 @@ fn half_a_minute() -> Span {
     Span::from_secs(30)
 }
 
+/// Backups.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BackupConfig {
+    /// Whether one is written to each stick with the label `NW-BACKUP` that is put in, and then each night.
+    pub(crate) usb: bool,
+    /// A file that holds what backups are sealed with, and nothing else.
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Of how many days a stick keeps one.
+    pub(crate) keep: usize,
+}
+
+impl Default for BackupConfig {
+    fn default() -> Self {
+        Self { usb: false, passphrase_file: None, keep: 7 }
+    }
+}
+
 /// Files besides the built-in ones, and the ONNX Runtime.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -278,6 +301,7 @@ impl Config {
         if !faults.is_empty() {
             return Err(Faults(faults).into());
         }
+        config.read_from = Some(std::path::absolute(path)?);
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
     }
@@ -391,6 +415,13 @@ impl Config {
                 fault(&format!("line.{index}.name"), format!("`{}` is there twice", line.name), mend);
             }
         }
+        if self.backup.usb && self.backup.passphrase_file.is_none() {
+            let mend = "add `passphrase_file = \"FILE\"`, and keep what it holds where the stick is not";
+            fault("backup.usb", "a stick walks away, and there is no passphrase".into(), mend);
+        }
+        if !(2..=366).contains(&self.backup.keep) {
+            fault("backup.keep", format!("{} days cannot be kept", self.backup.keep), "give 2 to 366");
+        }
         for (key, problem, mend) in self.people.problems() {
             fault(&format!("people.{key}"), problem, mend);
         }
@@ -443,6 +474,7 @@ impl Config {
                 path.iter_mut().for_each(join);
             }
         }
+        self.backup.passphrase_file.iter_mut().for_each(join);
         for channel in &mut self.notify {
             channel.paths().for_each(join);
         }

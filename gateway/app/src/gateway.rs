@@ -10,10 +10,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use ninewatch_core::alert::Text;
 
 use crate::audit::{Deed, Importance, Recorder};
-use crate::backup;
+use crate::backup::{self, BackupHealth};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, FirstPassword};
+use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, FirstPassword, WalkTestsDue};
 use crate::downlink::Downlinks;
 use crate::duty::RosterFile;
 use crate::engine::{Engine, Ground, Running};
@@ -80,6 +80,7 @@ impl Gateway {
         let data_dir = config.gateway.data_dir.clone();
         private::make_data_dir(&data_dir)?;
         backup::tell_origin(&data_dir);
+        let backups = BackupHealth::new(&config, clock);
 
         // What can be refused is refused before anything is begun.
         let port = config.sensor_port.as_ref().map(SensorPort::bind).transpose()?;
@@ -163,12 +164,16 @@ impl Gateway {
         if let Clock::System = clock {
             parts.push(Arc::new(ClockHealth::new(running.recorded_ms, config.gateway.utc_offset)));
         }
+        parts.extend(backups.map(|backups| Arc::new(backups) as Arc<dyn Part>));
         if let Some(sign) = &sign {
             parts.push(sign.clone());
         }
         let people = People::open(&data_dir, config.people, running.room.clone());
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (registry_sender, registry) = watch::channel(Arc::new(registry));
+        let walks = WalkTestsDue::new(data_dir.clone(), clock, settings.clone());
+        parts.push(walks.clone());
+        tasks.spawn(walks.follow());
 
         let (sensor_port, sensor_port_tls) = port.as_ref().map_or((None, None), |port| (port.plain(), port.tls()));
         let mut downlinks = Downlinks { port: port.as_ref().map(SensorPort::downlink), brokers: Vec::new() };
@@ -249,6 +254,7 @@ impl Gateway {
                 audit,
                 people: people.clone(),
                 upstreams: upstreams.clone(),
+                site_file: config.read_from,
             };
             tasks.spawn(console.serve(state));
             at

@@ -34,6 +34,7 @@ mod scorer;
 #[cfg(test)]
 mod sim;
 mod site_files;
+mod support;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -78,9 +79,11 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Audit(args) => cli::audit::run(args, lang),
         Command::Retention(args) => cli::retention::run(&args, lang),
         Command::Notify(args) => block_on(cli::notify::run(args, lang)),
+        Command::Walk(args) => block_on(cli::walk::run(args, lang)),
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
         Command::Flash(args) => cli::flash::run(&args, lang),
+        Command::Support(args) => block_on(cli::support::run(args, lang)),
         Command::Host(args) => cli::host::run(&args),
         Command::Manual(args) => cli::manual::run(&args),
     }

@@ -37,6 +37,7 @@ pub(crate) use check::{CHECK_COMMAND, be_checked};
 use choice::Choice;
 pub(crate) use inventory::{Inventory, Known, Standing, inventory};
 use model_files::Files;
+pub(crate) use model_files::built_in_names;
 use onnx::{NoRuntime, OnnxScorer};
 use session::Runtime;
 pub(crate) use shelf::{Refused, Shelf};

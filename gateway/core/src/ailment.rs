@@ -64,6 +64,10 @@ pub enum Ailment {
     PinFailed,
     /// A file stands in the place of what should be wired to them.
     PinSimulated,
+    /// A place is to be walked again.
+    WalkOverdue,
+    /// The last good backup is old.
+    BackupOverdue,
 }
 
 /// How long these hold is a setting.
@@ -83,7 +87,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -109,6 +113,8 @@ impl Ailment {
         Self::NodeFault,
         Self::PinFailed,
         Self::PinSimulated,
+        Self::WalkOverdue,
+        Self::BackupOverdue,
     ];
 
     /// The name in the API and metrics.
@@ -231,6 +237,12 @@ impl Ailment {
             Self::PinSimulated => ("pin_simulated", "gateway-pin-simulated", Notice, [0, 0],
                 ["接线是模拟的", "Wiring is simulated"],
                 ["正式使用前请删去 site.toml 中的 simulated", "Remove `simulated` from site.toml before anybody relies on it"]),
+            Self::WalkOverdue => ("walk_overdue", "gateway-walk-overdue", Notice, [60, 0],
+                ["设备走查到期", "Walk-test due"],
+                ["请安排安装人员在“走查”页再走一次", "Have an installer walk there again: the page Walk-test"]),
+            Self::BackupOverdue => ("backup_overdue", "gateway-backup-overdue", Minor, [60, 60],
+                ["备份过期", "Backup overdue"],
+                ["请插入标签为 NW-BACKUP 的 U 盘，或检查它是否已满、损坏", "Put in a stick labelled NW-BACKUP, or see whether the one there is full or broken"]),
         };
         Nature { name, rule, severity, holds_s, over_s, title, mend }
     }

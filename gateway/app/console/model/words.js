@@ -63,6 +63,7 @@ export const DEEDS = [
   "drill",
   "walk_test",
   "walk_tests",
+  "support",
   "grid_code",
   "grid_codes",
   "handover",

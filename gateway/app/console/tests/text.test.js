@@ -70,6 +70,14 @@ const OPEN = [
   "health.console",
   "health.local_sign",
   "health.gateway",
+  "health.backup",
+  "health.load",
+  "health.disk_room",
+  "health.nodes",
+  "health.line",
+  "health.node",
+  "health.walk_test",
+  "health.walk_tests",
 ];
 
 test("every sentence is there in both languages, with the same values in it", () => {

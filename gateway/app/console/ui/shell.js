@@ -236,12 +236,25 @@ function showHealth() {
       h("span", { class: "part-name" }, partName(part.name)),
       h("span", { class: "part-status" }, t(`health.part_${part.status}`)),
       part.text ? h("span", { class: "part-text" }, say(part.text)) : null,
+      part.says ? h("span", { class: "part-text" }, say(part.says)) : null,
     );
   replace(
     dialog,
     h("h2", { id: "health-title" }, t("health.title")),
     h("ul", { class: "plain parts" }, (state.health?.parts ?? []).map(row)),
-    h("form", { method: "dialog" }, h("button", { class: "primary" }, t("health.close"))),
+    h(
+      "form",
+      { method: "dialog" },
+      h("button", { class: "primary" }, t("health.close")),
+      mayDo("GET", "/support")
+        ? h(
+            "a",
+            { class: "button", href: `/api/v1/support?lang=${lang()}`, download: "ninewatch-support.html" },
+            icon("sheet"),
+            t("health.support"),
+          )
+        : null,
+    ),
   );
   dialog.showModal();
 }

@@ -4,13 +4,13 @@ use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ninewatch_core::time::{TimeMs, UtcOffset};
 
-use super::{About, JOURNAL, archive, site, sync_folder_of, unusable};
+use super::{About, JOURNAL, Passphrase, archive, site, sync_folder_of, unsealed, unusable};
 use crate::clock::Clock;
 use crate::{epochs, private};
 
@@ -39,11 +39,18 @@ pub(crate) struct Restored {
 /// # Errors
 /// Where the backup is not whole, the folder holds a gateway (unless `force` has it moved aside) or one is at work in it,
 /// or it cannot be written. Then all is as it was.
-pub(crate) fn restore(file: &Path, data_dir: &Path, force: bool, progress: &ProgressBar) -> anyhow::Result<Restored> {
+pub(crate) fn restore(
+    file: &Path,
+    passphrase: Option<&Passphrase>,
+    data_dir: &Path,
+    force: bool,
+    progress: &ProgressBar,
+) -> anyhow::Result<Restored> {
     let mut open = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bytes = open.metadata()?.len();
     progress.set_length(2 * bytes);
-    archive::read(BufReader::new(progress.wrap_read(&open)), |_, _| Ok(()))
+    unsealed(progress.wrap_read(&open), passphrase)
+        .and_then(|plain| archive::read(plain, |_, _| Ok(())))
         .with_context(|| format!("{}, and nothing was touched", unusable(file)))?;
     let place = Place::look(data_dir, force)?;
 
@@ -54,7 +61,8 @@ pub(crate) fn restore(file: &Path, data_dir: &Path, force: bool, progress: &Prog
         .create(&place.beside)
         .with_context(|| format!("{}; remove it if an earlier restore was interrupted", unwritable()))?;
     let stopped = || format!("{} could not be restored, and nothing is changed", file.display());
-    let laid = lay_down(progress.wrap_read(&open), &place)
+    let laid = unsealed(progress.wrap_read(&open), passphrase)
+        .and_then(|plain| lay_down(plain, &place))
         .with_context(stopped)
         .and_then(|about| Ok((about, place.move_in()?)));
     if laid.is_err() {
@@ -66,10 +74,10 @@ pub(crate) fn restore(file: &Path, data_dir: &Path, force: bool, progress: &Prog
 }
 
 /// Writes everything beside the data folder.
-fn lay_down(open: impl Read, place: &Place) -> anyhow::Result<About> {
+fn lay_down(plain: impl BufRead, place: &Place) -> anyhow::Result<About> {
     let beside = &place.beside;
     // The file is checked again on the way: it may have changed since it was read through.
-    let about = archive::read(BufReader::new(open), |name, body| write(beside, name, body))?;
+    let about = archive::read(plain, |name, body| write(beside, name, body))?;
     let site_file = beside.join(site::FOLDER).join(site::FILE);
     let text = fs::read_to_string(&site_file).context("there is no site file in it")?;
     private::write(&site_file, site::settled(&text, &place.data_dir)?.as_bytes())?;

@@ -11,7 +11,8 @@ pub(super) const FOLDER: &str = "site";
 pub(crate) const FILE: &str = "site.toml";
 
 /// Keys whose value is a file, wherever they stand.
-const FILES: [&str; 7] = ["cert", "key", "client_ca", "ca", "password_file", "url_file", "secret_file"];
+const FILES: [&str; 8] =
+    ["cert", "key", "client_ca", "ca", "password_file", "url_file", "secret_file", "passphrase_file"];
 /// Keys of `[files]` whose value is a folder.
 const FOLDERS: [&str; 3] = ["sensors", "rules", "models"];
 
@@ -27,7 +28,7 @@ pub(crate) struct Site {
 ///
 /// # Errors
 /// Where it cannot be read.
-pub(super) fn read(path: &Path) -> anyhow::Result<Site> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Site> {
     let source = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let base = std::path::absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
     let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use ninewatch_core::fault::{Fault, SourceFile};
 use ninewatch_core::pipeline::Site;
 
+use crate::backup::Passphrase;
 use crate::clock::Clock;
 use crate::config::{Config, Faults};
 use crate::duty::{self, RosterFile};
+use crate::intake::nodes::list;
 use crate::lang::Lang;
 use crate::notify;
 use crate::people::residents;
@@ -35,7 +37,7 @@ pub(crate) struct Checked {
     pub(crate) simulated: Vec<String>,
 }
 
-/// Checks the site file, the registry, residents' records, roster and ladders, every sensor type, rule and model.
+/// Checks the site file, the registry, residents' records, nodes, roster and ladders, every sensor type, rule and model.
 ///
 /// # Errors
 /// Every fault, a line each: file, line, key, problem, mend.
@@ -55,6 +57,8 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
 /// Where something cannot be read at all.
 pub(crate) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<Checked> {
     let unready = unready_channels(site, &config)?;
+    let in_nodes = faults_in_nodes(&config)?;
+    let passphrase = fault_of_passphrase(site, &config)?;
     let simulated = simulated(&config, lang);
     let named = config.clone();
     let records = faults_in_records(&config)?;
@@ -71,6 +75,8 @@ pub(crate) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<C
     faults.extend(roster_faults);
     faults.extend(files.unknown(&settings, &roster));
     faults.extend(records);
+    faults.extend(in_nodes);
+    faults.extend(passphrase);
     let (types, rules) = (compiled.sensor_types.iter().count(), compiled.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
@@ -120,6 +126,26 @@ fn faults_in_records(config: &Config) -> anyhow::Result<Vec<Fault>> {
     }
 }
 
+/// Whether backups can be sealed.
+fn fault_of_passphrase(site: &Path, config: &Config) -> anyhow::Result<Option<Fault>> {
+    let Some(Err(error)) = config.backup.passphrase_file.as_deref().map(Passphrase::read) else { return Ok(None) };
+    let source = SourceFile { name: site.display().to_string(), text: std::fs::read_to_string(site)? };
+    let mend = "write a passphrase into that file: four words or more";
+    Ok(Some(source.fault("backup.passphrase_file", format!("{error:#}"), mend)))
+}
+
+/// What is wrong in the list of nodes. Without a line nobody reads it.
+fn faults_in_nodes(config: &Config) -> anyhow::Result<Vec<Fault>> {
+    let lines: Vec<String> = config.lines.iter().map(|line| line.name.clone()).collect();
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    match list::load(&config.gateway.data_dir, Some(&lines)) {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => error.downcast().map(|Faults(faults)| faults),
+    }
+}
+
 /// Channels whose files are not as they should be. The gateway runs without them, and says so.
 fn unready_channels(site: &Path, config: &Config) -> anyhow::Result<Vec<Fault>> {
     let source = std::fs::read_to_string(site)?;
@@ -130,4 +156,33 @@ fn unready_channels(site: &Path, config: &Config) -> anyhow::Result<Vec<Fault>> 
         Some(Fault::at_key(&file, &source, &format!("notify.{index}.name"), format!("{error:#}"), mend))
     });
     Ok(faults.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_in_the_list_of_nodes_is_told_with_its_line_and_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = folder.path().join("site.toml");
+        std::fs::write(
+            &site,
+            "[gateway]\nid = \"g\"\ndata_dir = \"data\"\n\n[[line]]\nname = \"east\"\nserial = \"/dev/ttyUSB0\"\n",
+        )
+        .unwrap();
+        let faults = || {
+            let checked = check(&site, Config::load(&site).unwrap(), Lang::En).unwrap();
+            checked.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(faults(), "", "no node is paired yet");
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let node =
+            "[[node]]\nid = \"3f7a01bc\"\nkey = \"000102030405060708090a0b0c0d0e0f\"\nname = \"a\"\nline = \"west\"\n";
+        std::fs::write(list::path(&folder.path().join("data")), node).unwrap();
+        let said = faults();
+        assert!(said.contains("nodes.toml:5") && said.contains("there is no line `west`"), "{said}");
+        std::fs::write(&site, "[gateway]\nid = \"g\"\ndata_dir = \"data\"\n").unwrap();
+        assert_eq!(faults(), "", "without a line nobody reads it");
+    }
 }

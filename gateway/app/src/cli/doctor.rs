@@ -12,6 +12,7 @@ use ninewatch_core::alert::{Alert, AlertId, Scene, Status};
 use ninewatch_core::time::TimeMs;
 
 use super::check::{self, CheckArgs};
+use crate::backup;
 use crate::clock::Clock;
 use crate::config::{Config, MqttServer};
 use crate::console::walk_tests_overdue;
@@ -77,6 +78,15 @@ pub(crate) fn run(args: &CheckArgs, lang: Lang) -> anyhow::Result<()> {
     }
 }
 
+/// What it finds: whether that is well, and the lines that say it.
+pub(crate) fn told(site: &Path, lang: Lang) -> Vec<(bool, Vec<String>)> {
+    let lines = |Finding { of, says }: Finding| match says {
+        Ok(says) => (true, vec![of, says]),
+        Err(Wrong { what, mend }) => (false, vec![of, what, mend]),
+    };
+    examine(site, lang).into_iter().map(lines).collect()
+}
+
 fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
     let config = match Config::load(site) {
         Ok(config) => config,
@@ -97,6 +107,7 @@ fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
     findings.extend(servers.map(|(kind, server)| reaches(kind, server, lang)));
     findings.extend(machine(Path::new("/sys"), lang));
     findings.extend(hardware(&config, lang));
+    findings.extend(backups(&config, Clock::System.now_ms(), lang));
     findings.extend(walk_tests(&data_dir, Clock::System.now_ms(), lang));
     match open {
         Ok((open, _)) => findings.extend(open.iter().map(|alert| of_alert(alert, lang))),
@@ -263,6 +274,26 @@ fn hardware(config: &Config, lang: Lang) -> Vec<Finding> {
         }
     });
     chips.chain(ports).collect()
+}
+
+/// Whether backups are made where they are wanted.
+fn backups(config: &Config, now: TimeMs, lang: Lang) -> Option<Finding> {
+    if !config.backup.usb {
+        return None;
+    }
+    let (of, mend) = (lang.pick("备份", "backup"), Ailment::BackupOverdue.mend());
+    let (data_dir, utc_offset) = (&config.gateway.data_dir, config.gateway.utc_offset);
+    if let Some(text) = backup::overdue(data_dir, utc_offset, now) {
+        return Some(Finding::wrong(of, lang.of(&text), lang.of(&mend)));
+    }
+    // What cannot be read is overdue already.
+    let state = backup::state(data_dir).ok().flatten().unwrap_or_default();
+    if let Some(why) = state.failed {
+        let what = format!("{}{why}", lang.pick("最近一次失败：", "the last try failed: "));
+        return Some(Finding::wrong(of, what, lang.of(&mend)));
+    }
+    let last = state.done_at_ms.map(|done| utc_offset.rfc3339(done));
+    Some(Finding::well(of, last.unwrap_or_else(|| lang.pick("尚无", "none yet").to_owned())))
 }
 
 /// The places that are to be walked again, of those that have been.

@@ -20,7 +20,10 @@ pub(crate) mod retention;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod sensor;
+pub(crate) mod support;
 mod table;
+pub(crate) mod walk;
+mod way;
 mod what_if;
 
 use clap::{Parser, Subcommand};
@@ -93,15 +96,19 @@ pub(crate) enum Command {
     Retention(retention::RetentionArgs),
     /// 试一试通知通道 · Try out a notification channel
     Notify(notify::NotifyArgs),
+    /// 走查证书 · Certificates of walk-tests
+    Walk(walk::WalkArgs),
     /// 备份网关到一个文件，或检查备份 · Write the gateway to one file, or check such a file
     ///
+    /// site.toml 的 [backup] 有口令时，备份用它加密。
     /// 网关无需停止。文件包含登记表、账号、设备密钥、审计日志、预警记录、最近的状态、保留的模型、site.toml 及其引用的证书、私钥和口令文件，
     /// 不包含更早的读数。文件与网关本身同样机密，只有属主可读。换机步骤见 docs/backup.md。
     ///
     /// The gateway may be at work. The file holds the registry, accounts, credentials, the audit log, the alert log, the newest state, the
     /// models kept, and site.toml with the certificates, private keys and passwords that it names; not the older readings.
-    /// It is as secret as the box, and its owner alone may read it. How to move to a new box: docs/backup.md.
-    #[command(after_help = "  ninewatch backup --to gateway.backup\n  ninewatch backup --check gateway.backup")]
+    /// Where [backup] of site.toml has a passphrase, the file is sealed with it. Otherwise it is as secret as the box, and its owner alone may read it. How to move to a new box: docs/backup.md.
+    #[command(after_help = "  ninewatch backup --to gateway.backup\n  ninewatch backup --check gateway.backup\n  \
+        ninewatch backup --usb /media/nw-backup")]
     Backup(backup::BackupArgs),
     /// 从备份恢复网关 · Make a data folder of a backup
     ///
@@ -130,6 +137,18 @@ pub(crate) enum Command {
       \
         --wifi 社区 --wifi-password-file wifi.password --ssh-key ~/.ssh/id_ed25519.pub --registry registry.toml")]
     Flash(flash::FlashArgs),
+    /// 支持包：一个可以交给厂商的文件，不含个人信息和口令 · A support bundle: one file for a vendor, without personal data and secrets
+    ///
+    /// 机器、自检、状态、指标、遮蔽后的 site.toml、每日预警数、网关自身告警和日志。人员、场所、设备名、地址、号码和口令不在其中；标识以仅用于
+    /// 本文件的随机密钥替换。给出账号时还包含运行中网关的状态和指标。详见 docs/support.md。
+    ///
+    /// The machine, the doctor, health, metrics, site.toml masked, alerts by day, what ailed the gateway, and its log. No persons, places,
+    /// devices' names, addresses, numbers and secrets: ids give way to marks by a key that is drawn for this file and thrown away. With an
+    /// account the health and metrics of the running gateway are in it. More: docs/support.md.
+    #[command(after_help = "  sudo ninewatch support --show
+  \
+        sudo ninewatch support --to support.html --account admin --password-file password")]
+    Support(support::SupportArgs),
     /// 本机名称和防火墙规则，取自 site.toml · The host's name and its firewall, out of site.toml
     Host(host::HostArgs),
     /// 生成手册页和命令补全 · Write man pages and shell completions

@@ -42,6 +42,9 @@ struct PartView {
     status: Wellness,
     /// What is wrong, where something is.
     text: Option<Text>,
+    /// What else it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    says: Option<Text>,
 }
 
 impl PartView {
@@ -52,12 +55,12 @@ impl PartView {
             texts.join(between)
         };
         let text = Text { zh: all(|text| &text.zh, "；"), en: all(|text| &text.en, "; ") };
-        Self { name, status, text: (!ails.is_empty()).then_some(text) }
+        Self { name, status, text: (!ails.is_empty()).then_some(text), says: None }
     }
 
     fn engine(failed: Option<Text>) -> Self {
         let status = if failed.is_some() { Wellness::Down } else { Wellness::Ok };
-        Self { name: "engine".into(), status, text: failed }
+        Self { name: "engine".into(), status, text: failed, says: None }
     }
 }
 
@@ -108,7 +111,8 @@ impl EngineHealth {
 /// Every part, the engine first.
 async fn parts(shared: &Shared) -> Vec<PartView> {
     let engine = PartView::engine(shared.engine_health.now(shared).await);
-    let others = health::all(&shared.state.parts).map(|part| PartView::new(part.name(), &part.ails()));
+    let view = |part: Arc<dyn health::Part>| PartView { says: part.says(), ..PartView::new(part.name(), &part.ails()) };
+    let others = health::all(&shared.state.parts).map(view);
     std::iter::once(engine).chain(others).collect()
 }
 
@@ -122,6 +126,12 @@ fn overall(parts: &[PartView]) -> Wellness {
     }
 }
 
+/// How it is, as somebody is answered who is logged in.
+pub(super) async fn told(shared: &Shared) -> serde_json::Value {
+    let parts = parts(shared).await;
+    serde_json::to_value(Health { status: overall(&parts), parts: Some(parts) }).unwrap_or_default()
+}
+
 /// Answers `GET /health`: the parts are for those who are logged in.
 pub(super) async fn health(State(shared): State<Arc<Shared>>, MaybeWho(who): MaybeWho) -> Response {
     let parts = parts(&shared).await;
@@ -132,12 +142,17 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>, MaybeWho(who): May
 
 /// Answers `GET /metrics`, for Prometheus.
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>, _: Who) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], rendered(&shared).await).into_response()
+}
+
+/// All metrics, in Prometheus' text format.
+pub(super) async fn rendered(shared: &Shared) -> String {
     let mut out = shared.state.counters.render();
     for part in &shared.state.parts {
         part.metrics(&mut out);
     }
     introduce(&mut out, "ninewatch_part_up", "gauge", "1 where a part of the gateway is as it should be.");
-    for part in parts(&shared).await {
+    for part in parts(shared).await {
         let up = u8::from(part.status == Wellness::Ok);
         let _ = writeln!(out, "ninewatch_part_up{{part=\"{}\"}} {up}", part.name);
     }
@@ -145,7 +160,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>, _: Who) -> Respon
     let name = "ninewatch_console_sessions";
     introduce(&mut out, name, "gauge", "Open sessions of browsers.");
     let _ = writeln!(out, "{name} {}", shared.sessions.count(Instant::now()));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], by_family(&out)).into_response()
+    by_family(&out)
 }
 
 /// Puts the samples of each family together under one introduction, as the format wants it, though

@@ -59,6 +59,7 @@ mod session;
 mod sheet;
 mod site;
 mod status;
+mod support;
 mod throttle;
 mod tls;
 mod walk_tests;
@@ -109,7 +110,9 @@ use rights::OfPeople;
 pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
 use tls::Tls;
-pub(crate) use walk_tests::{KEY as WALK_TEST_KEY, WALK_TESTS, overdue as walk_tests_overdue};
+pub(crate) use walk_tests::{
+    Certificate, KEY as WALK_TEST_KEY, Told, WALK_TESTS, WalkTestsDue, overdue as walk_tests_overdue,
+};
 
 /// What the console stands on.
 pub(crate) struct ConsoleState {
@@ -132,6 +135,8 @@ pub(crate) struct ConsoleState {
     pub(crate) audit: Recorder,
     pub(crate) people: Arc<People>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
+    /// What it was started with; the demo has none.
+    pub(crate) site_file: Option<PathBuf>,
 }
 
 /// The console's port, listening.
@@ -340,6 +345,7 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/retention", retention::look);
     routes.add(Method::GET, "/api/v1/log", log::look);
     routes.add(Method::PUT, "/api/v1/log", log::change);
+    routes.add(Method::GET, "/api/v1/support", support::bundle);
     routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);

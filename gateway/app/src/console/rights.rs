@@ -178,6 +178,7 @@ static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/retention",                    ADMIN,       "retention.look",  Log::Never),
     rule(Method::GET,    "/api/v1/log",                          ADMIN,       "log.look",        Log::Never),
     rule(Method::PUT,    "/api/v1/log",                          ADMIN,       "log.change",      Log::Always),
+    rule(Method::GET,    "/api/v1/support",                      ADMIN,       "support.make",    Log::Always),
     rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
     rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),
     // A log-in is noted where it is known whose it is.

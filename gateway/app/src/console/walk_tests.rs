@@ -2,6 +2,7 @@
 //! there is a certificate that the gateway signs.
 
 mod certificate;
+mod due;
 mod kept;
 mod measure;
 
@@ -27,6 +28,8 @@ use super::problem::Problem;
 use super::rights::{self, OfPeople};
 pub(crate) use certificate::KEY;
 use certificate::Signed;
+pub(crate) use certificate::{Certificate, Told};
+pub(crate) use due::WalkTestsDue;
 pub(crate) use kept::WALK_TESTS;
 use kept::{Site, Spot, WalkTest, WalkTests};
 use measure::{DutyRoom, Ready, UpstreamTried};
@@ -379,12 +382,7 @@ pub(super) async fn code(
 /// # Errors
 /// Where the walk-tests cannot be read.
 pub(crate) fn overdue(data_dir: &std::path::Path, now: TimeMs) -> anyhow::Result<BTreeMap<String, TimeMs>> {
-    let mut last = BTreeMap::new();
-    for test in WalkTests::new(data_dir).list()?.iter().filter(|test| test.certificate.is_some()) {
-        for place in &test.places {
-            last.entry(place.id.clone()).or_insert(due(test));
-        }
-    }
+    let mut last = due::all(data_dir)?;
     last.retain(|_, due| *due < now);
     Ok(last)
 }

@@ -26,7 +26,9 @@ use ninewatch_core::reading::SensorClass;
 use ninewatch_core::site::{Device, Registry};
 use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 
-use crate::config::{Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig};
+use crate::config::{
+    BackupConfig, Config, ConsoleConfig, FilesConfig, GatewayConfig, JournalConfig, MqttServer, SensorPortConfig,
+};
 use crate::gateway::Gateway;
 use crate::lang::Lang;
 use crate::people::PeopleConfig;
@@ -198,6 +200,8 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
             subscribe: Vec::new(),
         }],
         notify: Vec::new(),
+        backup: BackupConfig::default(),
+        read_from: None,
         files: FilesConfig::default(),
     })
 }

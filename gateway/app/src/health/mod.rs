@@ -44,6 +44,10 @@ pub(crate) trait Part: Send + Sync {
     fn name(&self) -> String;
     /// What ails it now, in words that do not count up; nothing where it is well. Must not block.
     fn ails(&self) -> Vec<(Ailment, Text)>;
+    /// What people want to know of it while it is well, too. Must not block.
+    fn says(&self) -> Option<Text> {
+        None
+    }
     /// Appends its metrics in Prometheus' text format. Parts of one kind may give the same family
     /// with different labels. Must not block.
     fn metrics(&self, out: &mut String);

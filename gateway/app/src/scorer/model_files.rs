@@ -111,6 +111,12 @@ pub(super) fn read(models_dir: Option<&Path>) -> Files {
     files
 }
 
+/// The names of the built-in models.
+pub(crate) fn built_in_names() -> Vec<String> {
+    let cards = BuiltIn::iter().filter(|path| path.ends_with(CARD));
+    cards.filter_map(|card| Some(read_built_in(&card).ok()?.card.name)).collect()
+}
+
 fn read_built_in(card: &str) -> Result<ModelFile, Fault> {
     let bytes =
         |path: &str| BuiltIn::get(path).map(|file| file.data.into_owned()).ok_or(io::ErrorKind::NotFound.into());

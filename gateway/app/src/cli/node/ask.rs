@@ -1,8 +1,7 @@
 //! What is asked of the running gateway, by its HTTP API and an account.
 
 use anyhow::{Context, bail};
-use axum::http::{Method, Uri};
-use base64::Engine as _;
+use axum::http::Method;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -10,9 +9,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::Config;
+use super::super::way::Way;
 use crate::lang::Lang;
-use crate::notify::http_ask;
 
 /// A node, and how the gateway is reached.
 #[derive(Debug, Args)]
@@ -21,23 +19,6 @@ pub(super) struct One {
     node: String,
     #[command(flatten)]
     way: Way,
-}
-
-/// How the gateway is reached.
-#[derive(Debug, Args)]
-struct Way {
-    /// An account of the role installer or admin
-    #[arg(long)]
-    account: String,
-    /// A file that holds its password and nothing else
-    #[arg(long, value_name = "FILE")]
-    password_file: PathBuf,
-    /// The console's address; else as site.toml says
-    #[arg(long)]
-    url: Option<String>,
-    /// The CA to trust, as `ninewatch cert show` prints it
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
 }
 
 /// A new program for a node.
@@ -107,39 +88,5 @@ pub(super) async fn update(site: &Path, args: &UpdateArgs, lang: Lang) -> anyhow
                 bail!("{}", update["why"].as_str().unwrap_or("the gateway no longer knows of the update"));
             }
         }
-    }
-}
-
-impl Way {
-    async fn ask(&self, site: &Path, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Value> {
-        let base = match &self.url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => {
-                let console = Config::load(site)?.console.context("site.toml has no [console] to ask")?;
-                let scheme = if console.https().is_some() { "https" } else { "http" };
-                let port = console.listen.port();
-                // What listens everywhere is reached here.
-                let host = if console.listen.ip().is_unspecified() {
-                    "127.0.0.1".into()
-                } else {
-                    console.listen.ip().to_string()
-                };
-                format!("{scheme}://{host}:{port}")
-            }
-        };
-        let url: Uri = format!("{base}{path}").parse().with_context(|| format!("`{base}{path}` is no address"))?;
-        let password = std::fs::read_to_string(&self.password_file)
-            .with_context(|| format!("{} cannot be read", self.password_file.display()))?;
-        let basic = format!("{}:{}", self.account, password.trim_end());
-        let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(basic));
-        let content_type = if path.contains("/update?") { "application/octet-stream" } else { "application/json" };
-        let headers = [("authorization", basic)];
-        let answer = http_ask(method, &url, self.ca.as_deref(), content_type, &headers, body).await?;
-        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if !answer.status.is_success() {
-            let (detail, mend) = (said["detail"].as_str(), said["mend"].as_str());
-            bail!("{}; {}", detail.unwrap_or("the gateway refuses"), mend.unwrap_or(answer.status.as_str()));
-        }
-        Ok(said)
     }
 }

@@ -261,6 +261,7 @@ impl Desk {
             audit: audit.clone(),
             people: people(dir.path()),
             upstreams: Vec::new(),
+            site_file: None,
         };
         Self {
             client,

@@ -16,7 +16,8 @@ use ninewatch_wire::table::{Channel, Fitted, MAX_CHANNELS, MAX_TABLE, Table};
 use crate::config::Faults;
 use crate::private::{hex, lock, replace, unhex};
 
-const FILE: &str = "nodes.toml";
+/// In the data folder.
+pub(crate) const FILE: &str = "nodes.toml";
 const HEADER: &str = "# Written by `ninewatch node`, and yours to edit: docs/lines.md. It holds the nodes' keys.\n\n";
 
 /// The nodes that are paired.

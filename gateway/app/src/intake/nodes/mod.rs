@@ -60,8 +60,15 @@ struct Inner {
     data_dir: PathBuf,
     lines: Vec<(Arc<LineStatus>, mpsc::Sender<NodeOrder>)>,
     listed: watch::Sender<Arc<Listed>>,
-    /// What is wrong with the list; the former one goes on.
-    fault: Mutex<Option<String>>,
+    fault: Mutex<Option<ListFault>>,
+}
+
+/// What is wrong with the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListFault {
+    pub(crate) what: String,
+    /// Otherwise no node is heard: there was none at the start.
+    pub(crate) former_goes_on: bool,
 }
 
 /// The list that is in force, and how each of its nodes is.
@@ -100,7 +107,7 @@ impl Nodes {
             Ok(list) => (list, None),
             Err(error) => {
                 tracing::error!("the list of nodes has a fault, and no node is heard: {error:#}");
-                (NodeList::default(), Some(format!("{error:#}")))
+                (NodeList::default(), Some(ListFault { what: format!("{error:#}"), former_goes_on: false }))
             }
         };
         let (listed, _) = watch::channel(Arc::new(take_over(list, &Listed { lines: names, ..Listed::default() })));
@@ -131,6 +138,8 @@ impl Nodes {
     /// Puts every change of the list in force.
     async fn follow(self, mut seen: crate::site_files::Fingerprint) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(LOOK);
+        // Whether any list is in force: the start may have found a fault.
+        let mut heard = self.fault().is_none();
         loop {
             look.tick().await;
             let now = fingerprint(vec![list::path(&self.0.data_dir)]);
@@ -143,11 +152,16 @@ impl Nodes {
                 Ok(list) => {
                     tracing::info!(nodes = list.nodes.len(), "the list of nodes changed");
                     self.0.listed.send_replace(Arc::new(take_over(list, &before)));
+                    heard = true;
                     None
                 }
-                Err(error) => {
+                Err(error) if heard => {
                     tracing::error!("the list of nodes has a fault, and the former one goes on: {error:#}");
-                    Some(format!("{error:#}"))
+                    Some(ListFault { what: format!("{error:#}"), former_goes_on: true })
+                }
+                Err(error) => {
+                    tracing::error!("the list of nodes has a fault, and no node is heard: {error:#}");
+                    Some(ListFault { what: format!("{error:#}"), former_goes_on: false })
                 }
             };
             *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
@@ -159,8 +173,8 @@ impl Nodes {
         self.0.lines.iter().map(|(status, _)| status)
     }
 
-    /// What is wrong with the list, where the former one goes on.
-    pub(crate) fn fault(&self) -> Option<String> {
+    /// What is wrong with the list.
+    pub(crate) fn fault(&self) -> Option<ListFault> {
         self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -9,9 +9,9 @@ use ninewatch_core::alert::Text;
 use ninewatch_wire::VERSION;
 use ninewatch_wire::message::{Line, Outcome};
 
-use super::Nodes;
 use super::list::NodeEntry;
 use super::status::{LineStatus, NodeState, NodeStatus, SILENT, Stranger};
+use super::{ListFault, Nodes};
 use crate::health::Part;
 use crate::metrics::header;
 
@@ -55,17 +55,28 @@ impl Part for LineStatus {
     }
 }
 
+impl ListFault {
+    /// In words, with what follows from it.
+    pub(crate) fn text(&self) -> Text {
+        let (zh, en) = if self.former_goes_on {
+            ("原有清单继续生效", "the former one goes on")
+        } else {
+            ("所有节点均未接入", "no node is heard")
+        };
+        Text {
+            zh: format!("节点清单有误，{zh}：{}", self.what),
+            en: format!("the list of nodes has a fault, and {en}: {}", self.what),
+        }
+    }
+}
+
 impl Part for Nodes {
     fn name(&self) -> String {
         "nodes".into()
     }
 
     fn ails(&self) -> Vec<(Ailment, Text)> {
-        let text = |fault: String| Text {
-            zh: format!("节点清单有误，原有清单继续生效：{fault}"),
-            en: format!("the list of nodes has a fault, and the former one goes on: {fault}"),
-        };
-        self.fault().map(|fault| (Ailment::SiteFaults, text(fault))).into_iter().collect()
+        self.fault().map(|fault| (Ailment::SiteFaults, fault.text())).into_iter().collect()
     }
 
     fn metrics(&self, out: &mut String) {
