@@ -25,7 +25,7 @@ use crate::console::{AUTHORITY, HANDOVERS, PICTURES, PLANS, WALK_TEST_KEY, WALK_
 use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::journal::{Cut, Part};
-use crate::{duty, engine, notify, people, registry_file};
+use crate::{brokers, duty, engine, notify, people, registry_file};
 pub(crate) use restore::{Restored, restore, tell_origin};
 
 /// In the data folder, with the journal. The index is not among them: it is rebuilt. Sessions are not: at a new box people log in.
@@ -42,6 +42,7 @@ const FILES: &[&str] = &[
     PLANS,
     "registry.toml",
     "accounts.toml",
+    brokers::FILE,
     duty::ROSTER,
     duty::LADDERS,
     people::residents::FILE,
@@ -50,7 +51,8 @@ const FILES: &[&str] = &[
     "models/refused.json",
 ];
 /// Models to go back to, pictures of plans, and what is held of persons: what is over is deleted when the restored gateway starts.
-const FOLDERS: &[&str] = &["models/in_use", "models/former", PICTURES, WALK_TESTS, people::PHOTOS, people::MATTERS];
+const FOLDERS: &[&str] =
+    &["models/in_use", "models/former", PICTURES, WALK_TESTS, brokers::PASSWORDS, people::PHOTOS, people::MATTERS];
 const JOURNAL: &str = "journal";
 
 /// What a backup holds.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ninewatch_core::fault::{Fault, SourceFile};
 use ninewatch_core::pipeline::Site;
 
+use crate::brokers;
 use crate::clock::Clock;
 use crate::config::{Config, Faults};
 use crate::duty::{self, RosterFile};
@@ -71,6 +72,7 @@ pub(crate) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<C
     faults.extend(roster_faults);
     faults.extend(files.unknown(&settings, &roster));
     faults.extend(records);
+    faults.extend(faults_in_brokers(&named)?);
     let (types, rules) = (compiled.sensor_types.iter().count(), compiled.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
@@ -115,6 +117,14 @@ fn simulated(config: &Config, lang: Lang) -> Vec<String> {
 /// What is wrong in the residents' records, which people may write by hand.
 fn faults_in_records(config: &Config) -> anyhow::Result<Vec<Fault>> {
     match residents::load(&config.gateway.data_dir) {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => error.downcast().map(|Faults(faults)| faults),
+    }
+}
+
+/// What is wrong with the brokers that were added from the set-up page.
+fn faults_in_brokers(config: &Config) -> anyhow::Result<Vec<Fault>> {
+    match brokers::load(&config.gateway.data_dir, &config.brokers) {
         Ok(_) => Ok(Vec::new()),
         Err(error) => error.downcast().map(|Faults(faults)| faults),
     }

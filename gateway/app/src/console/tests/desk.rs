@@ -261,6 +261,9 @@ impl Desk {
             audit: audit.clone(),
             people: people(dir.path()),
             upstreams: Vec::new(),
+            gateway: GATEWAY.into(),
+            sensor_port: (None, "0.0.0.0:8883".parse().ok()),
+            brokers: crate::brokers::Brokers::new(dir.path(), "kaili-01", Vec::new()),
         };
         Self {
             client,

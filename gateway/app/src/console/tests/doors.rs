@@ -35,6 +35,9 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
         people: super::desk::people(dir.path()),
         upstreams: Vec::new(),
+        gateway: super::desk::GATEWAY.into(),
+        sensor_port: (None, "0.0.0.0:8883".parse().ok()),
+        brokers: crate::brokers::Brokers::new(dir.path(), "kaili-01", Vec::new()),
     };
     let (_, list) = routes(Shared::new(state, 0, None));
     let fill = |path: &str| {
