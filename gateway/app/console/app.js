@@ -13,6 +13,7 @@ import { placesPage } from "./pages/places.js";
 import { peoplePage } from "./pages/people.js";
 import { reportPage } from "./pages/report.js";
 import { rosterPage } from "./pages/roster.js";
+import { setupPage } from "./pages/setup.js";
 import { walkPage } from "./pages/walk.js";
 import { ask } from "./ui/api.js";
 import { h, replace } from "./ui/dom.js";
@@ -20,7 +21,7 @@ import { startKeys } from "./ui/keys.js";
 import { end, start } from "./ui/live.js";
 import { mayDo, problem, setAccount, setClock, setRights, t } from "./ui/say.js";
 import { navigated, shell, shellSession, startShell } from "./ui/shell.js";
-import { placeName, refreshSite } from "./ui/site.js";
+import { placeName, places, refreshSite } from "./ui/site.js";
 import { unlock } from "./ui/sound.js";
 
 const root = document.body;
@@ -48,6 +49,7 @@ function route() {
   else if (page === "people") leave = peoplePage(main);
   else if (page === "notify") leave = channelsPage(main);
   else if (page === "roster") leave = rosterPage(main);
+  else if (page === "setup") leave = setupPage(main, decodeURIComponent(id));
   else if (page === "walk") leave = walkPage(main, decodeURIComponent(id), new URLSearchParams(query));
   else {
     leave = () => {};
@@ -70,8 +72,14 @@ function entered(who) {
   setRights(who.may);
   shellSession(who);
   draw();
-  refreshSite().catch(() => {});
+  refreshSite().then(leadToSetup, () => {});
   if (mayDo("GET", "/events")) start(() => signedOut(true));
+}
+
+/** Who may set up and finds nothing set up is led there; whoever goes elsewhere is let. */
+function leadToSetup() {
+  const atHome = ["", "#/"].includes(location.hash);
+  if (session && atHome && places().length === 0 && mayDo("POST", "/places")) location.hash = "#/setup";
 }
 
 function signedOut(expired = false) {

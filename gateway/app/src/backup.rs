@@ -29,7 +29,7 @@ use crate::epochs::EPOCHS;
 use crate::index::DELIVERY;
 use crate::intake::nodes::list;
 use crate::journal::{Cut, Part};
-use crate::{duty, engine, notify, people, registry_file};
+use crate::{brokers, duty, engine, notify, people, registry_file};
 pub(crate) use health::{BackupHealth, overdue};
 pub(crate) use restore::{Restored, restore, tell_origin};
 pub(crate) use seal::Passphrase;
@@ -50,6 +50,7 @@ const FILES: &[&str] = &[
     PLANS,
     "registry.toml",
     "accounts.toml",
+    brokers::FILE,
     duty::ROSTER,
     duty::LADDERS,
     list::FILE,
@@ -59,7 +60,8 @@ const FILES: &[&str] = &[
     "models/refused.json",
 ];
 /// Models to go back to, pictures of plans, and what is held of persons: what is over is deleted when the restored gateway starts.
-const FOLDERS: &[&str] = &["models/in_use", "models/former", PICTURES, WALK_TESTS, people::PHOTOS, people::MATTERS];
+const FOLDERS: &[&str] =
+    &["models/in_use", "models/former", PICTURES, WALK_TESTS, brokers::PASSWORDS, people::PHOTOS, people::MATTERS];
 const JOURNAL: &str = "journal";
 
 /// What a backup holds.

@@ -2,7 +2,7 @@
 //! safe, secrets stand in files of their own.
 
 use anyhow::Context;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -121,20 +121,25 @@ impl Default for SensorPortConfig {
 }
 
 /// An MQTT server that the gateway is a client of: a broker to read from, or an upstream.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MqttServer {
     /// Unique; shown in messages and metrics, names an upstream's delivery cursor.
     pub(crate) name: String,
     /// `mqtt://host:1883` or `mqtts://host:8883`.
     pub(crate) url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     /// A file that holds the password, and nothing else.
     pub(crate) password_file: Option<PathBuf>,
     /// PEM; without it the system's roots are trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
     /// PEM, a client certificate and its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<PathBuf>,
     /// For a broker: the topic filters to read.
     #[serde(default)]
@@ -388,21 +393,8 @@ impl Config {
         }
         for (table, servers) in [("broker", &self.brokers), ("upstream", &self.upstreams)] {
             for (index, server) in servers.iter().enumerate() {
-                let key = |name: &str| format!("{table}.{index}.{name}");
-                if !is_id(&server.name) || servers.iter().take(index).any(|other| other.name == server.name) {
-                    let mend = "use 1 to 64 of A-Z a-z 0-9 . _ -, each once";
-                    fault(&key("name"), format!("`{}` is not a name of its own", server.name), mend);
-                }
-                if server.address().is_none() {
-                    let mend = "write mqtt://host:1883 or mqtts://host:8883";
-                    fault(&key("url"), format!("`{}` is not an MQTT address", server.url), mend);
-                }
-                if server.cert.is_some() != server.key.is_some() {
-                    fault(&key("name"), "has one of `cert` and `key`".into(), "give both or none");
-                }
-                if server.subscribe.is_empty() != (table == "upstream") {
-                    let mend = "a broker needs topic filters to read, an upstream takes none";
-                    fault(&key("name"), "`subscribe` is not right".into(), mend);
+                for (key, problem, mend) in server.problems(servers.iter().take(index), table == "upstream") {
+                    fault(&format!("{table}.{index}.{key}"), problem, mend);
                 }
             }
         }
@@ -488,6 +480,35 @@ impl Config {
 }
 
 impl MqttServer {
+    /// What is wrong with it, as (key, problem, mend); `others` have names already.
+    pub(crate) fn problems<'o>(
+        &self,
+        mut others: impl Iterator<Item = &'o Self>,
+        is_upstream: bool,
+    ) -> Vec<(&'static str, String, &'static str)> {
+        let mut problems = Vec::new();
+        if !is_id(&self.name) || others.any(|other| other.name == self.name) {
+            let mend = "use 1 to 64 of A-Z a-z 0-9 . _ -, each once";
+            problems.push(("name", format!("`{}` is not a name of its own", self.name), mend));
+        }
+        if self.address().is_none() {
+            let mend = "write mqtt://host:1883 or mqtts://host:8883";
+            problems.push(("url", format!("`{}` is not an MQTT address", self.url), mend));
+        }
+        if self.cert.is_some() != self.key.is_some() {
+            problems.push(("name", "has one of `cert` and `key`".into(), "give both or none"));
+        }
+        if self.subscribe.is_empty() != is_upstream {
+            let mend = "a broker needs topic filters to read, an upstream takes none";
+            problems.push(("name", "`subscribe` is not right".into(), mend));
+        }
+        if let Some(filter) = self.subscribe.iter().find(|filter| !rumqttc::valid_filter(filter)) {
+            let mend = "`#` stands last, `+` alone in its level";
+            problems.push(("subscribe", format!("`{filter}` is no topic filter"), mend));
+        }
+        problems
+    }
+
     /// Host, port and whether it speaks TLS; `None` where the URL is not one of MQTT.
     pub(crate) fn address(&self) -> Option<(&str, u16, bool)> {
         let (rest, tls) = match self.url.strip_prefix("mqtts://") {

@@ -1,10 +1,9 @@
 //! The way down to devices: by the door at which they were heard.
 
-use std::sync::Arc;
 use thiserror::Error;
 
+use crate::brokers::Brokers;
 use crate::engine::LastHeard;
-use crate::intake::broker::BrokerStatus;
 use crate::intake::sensor_port::Downlink;
 
 /// All ways down.
@@ -12,7 +11,7 @@ use crate::intake::sensor_port::Downlink;
 pub(crate) struct Downlinks {
     /// `None` where there is no sensor port.
     pub(crate) port: Option<Downlink>,
-    pub(crate) brokers: Vec<Arc<BrokerStatus>>,
+    pub(crate) brokers: Option<Brokers>,
 }
 
 /// Why a message was not handed to anybody. It is not kept for later.
@@ -41,7 +40,7 @@ impl Downlinks {
         payload: String,
     ) -> Result<(), NotSent> {
         if let Some(name) = heard.door.strip_prefix("broker:") {
-            let broker = self.brokers.iter().find(|broker| broker.link.name() == name);
+            let broker = self.brokers.as_ref().and_then(|brokers| brokers.find(name));
             let broker = broker.ok_or_else(|| NotSent::NoWay(heard.door.to_string()))?;
             let sent = broker.publish(topic, payload.into_bytes()).await;
             return if sent { Ok(()) } else { Err(NotSent::NotConnected(heard.door.to_string())) };

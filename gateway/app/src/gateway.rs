@@ -11,6 +11,7 @@ use ninewatch_core::alert::Text;
 
 use crate::audit::{Deed, Importance, Recorder};
 use crate::backup::{self, BackupHealth};
+use crate::brokers::Brokers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::{Accounts, Console, ConsoleState, ConsoleStatus, FirstPassword, WalkTestsDue};
@@ -19,7 +20,6 @@ use crate::duty::RosterFile;
 use crate::engine::{Engine, Ground, Running};
 use crate::forward::{self, Source, UpstreamStatus};
 use crate::health::{self, ClockHealth, DiskHealth, IndexHealth, JournalHealth, Pace, Part, Sign, Undelivered};
-use crate::intake::broker;
 use crate::intake::nodes::Nodes;
 use crate::intake::sensor_port::SensorPort;
 use crate::intake::wired::Wired;
@@ -176,17 +176,14 @@ impl Gateway {
         tasks.spawn(walks.follow());
 
         let (sensor_port, sensor_port_tls) = port.as_ref().map_or((None, None), |port| (port.plain(), port.tls()));
-        let mut downlinks = Downlinks { port: port.as_ref().map(SensorPort::downlink), brokers: Vec::new() };
+        let brokers = Brokers::new(&data_dir, &config.gateway.id, config.brokers.clone());
+        let downlinks = Downlinks { port: port.as_ref().map(SensorPort::downlink), brokers: Some(brokers.clone()) };
         let port = port.map(|port| {
             parts.push(port.counters());
             tokio::spawn(port.serve(engine.clone(), registry))
         });
-        for server in config.brokers.clone() {
-            let (status, reading) = broker::start(server, &config.gateway.id, engine.clone())?;
-            parts.push(status.clone());
-            downlinks.brokers.push(status);
-            tasks.spawn(reading);
-        }
+        tasks.spawn(brokers.start(engine.clone())?);
+        parts.push(Arc::new(brokers.clone()));
         if !config.wired.is_empty() {
             parts.extend(wired.parts());
             tasks.spawn(wired.serve(engine.clone()));
@@ -255,6 +252,9 @@ impl Gateway {
                 people: people.clone(),
                 upstreams: upstreams.clone(),
                 site_file: config.read_from,
+                gateway: config.gateway.id.clone(),
+                sensor_port: (sensor_port, sensor_port_tls),
+                brokers,
             };
             tasks.spawn(console.serve(state));
             at

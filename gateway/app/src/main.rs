@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod brokers;
 mod cli;
 mod clock;
 mod config;
@@ -31,6 +32,7 @@ mod pins;
 mod private;
 mod registry_file;
 mod scorer;
+mod setup;
 #[cfg(test)]
 mod sim;
 mod site_files;

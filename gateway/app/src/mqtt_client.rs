@@ -62,6 +62,11 @@ impl Access {
         Ok(Self { host: host.to_owned(), port, transport, login })
     }
 
+    /// The same, by what somebody has typed.
+    pub(crate) fn with_login(self, login: Option<(String, String)>) -> Self {
+        Self { login, ..self }
+    }
+
     /// For a connection that speaks MQTT 3.1.1.
     pub(crate) fn v4(self, client_id: &str) -> rumqttc::MqttOptions {
         let mut options = rumqttc::MqttOptions::new(client_id, self.host, self.port);

@@ -1,7 +1,9 @@
 //! `registry.toml` in the data folder: places and devices, with the hashes of the devices' secrets.
 //!
-//! `ninewatch place` and `ninewatch device` write it, the gateway reads it and follows its changes.
+//! `ninewatch place`, `ninewatch device` and the console write it, the gateway reads it and follows its changes.
 //! It is replaced as a whole, so that a reader sees the former one or the new one.
+
+pub(crate) mod edit;
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
@@ -16,8 +18,7 @@ use crate::config::Faults;
 use crate::private::{hex, lock, random, replace, typable, unhex};
 
 const FILE: &str = "registry.toml";
-const HEADER: &str =
-    "# Written by `ninewatch place` and `ninewatch device`; other comments are lost at the next change.\n\n";
+const HEADER: &str = "# Written by `ninewatch place`, `ninewatch device` and the console; other comments are lost at the next change.\n\n";
 
 /// The file in this data folder.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {

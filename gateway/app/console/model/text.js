@@ -1,11 +1,13 @@
 // Every sentence of the pages: [简体中文, English]. `{name}` stands for a value.
 
 import { PEOPLE_TEXT } from "./text-people.js";
+import { SETUP_TEXT } from "./text-setup.js";
 import { WALK_TEXT } from "./text-walk.js";
 
 export const TEXT = {
   ...PEOPLE_TEXT,
   ...WALK_TEXT,
+  ...SETUP_TEXT,
   "app.name": ["九哨", "Ninewatch"],
   "app.skip": ["跳到内容", "Skip to content"],
   "app.pages": ["页面", "Pages"],

@@ -39,6 +39,8 @@ const FAMILIES = {
   order: ["place", "heard", "charge", "skew"],
   notices: ["on", "off", "denied", "insecure", "unsupported"],
   deed: words.DEEDS,
+  setup: ["needs_password", "wrong_password", "unreachable", "no_broker"],
+  scan: ["device", "node", "lorawan", "zigbee", "matter", "imei", "mac", "eui", "serial", "other", "text"],
   told: ["sent", "digest", "given_up", "waiting"],
   channels: ["wecom", "dingtalk", "feishu", "webhook", "email", "mqtt_siren", "gpio_siren", "ok", "failing", "refused"],
   need: words.NEEDS,
@@ -150,7 +152,7 @@ test("data never becomes markup, and nothing is fetched from elsewhere", () => {
 });
 
 test("no key stands twice: the later one would silence the other", () => {
-  const keys = ["text.js", "text-people.js", "text-walk.js"].flatMap((name) =>
+  const keys = ["text.js", "text-people.js", "text-walk.js", "text-setup.js"].flatMap((name) =>
     [...readFileSync(new URL(`model/${name}`, root), "utf8").matchAll(/^ {2}"([^"]+)":/gm)].map(([, key]) => key),
   );
   assert.deepEqual([...new Set(keys)].sort(), Object.keys(TEXT).sort());

@@ -8,6 +8,8 @@ export class Refused extends Error {
     this.code = problem.code ?? "unknown";
     this.detail = problem.detail ?? `HTTP ${status}`;
     this.mend = problem.mend ?? "";
+    /** Of what was sent, the field that is not right. */
+    this.field = problem.field ?? null;
   }
 }
 

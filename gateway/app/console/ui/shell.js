@@ -148,6 +148,7 @@ export function navigated() {
     mayDo("GET", "/residents") ? link("#/people", "person", t("nav.people"), at.startsWith("#/people")) : null,
     mayDo("GET", "/grids") ? link("#/grids", "code", t("nav.grids"), at.startsWith("#/grids")) : null,
     mayDo("GET", "/walk-tests") ? link("#/walk", "check", t("nav.walk"), at.startsWith("#/walk")) : null,
+    mayDo("GET", "/setup") ? link("#/setup", "devices", t("nav.setup"), at.startsWith("#/setup")) : null,
     mayDo("GET", "/notify") ? link("#/notify", "send", t("nav.channels"), at.startsWith("#/notify")) : null,
   );
   // On a phone the links are wider than the screen.

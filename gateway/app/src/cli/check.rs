@@ -8,6 +8,7 @@ use ninewatch_core::fault::{Fault, SourceFile};
 use ninewatch_core::pipeline::Site;
 
 use crate::backup::Passphrase;
+use crate::brokers;
 use crate::clock::Clock;
 use crate::config::{Config, Faults};
 use crate::duty::{self, RosterFile};
@@ -77,6 +78,7 @@ pub(crate) fn check(site: &Path, config: Config, lang: Lang) -> anyhow::Result<C
     faults.extend(records);
     faults.extend(in_nodes);
     faults.extend(passphrase);
+    faults.extend(faults_in_brokers(&named)?);
     let (types, rules) = (compiled.sensor_types.iter().count(), compiled.rules.iter().count());
     let (places, devices) = (settings.registry.places.len(), settings.registry.devices.len());
     let models = settings.models.len();
@@ -141,6 +143,14 @@ fn faults_in_nodes(config: &Config) -> anyhow::Result<Vec<Fault>> {
         return Ok(Vec::new());
     }
     match list::load(&config.gateway.data_dir, Some(&lines)) {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => error.downcast().map(|Faults(faults)| faults),
+    }
+}
+
+/// What is wrong with the brokers that were added from the set-up page.
+fn faults_in_brokers(config: &Config) -> anyhow::Result<Vec<Fault>> {
+    match brokers::load(&config.gateway.data_dir, &config.brokers) {
         Ok(_) => Ok(Vec::new()),
         Err(error) => error.downcast().map(|Faults(faults)| faults),
     }

@@ -13,6 +13,7 @@ use ninewatch_core::time::TimeMs;
 
 use super::check::{self, CheckArgs};
 use crate::backup;
+use crate::brokers;
 use crate::clock::Clock;
 use crate::config::{Config, MqttServer};
 use crate::console::walk_tests_overdue;
@@ -103,7 +104,9 @@ fn examine(site: &Path, lang: Lang) -> Vec<Finding> {
     findings.push(running(&config, &runs, lang));
     findings.extend(doors(&config, runs.unwrap_or(false), lang));
     let servers = config.upstreams.iter().map(|server| ("upstream", server));
-    let servers = servers.chain(config.brokers.iter().map(|server| ("broker", server)));
+    // What is wrong with their file, the files' check tells.
+    let added = brokers::load(&data_dir, &config.brokers).unwrap_or_default();
+    let servers = servers.chain(config.brokers.iter().chain(&added).map(|server| ("broker", server)));
     findings.extend(servers.map(|(kind, server)| reaches(kind, server, lang)));
     findings.extend(machine(Path::new("/sys"), lang));
     findings.extend(hardware(&config, lang));

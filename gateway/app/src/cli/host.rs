@@ -1,11 +1,12 @@
 //! `ninewatch host`: what the machine has to know of the site file: its name, and which doors to leave open. The image
 //! asks at each boot; whoever installs the package on a system of their own may ask too.
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::flash::host_name;
@@ -32,6 +33,14 @@ enum HostCommand {
         #[arg(long)]
         ssh: bool,
     },
+    /// 局域网公告：systemd-resolved 的 .dnssd 文件 · How the local network finds the console: files for systemd-resolved
+    ///
+    /// sudo ninewatch host announce --to /etc/systemd/dnssd && sudo systemctl restart systemd-resolved
+    Announce {
+        /// 写入此文件夹，而不是打印 · Write them into this folder instead of printing them
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
 }
 
 /// Prints what was asked for.
@@ -40,9 +49,16 @@ enum HostCommand {
 /// Where the site file is not as it should be.
 pub(crate) fn run(args: &HostArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.site)?;
-    let said = match args.command {
+    let said = match &args.command {
         HostCommand::Name => format!("{}\n", host_name(&config.gateway.id)),
-        HostCommand::Firewall { ssh } => firewall(&doors(&config, ssh)),
+        HostCommand::Firewall { ssh } => firewall(&doors(&config, *ssh)),
+        HostCommand::Announce { to: None } => {
+            services(&config).iter().map(|(file, text)| format!("# {file}\n{text}\n")).collect()
+        }
+        HostCommand::Announce { to: Some(folder) } => {
+            announce(&services(&config), folder)?;
+            String::new()
+        }
     };
     Ok(write!(std::io::stdout(), "{said}")?)
 }
@@ -83,6 +99,40 @@ fn firewall(doors: &[Door]) -> String {
     )
 }
 
+/// What other machines may find, by DNS-SD (RFC 6763): a file for each service, as systemd.dnssd(5) has it. A console for
+/// this machine alone is announced to nobody.
+fn services(config: &Config) -> Vec<(&'static str, String)> {
+    let Some(console) = config.console.as_ref().filter(|console| !console.listen.ip().is_loopback()) else {
+        return Vec::new();
+    };
+    let web = if console.https().is_some() { "https" } else { "http" };
+    let (id, port, version) = (&config.gateway.id, console.listen.port(), env!("CARGO_PKG_VERSION"));
+    // A label of DNS has 63 bytes, as a host's name has.
+    let name = host_name(id);
+    let service =
+        |kind: &str, text: &str| format!("[Service]\nName={name}\nType=_{kind}._tcp\nPort={port}\nTxtText={text}\n");
+    vec![
+        ("ninewatch-web.dnssd", service(web, "path=/")),
+        ("ninewatch.dnssd", service("ninewatch", &format!("id={id} version={version} scheme={web}"))),
+    ]
+}
+
+/// Writes the files; those of a former start that are no more announced are removed.
+fn announce(services: &[(&'static str, String)], folder: &Path) -> anyhow::Result<()> {
+    let shown = folder.display();
+    std::fs::create_dir_all(folder).with_context(|| format!("{shown} cannot be made; run this as root"))?;
+    for file in ["ninewatch-web.dnssd", "ninewatch.dnssd"] {
+        let path = folder.join(file);
+        match services.iter().find(|(name, _)| *name == file) {
+            Some((_, text)) => std::fs::write(&path, text),
+            None if path.exists() => std::fs::remove_file(&path),
+            None => Ok(()),
+        }
+        .with_context(|| format!("{} cannot be written; run this as root", path.display()))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +157,27 @@ mod tests {
         let rules = firewall(&doors);
         assert!(rules.contains("policy drop") && rules.contains("tcp dport 8883 accept"), "{rules}");
         assert!(!firewall(&[]).contains("tcp dport"), "no door, none open");
+    }
+
+    #[test]
+    fn a_console_that_others_reach_is_announced_and_no_other() {
+        let local = config("[console]\nlisten = \"127.0.0.1:8080\"\n");
+        assert_eq!(services(&local), []);
+        let open = config("[console]\nlisten = \"0.0.0.0:8443\"\n");
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            "[Service]\nName=ninewatch-a\nType=_ninewatch._tcp\nPort=8443\nTxtText=id=a version={version} scheme=https\n"
+        );
+        assert_eq!(services(&open)[1], ("ninewatch.dnssd", expected));
+        assert!(services(&open)[0].1.contains("Type=_https._tcp"));
+        let plain = config("[console]\nlisten = \"0.0.0.0:80\"\nplain_http = true\n");
+        assert!(services(&plain)[0].1.contains("Type=_http._tcp\nPort=80"));
+
+        let folder = tempfile::tempdir().unwrap();
+        let there = || std::fs::read_dir(folder.path()).unwrap().count();
+        announce(&services(&open), folder.path()).unwrap();
+        assert_eq!(there(), 2);
+        announce(&services(&local), folder.path()).unwrap();
+        assert_eq!(there(), 0, "what is not announced any more is gone");
     }
 }

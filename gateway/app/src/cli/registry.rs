@@ -8,7 +8,6 @@ mod sheet;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
@@ -20,7 +19,7 @@ use ninewatch_core::site::{Device, PersonCategory, Place, PlaceKind};
 use super::table;
 use crate::audit::note_command;
 use crate::lang::Lang;
-use crate::registry_file::{self, Secret};
+use crate::registry_file::{self, Secret, edit};
 
 /// What `place` can be told.
 #[derive(Debug, Args)]
@@ -184,11 +183,7 @@ fn place_to(args: PlaceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result
     let dir = &args.data.data_dir;
     match args.command {
         PlaceCommand::Add { id, name, kind, grid, address } => registry_file::update(dir, |registry| {
-            if registry.place(&id).is_some() {
-                bail!("there is a place `{id}` already; `ninewatch place import` changes it");
-            }
-            registry.places.push(Place { id, name, kind, grid, address });
-            Ok(())
+            Ok(edit::add_place(registry, Place { id, name, kind, grid, address })?)
         }),
         PlaceCommand::List => {
             let header = match lang {
@@ -202,15 +197,7 @@ fn place_to(args: PlaceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Result
                 places.into_iter().map(|place| [place.id, place.name, to_word(&place.kind), place.grid, place.address]),
             )
         }
-        PlaceCommand::Remove { id } => registry_file::update(dir, |registry| {
-            let there: Vec<&str> =
-                registry.devices.iter().filter(|device| device.place == id).map(|device| device.id.as_str()).collect();
-            if !there.is_empty() {
-                bail!("place `{id}` has devices: {}; remove them or give them another place first", there.join(", "));
-            }
-            remove(&mut registry.places, |place| place.id == id)
-                .with_context(|| format!("there is no place `{id}`; `ninewatch place list` shows them"))
-        }),
+        PlaceCommand::Remove { id } => registry_file::update(dir, |registry| Ok(edit::remove_place(registry, &id)?)),
         PlaceCommand::Import { file } => import::places(dir, &file, lang),
         PlaceCommand::Export => {
             let mut csv = csv::Writer::from_writer(out);
@@ -228,16 +215,8 @@ fn device_to(args: DeviceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Resu
     match args.command {
         DeviceCommand::Add { id, sensor_type, place, spot, known_as, person } => {
             let secret = Secret::generate()?;
-            let stored = secret.stored()?;
-            registry_file::update(dir, |registry| {
-                if registry.device(&id).is_some() {
-                    bail!(
-                        "there is a device `{id}` already; `ninewatch device import` changes it, `renew` gives it a new secret"
-                    );
-                }
-                registry.devices.push(Device { id, sensor_type, place, spot, known_as, person, secret: stored });
-                Ok(())
-            })?;
+            let device = Device { id, sensor_type, place, spot, known_as, person, secret: String::new() };
+            registry_file::update(dir, |registry| edit::add_device(registry, device, Some(&secret)))?;
             tell(out, &secret, lang)
         }
         DeviceCommand::List => {
@@ -247,17 +226,10 @@ fn device_to(args: DeviceArgs, lang: Lang, out: &mut impl Write) -> anyhow::Resu
             };
             table::print(out, header, registry_file::load(dir)?.devices.into_iter().map(cells))
         }
-        DeviceCommand::Remove { id } => registry_file::update(dir, |registry| {
-            remove(&mut registry.devices, |device| device.id == id).with_context(|| no_device(&id))
-        }),
+        DeviceCommand::Remove { id } => registry_file::update(dir, |registry| Ok(edit::remove_device(registry, &id)?)),
         DeviceCommand::Renew { id } => {
             let secret = Secret::generate()?;
-            let stored = secret.stored()?;
-            registry_file::update(dir, |registry| {
-                let device = registry.devices.iter_mut().find(|device| device.id == id);
-                device.with_context(|| no_device(&id))?.secret = stored;
-                Ok(())
-            })?;
+            registry_file::update(dir, |registry| edit::renew_device(registry, &id, &secret))?;
             tell(out, &secret, lang)
         }
         DeviceCommand::Import { file, secrets } => import::devices(dir, &file, secrets.as_deref(), lang),
@@ -277,20 +249,10 @@ fn tell(out: &mut impl Write, secret: &Secret, lang: Lang) -> anyhow::Result<()>
     Ok(writeln!(out, "{}", secret.shown())?)
 }
 
-fn no_device(id: &str) -> String {
-    format!("there is no device `{id}`; `ninewatch device list` shows them")
-}
-
 /// What is shown of a device, everywhere.
 fn cells(device: Device) -> [String; 6] {
     let person = device.person.map(|person| to_word(&person)).unwrap_or_default();
     [device.id, device.sensor_type, device.place, device.spot, person, device.known_as]
-}
-
-fn remove<T>(list: &mut Vec<T>, is_it: impl Fn(&T) -> bool) -> Option<()> {
-    let index = list.iter().position(is_it)?;
-    list.remove(index);
-    Some(())
 }
 
 /// What a word in a command or a file stands for.

@@ -129,14 +129,29 @@ fn is_origin(text: &str) -> bool {
 /// ISO/IEC 18004 wants four modules of quiet around it.
 const QUIET: i32 = 4;
 
+/// The dark squares of a QR code, for whoever draws it.
+#[derive(Debug, Serialize)]
+pub(super) struct Squares {
+    /// Of the whole, the quiet around it too.
+    size: i32,
+    /// As SVG has it.
+    path: String,
+}
+
+impl Squares {
+    pub(super) fn of(code: &QrCode) -> Self {
+        let mut path = String::new();
+        let all = (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y)));
+        for (x, y) in all.filter(|(x, y)| code.get_module(*x, *y)) {
+            let _ = write!(path, "M{},{}h1v1h-1z", x + QUIET, y + QUIET);
+        }
+        Self { size: code.size() + 2 * QUIET, path }
+    }
+}
+
 /// A QR code as a picture that is as large as it is made.
 pub(crate) fn svg(code: &QrCode) -> String {
-    let size = code.size() + 2 * QUIET;
-    let mut path = String::new();
-    let all = (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y)));
-    for (x, y) in all.filter(|(x, y)| code.get_module(*x, *y)) {
-        let _ = write!(path, "M{},{}h1v1h-1z", x + QUIET, y + QUIET);
-    }
+    let Squares { size, path } = Squares::of(code);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {size} {size}\" shape-rendering=\"crispEdges\">\
          <path fill=\"#fff\" d=\"M0,0h{size}v{size}h-{size}z\"/><path fill=\"#000\" d=\"{path}\"/></svg>"

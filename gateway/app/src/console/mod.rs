@@ -4,6 +4,7 @@
 //! connection ─▶ gate (who are you, may you, in time?) ─▶ alerts   what there is, and what is done about it
 //!                                                        events   the live feed
 //!                                                        site     places and devices
+//!                                                        setup, registry how they are set up
 //!                                                        readings what a device measured
 //!                                                        plans    pictures under the places of a grid
 //!                                                        handovers what one shift tells the next
@@ -26,6 +27,7 @@ mod assets;
 mod audit;
 mod authority;
 mod body;
+mod brokers;
 mod commands;
 mod connection;
 mod credential;
@@ -49,6 +51,7 @@ mod plans;
 mod problem;
 mod proof;
 mod readings;
+mod registry;
 mod report;
 mod residents;
 mod retention;
@@ -56,6 +59,7 @@ mod rights;
 mod roster;
 mod rules;
 mod session;
+mod setup;
 mod sheet;
 mod site;
 mod status;
@@ -85,6 +89,7 @@ use tokio::task::JoinSet;
 use ninewatch_core::pipeline::{Settings, Site};
 
 use crate::audit::Recorder;
+use crate::brokers::Brokers;
 use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::downlink::Downlinks;
@@ -137,6 +142,11 @@ pub(crate) struct ConsoleState {
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
     /// What it was started with; the demo has none.
     pub(crate) site_file: Option<PathBuf>,
+    /// The gateway's id.
+    pub(crate) gateway: String,
+    /// Where devices connect: in plain TCP, in TLS.
+    pub(crate) sensor_port: (Option<SocketAddr>, Option<SocketAddr>),
+    pub(crate) brokers: Brokers,
 }
 
 /// The console's port, listening.
@@ -354,6 +364,22 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::POST, "/api/v1/devices/{id}/commands/{name}", commands::send);
     routes.add(Method::POST, "/api/v1/devices/{id}/downlink", downlink::send);
     routes.add(Method::GET, "/api/v1/places", site::places);
+    routes.add(Method::GET, "/api/v1/setup", setup::look);
+    let largest_scan = DefaultBodyLimit::max(setup::LARGEST_PICTURE);
+    routes.add(Method::POST, "/api/v1/setup/scan", setup::scan.layer(largest_scan));
+    routes.add(Method::POST, "/api/v1/setup/code", setup::code);
+    routes.add(Method::GET, "/api/v1/brokers", brokers::list);
+    routes.add(Method::POST, "/api/v1/brokers", brokers::add);
+    routes.add(Method::POST, "/api/v1/brokers/look", brokers::look);
+    routes.add(Method::DELETE, "/api/v1/brokers/{name}", brokers::remove);
+    routes.add(Method::POST, "/api/v1/places", registry::add_place);
+    routes.add(Method::PUT, "/api/v1/places/{id}", registry::change_place);
+    routes.add(Method::DELETE, "/api/v1/places/{id}", registry::remove_place);
+    routes.add(Method::POST, "/api/v1/devices", registry::add_device);
+    routes.add(Method::PUT, "/api/v1/devices/{id}", registry::change_device);
+    routes.add(Method::DELETE, "/api/v1/devices/{id}", registry::remove_device);
+    routes.add(Method::POST, "/api/v1/devices/{id}/secret", registry::renew_device);
+    routes.add(Method::GET, "/api/v1/devices/{id}/label", registry::label);
     routes.add(Method::GET, "/api/v1/plans", plans::list);
     routes.add(Method::GET, "/api/v1/plans/{grid}/picture", plans::picture);
     let largest_picture = DefaultBodyLimit::max(plans::LARGEST_PICTURE);

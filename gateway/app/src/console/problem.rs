@@ -30,6 +30,8 @@ enum Also {
     Challenge(&'static str),
     /// `Retry-After`, in seconds
     RetryAfter(u64),
+    /// No header: which field of what was sent it is about.
+    Field(&'static str),
 }
 
 /// On the answer: the problem's code, for the audit log.
@@ -45,6 +47,8 @@ struct Details<'a> {
     title: &'a str,
     detail: &'a str,
     mend: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
 }
 
 impl Problem {
@@ -61,6 +65,14 @@ impl Problem {
     /// 400: what was sent is not right.
     pub(super) fn bad(detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", "The request is not right", detail, mend)
+    }
+
+    /// 400: one field of what was sent is not right.
+    pub(super) fn field(field: &'static str, problem: &str, mend: impl Into<String>) -> Self {
+        let detail = format!("`{field}`: {problem}");
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "wrong_field", "A field is not right", detail, mend);
+        problem.also = Also::Field(field);
+        problem
     }
 
     /// 401: nobody is logged in. `challenge` is what the `WWW-Authenticate` header asks for.
@@ -221,13 +233,14 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { status, code, title, detail, mend, also } = self;
-        let details = Details { status: status.as_u16(), code, title, detail: &detail, mend: &mend };
+        let field = if let Also::Field(field) = also { Some(field) } else { None };
+        let details = Details { status: status.as_u16(), code, title, detail: &detail, mend: &mend, field };
         let mut response = (status, Json(details)).into_response();
         response.extensions_mut().insert(Code(code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match also {
-            Also::Nothing => None,
+            Also::Nothing | Also::Field(_) => None,
             Also::Challenge(challenge) => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
             Also::RetryAfter(seconds) => headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds)),
         };

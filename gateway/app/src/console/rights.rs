@@ -99,7 +99,7 @@ const TRIERS: For = For::Roles(&[Duty, Installer, Admin]);
 /// They see who is on duty: whoever answers alerts, and whoever asks the desk for help with a device.
 const ROSTERED: For = For::Roles(&[Duty, GridMember, Installer, Admin]);
 const FITTERS: For = For::Roles(&[Installer, Integrator, Admin]);
-/// They wire nodes and give them their programs.
+/// They register places and devices, wire nodes and give them their programs.
 const FITTERS_OF_NODES: For = For::Roles(&[Installer, Admin]);
 const WATCHERS: For = For::Roles(&[Duty, Integrator, Admin]);
 const ADMIN: For = For::Roles(&[Admin]);
@@ -179,6 +179,22 @@ static TABLE: &[Rule] = &[
     rule(Method::GET,    "/api/v1/log",                          ADMIN,       "log.look",        Log::Never),
     rule(Method::PUT,    "/api/v1/log",                          ADMIN,       "log.change",      Log::Always),
     rule(Method::GET,    "/api/v1/support",                      ADMIN,       "support.make",    Log::Always),
+    rule(Method::GET,    "/api/v1/setup",                        FITTERS_OF_NODES, "setup.look",   Log::Never),
+    rule(Method::POST,   "/api/v1/setup/scan",                   FITTERS_OF_NODES, "setup.scan",   Log::Always),
+    rule(Method::POST,   "/api/v1/setup/code",                   FITTERS_OF_NODES, "setup.code",   Log::Always),
+    rule(Method::POST,   "/api/v1/places",                       FITTERS_OF_NODES, "place.add",    Log::Always),
+    rule(Method::PUT,    "/api/v1/places/{id}",                  FITTERS_OF_NODES, "place.change", Log::Always),
+    rule(Method::DELETE, "/api/v1/places/{id}",                  FITTERS_OF_NODES, "place.remove", Log::Always),
+    rule(Method::POST,   "/api/v1/devices",                      FITTERS_OF_NODES, "device.add",   Log::Always),
+    rule(Method::PUT,    "/api/v1/devices/{id}",                 FITTERS_OF_NODES, "device.change", Log::Always),
+    rule(Method::DELETE, "/api/v1/devices/{id}",                 FITTERS_OF_NODES, "device.remove", Log::Always),
+    rule(Method::POST,   "/api/v1/devices/{id}/secret",          FITTERS_OF_NODES, "device.renew", Log::Always),
+    rule(Method::GET,    "/api/v1/devices/{id}/label",           FITTERS_OF_NODES, "device.label", Log::Never),
+    // They hold passwords, and looking is done from inside the network.
+    rule(Method::GET,    "/api/v1/brokers",                      FITTERS_OF_NODES, "broker.list",  Log::Never),
+    rule(Method::POST,   "/api/v1/brokers",                      ADMIN,       "broker.add",      Log::Always),
+    rule(Method::POST,   "/api/v1/brokers/look",                 ADMIN,       "broker.look",     Log::Always),
+    rule(Method::DELETE, "/api/v1/brokers/{name}",               ADMIN,       "broker.remove",   Log::Always),
     rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
     rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),
     // A log-in is noted where it is known whose it is.

@@ -61,6 +61,8 @@ struct DeviceView {
     sensor_type: String,
     place: String,
     spot: String,
+    /// What its own system calls it.
+    known_as: String,
     person: Option<PersonCategory>,
     battery_percent: Option<f64>,
     seen_ms: Option<TimeMs>,
@@ -154,6 +156,7 @@ impl DeviceView {
             sensor_type: device.sensor_type.clone(),
             place: device.place.clone(),
             spot: device.spot.clone(),
+            known_as: device.known_as.clone(),
             person: device.person,
             battery_percent: status.as_ref().and_then(|status| status.battery_percent),
             seen_ms: status.as_ref().and_then(|status| status.seen_ms),

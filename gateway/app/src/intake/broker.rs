@@ -73,6 +73,11 @@ impl BrokerStatus {
     }
 }
 
+/// As the broker knows us: it keeps our session by it.
+pub(crate) fn client_id(gateway: &str, name: &str) -> String {
+    format!("ninewatch-{gateway}-{name}")
+}
+
 /// Starts reading from a broker. The future ends when the gateway stops.
 ///
 /// # Errors
@@ -96,7 +101,7 @@ pub(crate) fn start(
     });
     let door = Door {
         name: format!("broker:{}", server.name).into(),
-        client_id: format!("ninewatch-{gateway}-{}", server.name),
+        client_id: client_id(gateway, &server.name),
         server,
         engine,
         status: status.clone(),

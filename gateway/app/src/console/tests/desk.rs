@@ -262,6 +262,9 @@ impl Desk {
             people: people(dir.path()),
             upstreams: Vec::new(),
             site_file: None,
+            gateway: GATEWAY.into(),
+            sensor_port: (None, "0.0.0.0:8883".parse().ok()),
+            brokers: crate::brokers::Brokers::new(dir.path(), "kaili-01", Vec::new()),
         };
         Self {
             client,

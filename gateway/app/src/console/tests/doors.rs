@@ -36,6 +36,9 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         people: super::desk::people(dir.path()),
         upstreams: Vec::new(),
         site_file: None,
+        gateway: super::desk::GATEWAY.into(),
+        sensor_port: (None, "0.0.0.0:8883".parse().ok()),
+        brokers: crate::brokers::Brokers::new(dir.path(), "kaili-01", Vec::new()),
     };
     let (_, list) = routes(Shared::new(state, 0, None));
     let fill = |path: &str| {

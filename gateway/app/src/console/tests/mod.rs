@@ -17,4 +17,5 @@ mod looking;
 mod past;
 mod people;
 mod roles;
+mod setting_up;
 mod walking;
