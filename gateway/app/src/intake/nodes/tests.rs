@@ -293,3 +293,31 @@ fn a_node_that_counts_its_starts_wrong_is_heard_again_in_another_session() {
     bench.steps(40);
     assert_eq!(bench.presses(), 1);
 }
+
+#[tokio::test]
+async fn a_list_with_a_fault_says_at_the_start_that_no_node_is_heard_and_later_that_the_former_one_goes_on() {
+    use crate::health::Part as _;
+    let dir = tempfile::tempdir().unwrap();
+    let line = || toml::from_str::<super::LineConfig>("name = \"east\"\nserial = \"/dev/null\"\n").unwrap();
+    let said = |nodes: &super::Nodes| nodes.ails().into_iter().map(|(_, text)| text.en).collect::<String>();
+    let (engine, path) = (crate::engine::Engine::for_tests().0, super::list::path(dir.path()));
+    std::fs::write(&path, "[[node]]\nid = 7\n").unwrap();
+    let (nodes, _) = super::Nodes::start(&[line()], dir.path().to_owned(), &engine, crate::clock::Clock::System);
+    assert!(said(&nodes).contains("no node is heard") && !said(&nodes).contains("former"), "{}", said(&nodes));
+
+    std::fs::remove_file(&path).unwrap();
+    let (nodes, _) = super::Nodes::start(&[line()], dir.path().to_owned(), &engine, crate::clock::Clock::System);
+    assert_eq!(said(&nodes), "");
+    std::fs::write(&path, "[[node]]\nid = 7\n").unwrap();
+    // The file was not there when it was looked at: that is a change.
+    let following = tokio::spawn(nodes.clone().follow(crate::site_files::fingerprint(Vec::new())));
+    tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        while said(&nodes).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    following.abort();
+    assert!(said(&nodes).contains("the former one goes on"), "{}", said(&nodes));
+}
