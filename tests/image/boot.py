@@ -8,23 +8,25 @@ What QEMU was handed is Debian's kernel on a `virt` board: the Pi's own boot pro
 import argparse
 import csv
 import json
+import os
 import re
 import threading
 import time
 from pathlib import Path
 
 import figures
-from outside import HOST, City, Console, Device, mosquitto
+from outside import HOST, City, Console, Device, Repository, mosquitto
 from vm import BOARDS, Card, Machine, folder_of, free_port, run, ssh_answers
 
 GATEWAY = "Kaili_7"
 CITY_PASSWORD = "the city's"
 BUTTONS = [f"sos-{number}" for number in range(8)]
 DEVICES = ["smoke-1", *BUTTONS]
+NEWER = "99.0.0"
 BOOT_LIMIT_S = 1500
 
 
-def flash(ninewatch, image, folder, city_port):
+def flash(ninewatch, image, folder, city_port, more):
     """A card as an installer makes one. Gives its file, the devices' secrets, the account's password, the gateway's CA."""
     (folder / "city.password").write_text(CITY_PASSWORD)
     (folder / "site.toml").write_text(f"""[gateway]
@@ -44,7 +46,7 @@ name = "city"
 url = "mqtt://10.0.2.2:{city_port}"
 username = "{{id}}"
 password_file = "city.password"
-""")
+{more}""")
     registry = '[[place]]\nid = "kitchen"\nname = "酸汤鱼馆"\nkind = "restaurant"\ngrid = "g1"\n'
     for name in DEVICES:
         registry += f'\n[[device]]\nid = "{name}"\ntype = "ninewatch-{name.split("-")[0]}"\nplace = "kitchen"\n'
@@ -59,6 +61,17 @@ password_file = "city.password"
     return card, given, password, folder / "sheet.ca.crt"
 
 
+def release(ninewatch, folder, version):
+    """The same program as a newer version in a signed repository. Gives the repository and the key that gateways trust."""
+    repository, keys, packages = folder / "repository", folder / "keys", folder / "packages"
+    said = run(ninewatch, "--lang", "en", "release", "key", "--to", keys)
+    run("bash", "deploy/deb.sh", "arm64", env={**os.environ, "VERSION": version, "OUT": str(packages)})
+    signed = ["--repo", repository, "--key", keys / "release-key.pem"]
+    run(ninewatch, "release", "add", *signed, packages / f"ninewatch_{version}_arm64.deb")
+    run(ninewatch, "release", "ring", *signed, "all", f"program={version}")
+    return repository, re.search(r'key = "(ed25519:[^"]+)"', said).group(1)
+
+
 class Story:
     """One gateway from its card on, with what its devices were promised."""
 
@@ -67,8 +80,13 @@ class Story:
         self.city_port = free_port()
         self.broker = mosquitto(folder, self.city_port, {GATEWAY: CITY_PASSWORD, "city": CITY_PASSWORD})
         self.city = City(GATEWAY, self.city_port, CITY_PASSWORD)
+        repository_port = free_port()
+        repository, key = release(args.ninewatch, folder, NEWER)
+        self.repository = Repository(repository, repository_port)
+        more = (f'\n[update]\nrepository = "http://10.0.2.2:{repository_port}"\nkey = "{key}"\n'
+                'trial = "3m"\nready_within = "5m"\n')
         begun = time.monotonic()
-        file, self.secrets, self.password, self.ca = flash(args.ninewatch, args.image, folder, self.city_port)
+        file, self.secrets, self.password, self.ca = flash(args.ninewatch, args.image, folder, self.city_port, more)
         self.report["flash_s"] = round(time.monotonic() - begun, 1)
         self.card = Card(file, 4096)
         self.ports = {8080: free_port(), 8883: free_port(), 22: free_port()}
@@ -138,6 +156,38 @@ class Story:
         self.report |= {"acknowledged": len(self.acknowledged), "acknowledged_per_s": round(len(promised) / seconds)}
         print(f"power cut after {len(promised)} acknowledgements", flush=True)
 
+    def updated(self, what, found):
+        """Waits until updates stand so, as the API tells."""
+        def look():
+            stands = json.loads(self.console.ask("/api/v1/update"))
+            return stands if found(stands) else None
+        return self.machine.until(what, look, BOOT_LIMIT_S)[0]
+
+    def cut_during_update(self):
+        """The power goes while a newer program is fetched, and once more while it is on trial. It is at work in the end."""
+        # Nothing is changed beside a critical alert that nobody has in hand.
+        for alert in json.loads(self.console.ask("/api/v1/alerts?status=raised"))["alerts"]:
+            self.console.ask(f"/api/v1/alerts/{alert['id']}/accept", {})
+        self.console.ask("/api/v1/update/now", {})
+        served = self.repository.served
+        self.machine.until("the download", lambda: self.repository.served > served + (4 << 20), BOOT_LIMIT_S)
+        self.machine.cut()
+        print("power cut in the middle of the download", flush=True)
+        self.boot("boot_after_the_cut_download")
+        self.console.ask("/api/v1/update/now", {})
+        self.updated("a trial", lambda stands: stands["trial"])
+        self.machine.cut()
+        print("power cut while the newer program is on trial", flush=True)
+        self.boot("boot_on_trial")
+        begun = time.monotonic()
+        self.updated("the newer program at work", lambda stands: stands["version"] == NEWER and not stands["trial"])
+        self.report["confirmed_after_s"] = round(time.monotonic() - begun)
+        button = self.device(BUTTONS[0])
+        button.publish("sos", True).wait_for_publish(60)
+        button.end()
+        self.acknowledged |= button.acknowledged
+        print(f"{NEWER} is at work, and takes alarms", flush=True)
+
     def end(self):
         """Stops what still runs."""
         if self.machine and self.machine.process.poll() is None:
@@ -183,6 +233,7 @@ def main():
         story.boot("boot_after_the_cut")
         for name in DEVICES:
             story.city.until(f"an alert of {name}", lambda city, name=name: city.critical_of(name), 120)
+        story.cut_during_update()
         figures.look_inside(story.machine, story.ports[22], key, story.report)
         story.machine.ended(180)
 

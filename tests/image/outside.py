@@ -1,6 +1,8 @@
 """What stands outside the machine: a city that takes its alerts, devices that report to it, and a browser's trust."""
 
+import http.server
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -47,9 +49,10 @@ class Console:
         self.trust = ssl.create_default_context(cafile=str(ca)) if ca else None
         self.headers = {"Authorization": "Basic " + b64encode(f"duty:{password}".encode()).decode()}
 
-    def ask(self, path):
-        """GETs a path; `OSError` where nobody answers."""
-        request = urllib.request.Request(self.base + path, headers=self.headers)
+    def ask(self, path, body=None):
+        """GETs a path, or POSTs JSON to it; `OSError` where nobody answers."""
+        sent = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, sent, {"Content-Type": "application/json", **self.headers})
         try:
             with urllib.request.urlopen(request, timeout=10, context=self.trust) as answer:
                 return answer.read().decode()
@@ -66,6 +69,40 @@ class Console:
         parts = {part["name"]: part for part in json.loads(self.ask("/api/v1/health"))["parts"]}
         if parts["models"]["status"] != "ok":
             raise SystemExit(f"no models: {parts['models']}")
+
+
+class Repository:
+    """A folder of signed releases behind a slow web server that can go on where it was cut off."""
+
+    PIECE, PAUSE_S = 65536, 0.02
+
+    def __init__(self, folder, port):
+        self.served = 0
+        repository = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                file = folder / self.path.lstrip("/")
+                if not file.is_file():
+                    return self.send_error(404)
+                content = file.read_bytes()
+                begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+                at = int(begin.group(1)) if begin else 0
+                self.send_response(206 if begin else 200)
+                if begin:
+                    self.send_header("Content-Range", f"bytes {at}-{len(content) - 1}/{len(content)}")
+                self.send_header("Content-Length", str(len(content) - at))
+                self.end_headers()
+                for start in range(at, len(content), repository.PIECE):
+                    self.wfile.write(content[start:start + repository.PIECE])
+                    repository.served += repository.PIECE
+                    time.sleep(repository.PAUSE_S)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 class City:
