@@ -109,9 +109,8 @@ fn services(config: &Config) -> Vec<(&'static str, String)> {
     let (id, port, version) = (&config.gateway.id, console.listen.port(), env!("CARGO_PKG_VERSION"));
     // A label of DNS has 63 bytes, as a host's name has.
     let name = host_name(id);
-    let service = |kind: &str, text: &str| {
-        format!("[Service]\nName={name}\nType=_{kind}._tcp\nPort={port}\nTxtText={text}\n")
-    };
+    let service =
+        |kind: &str, text: &str| format!("[Service]\nName={name}\nType=_{kind}._tcp\nPort={port}\nTxtText={text}\n");
     vec![
         ("ninewatch-web.dnssd", service(web, "path=/")),
         ("ninewatch.dnssd", service("ninewatch", &format!("id={id} version={version} scheme={web}"))),
