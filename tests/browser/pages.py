@@ -24,7 +24,7 @@ def addresses(gateway):
         takes_id = " id" in line or "(id)" in line
         if takes_id:
             found |= one_of_each(gateway, named[1])
-        if not takes_id or named[1] in ("grids", "walk"):
+        if not takes_id or named[1] in ("grids", "setup", "walk"):
             found[named[1]] = f"#/{named[1]}"
     assert {"board", "history", "devices"} <= set(found)
     documents = {path.name for path in CONSOLE.glob("*.html")}
@@ -39,6 +39,8 @@ def one_of_each(gateway, page):
     if page == "walk":
         tests = gateway.ask("/walk-tests")["walk_tests"]
         return {f"walk, finished: {one['finished']}": f"#/walk/{one['id']}" for one in tests}
+    if page == "setup":
+        return {f"setup, {one['id']}": f"#/setup/{one['id']}" for one in gateway.ask("/places")["places"][:2]}
     assert page in ("alerts", "places", "devices", "grids"), f"say here of which ids #/{page}/ID is a page"
     things = gateway.ask(f"/{page}?limit=500" if page == "alerts" else f"/{page}")[page]
     name = (lambda one: f"alert {one['rules'][0]}, {one['status']}") if page == "alerts" else (lambda one: one["id"])

@@ -16,6 +16,7 @@ SHOTS = {
     "phone": ("fall", (390, 844)),
     "report": ("#/report", (1280, 900)),
     "walk": ("walk", (390, 844)),
+    "setup": ("#/setup", (390, 844)),
 }
 
 

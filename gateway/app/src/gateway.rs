@@ -180,7 +180,7 @@ impl Gateway {
         let downlinks = Downlinks { port: port.as_ref().map(SensorPort::downlink), brokers: Some(brokers.clone()) };
         let port = port.map(|port| {
             parts.push(port.counters());
-            tokio::spawn(port.serve(engine.clone(), registry))
+            tokio::spawn(port.serve(engine.clone(), registry.clone()))
         });
         tasks.spawn(brokers.start(engine.clone())?);
         parts.push(Arc::new(brokers.clone()));
@@ -238,6 +238,7 @@ impl Gateway {
                 index: running.index.clone(),
                 journal_dir,
                 settings,
+                registry,
                 counters: counters.clone(),
                 accounts,
                 clock,

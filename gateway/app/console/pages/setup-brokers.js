@@ -75,6 +75,7 @@ export function brokersPart(about, mark) {
 }
 
 function row(one, may, { look, remove }) {
+  const finds = `${t("setup.look_behind")}: ${one.name}`;
   const state = one.connected ? t("setup.connected") : t("setup.not_connected");
   return h(
     "li",
@@ -96,11 +97,7 @@ function row(one, may, { look, remove }) {
       ? h(
           "div",
           { class: "setup-tools" },
-          h(
-            "button",
-            { type: "button", class: "quiet", "aria-label": `${t("setup.look_behind")}: ${one.name}`, on: { click: look } },
-            t("setup.look_behind"),
-          ),
+          h("button", { type: "button", class: "quiet", "aria-label": finds, on: { click: look } }, t("setup.look_behind")),
           one.fixed
             ? null
             : removal({
@@ -155,7 +152,8 @@ function form(added) {
     event.preventDefault();
     const subscribe = filters.input.value.split(/[\s,，、]+/).filter(Boolean);
     try {
-      const one = await ask("/brokers", { method: "POST", body: { name: name.input.value.trim(), subscribe, ...at() } });
+      const body = { name: name.input.value.trim(), subscribe, ...at() };
+      const one = await ask("/brokers", { method: "POST", body });
       replace(failed);
       replace(found);
       await added(one);
@@ -168,7 +166,7 @@ function form(added) {
     { class: "setup-fields", novalidate: true, on: { submit } },
     h("h3", {}, t("setup.add_broker")),
     url.element,
-    h("button", { type: "button", class: "big", on: { click: look } }, icon("search"), t("setup.look")),
+    h("button", { type: "button", class: "quiet big", on: { click: look } }, icon("search"), t("setup.look")),
     found,
     user.element,
     password.element,

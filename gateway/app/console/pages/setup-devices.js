@@ -21,7 +21,12 @@ export function devicesOf(place, about, mark) {
   const draw = () => {
     const here = devices().filter((device) => device.place === place.id);
     const rows = here.map((device) =>
-      row(device, { edit: () => open(device), remove: () => remove(device), renew: () => renew(device), label: () => label(device) }),
+      row(device, {
+        edit: () => open(device),
+        remove: () => remove(device),
+        renew: () => renew(device),
+        label: () => label(device),
+      }),
     );
     replace(list, rows.length > 0 ? rows : h("li", { class: "muted" }, t("setup.no_devices")));
   };
@@ -52,7 +57,8 @@ export function devicesOf(place, about, mark) {
       const credential = await ask(`${pathOf(device)}/secret`, { method: "POST" });
       tell(credentialCard(device, credential, typeOf(device.type), close));
     });
-  const label = (device) => attempt(async () => tell(labelCard(device, place, await ask(`${pathOf(device)}/label`), close)));
+  const label = (device) =>
+    attempt(async () => tell(labelCard(device, place, await ask(`${pathOf(device)}/label`), close)));
   const open = (device) => {
     replace(holder, form(device, { place, about, saved, cancel: () => open(null) }));
     if (device) holder.scrollIntoView({ block: "start" });
@@ -64,8 +70,9 @@ export function devicesOf(place, about, mark) {
     if (!answer.device) return;
     const { device, credential } = answer;
     const type = typeOf(device.type);
-    if (credential) tell(credentialCard(device, credential, type, close));
-    else tell(h("p", { class: "setup-good" }, t("setup.by_broker", { id: device.id, topic: type ? topicOf(type, device) : "" })));
+    if (credential) return tell(credentialCard(device, credential, type, close));
+    const topic = type ? topicOf(type, device) : "";
+    tell(h("p", { class: "setup-good" }, t("setup.by_broker", { id: device.id, topic })));
   };
   draw();
   open(null);
@@ -90,7 +97,12 @@ function row(device, { edit, remove, renew, label }) {
       "div",
       { class: "setup-open" },
       icon(device.class ?? "unknown"),
-      h("span", {}, h("strong", {}, deviceName(device.id)), h("span", { class: "muted" }, `${device.id} · ${device.type}`)),
+      h(
+        "span",
+        {},
+        h("strong", {}, deviceName(device.id)),
+        h("span", { class: "muted" }, `${device.id} · ${device.type}`),
+      ),
     ),
     h(
       "div",
@@ -106,17 +118,20 @@ function row(device, { edit, remove, renew, label }) {
 /** For a new device, or for `one` that is there. */
 function form(one, { place, about, saved, cancel }) {
   const failed = h("p", { class: "form-error", role: "alert" });
-  const id = one ? null : textField("device-id", t("setup.device_id"), { spellcheck: "false", autocapitalize: "none", required: true });
-  const sensorClass = choiceField("device-class", t("setup.class"), [["", t("setup.any_class")], ...CLASSES.map((of) => [of, t(`class.${of}`)])], one?.class ?? "");
+  const asWritten = { spellcheck: "false", autocapitalize: "none" };
+  const id = one ? null : textField("device-id", t("setup.device_id"), asWritten);
+  const classes = [["", t("setup.any_class")], ...CLASSES.map((of) => [of, t(`class.${of}`)])];
+  const sensorClass = choiceField("device-class", t("setup.class"), classes, one?.class ?? "");
   const search = textField("device-find", t("setup.find_type"), { type: "search" });
   const type = choiceField("device-type", t("setup.type"), []);
   const none = h("p", { class: "muted", role: "status" });
   const spot = textField("device-spot", t("setup.spot"), { value: one?.spot });
-  const known = textField("device-known_as", t("setup.known_as"), { value: one?.known_as, spellcheck: "false", autocapitalize: "none" });
+  const known = textField("device-known_as", t("setup.known_as"), { value: one?.known_as, ...asWritten });
   // Who fits devices does not see whom one cares for: "?" leaves it as it is.
   const keeps = one && !one.person ? [["?", t("setup.person_kept")]] : [];
   const people = [...keeps, ["", t("setup.nobody")], ...PERSONS.map((of) => [of, t(`person.${of}`)])];
-  const person = place.kind === "home" ? choiceField("device-person", t("setup.person"), people, one ? (one.person ?? "?") : "") : null;
+  const cared = one ? (one.person ?? "?") : "";
+  const person = place.kind === "home" ? choiceField("device-person", t("setup.person"), people, cared) : null;
   const logs = h("input", { type: "checkbox", id: "device-logs_in" });
   const chosenType = () => about.types.find((each) => each.id === type.input.value);
   const follow = () => {
@@ -125,7 +140,8 @@ function form(one, { place, about, saved, cancel }) {
   };
   const offer = (wanted = type.input.value) => {
     const fitting = about.types.filter((each) => typeFits(each, sensorClass.input.value, search.input.value));
-    replace(type.input, fitting.map((each) => h("option", { value: each.id }, say(each.label))));
+    const option = (each) => h("option", { value: each.id }, say(each.label));
+    replace(type.input, fitting.map(option));
     replace(none, fitting.length === 0 ? t("setup.no_type") : "");
     if (fitting.some((each) => each.id === wanted)) type.input.value = wanted;
     follow();
@@ -148,7 +164,8 @@ function form(one, { place, about, saved, cancel }) {
     try {
       if (one) return await saved(await ask(`/devices/${encodeURIComponent(one.id)}`, { method: "PUT", body }));
       const all = devices().map((device) => device.id);
-      body.id = id.input.value.trim() || suggestId(spot.input.value, `${place.id}-${chosenType()?.class ?? "device"}`, all);
+      const stem = `${place.id}-${chosenType()?.class ?? "device"}`;
+      body.id = id.input.value.trim() || suggestId(spot.input.value, stem, all);
       body.secret = logs.checked;
       await saved(await ask("/devices", { method: "POST", body }));
     } catch (error) {
@@ -198,7 +215,7 @@ function credentialCard(device, credential, type, close) {
       fact("setup.topic", type ? topicOf(type, device) : null),
     ),
     credential.code ? qrCode(credential.code, t("setup.credential_code")) : null,
-    h("button", { type: "button", class: "big", on: { click: copy } }, t("setup.copy")),
+    h("button", { type: "button", class: "quiet big", on: { click: copy } }, t("setup.copy")),
     said,
     h("button", { type: "button", class: "primary big", on: { click: close } }, t("setup.noted")),
   );
@@ -213,7 +230,12 @@ function labelCard(device, place, label, close) {
       "div",
       { class: "device-label" },
       qrCode(label.code, t("setup.label_code")),
-      h("div", {}, h("strong", { class: "device-label-id" }, device.id), h("span", {}, place.name), h("span", {}, device.spot), h("span", {}, device.type)),
+      h(
+        "div",
+        {},
+        h("strong", { class: "device-label-id" }, device.id),
+        [place.name, device.spot, device.type].filter(Boolean).map((text) => h("span", {}, text)),
+      ),
     ),
     h("button", { type: "button", class: "primary big no-print", on: { click: () => print() } }, t("setup.print")),
     h("button", { type: "button", class: "quiet big no-print", on: { click: close } }, t("setup.cancel")),

@@ -12,13 +12,14 @@ import { placesPart } from "./setup-places.js";
 
 const EVERY_MS = 5000;
 /** Of all that can be unwell, what an installer can mend. */
-const OF_INTEREST = ["clock", "upstream:", "broker:", "models", "site_files", "disk"];
+const OF_INTEREST = ["clock", "upstream:", "broker:", "brokers", "models", "site_files", "disk"];
 
 /** Shows the page in `root`, with the devices of the place with this id, if any; gives the way to leave it. */
 export function setupPage(root, id) {
   const failed = h("p", { class: "form-error", role: "alert" });
   const state = h("ul", { class: "plain setup-state" });
-  const marks = Object.fromEntries(["places", "devices", "brokers"].map((name) => [name, h("span", { class: "setup-mark" })]));
+  const named = (name) => [name, h("span", { class: "setup-mark" })];
+  const marks = Object.fromEntries(["places", "devices", "brokers"].map(named));
   const body = h("div", { class: "setup-body" });
   let [left, timer, about, drawnFor, beside] = [false, null, null, null, null];
 
@@ -88,7 +89,8 @@ export function setupPage(root, id) {
 
 /** Whether a step is done, to see and to hear. */
 function mark(done) {
-  return [icon(done ? "check" : "clock"), h("span", { class: "visually-hidden" }, t(done ? "setup.done" : "setup.open"))];
+  const said = t(done ? "setup.done" : "setup.open");
+  return [icon(done ? "check" : "clock"), h("span", { class: "visually-hidden" }, said)];
 }
 
 function lines({ gateway, version, parts, sensor_port: plain, sensor_port_tls: tls }) {
@@ -101,12 +103,16 @@ function lines({ gateway, version, parts, sensor_port: plain, sensor_port_tls: t
       h("span", { class: "setup-name" }, name),
       h("span", {}, text),
     );
-  const known = parts.filter((part) => OF_INTEREST.some((start) => part.name.startsWith(start)));
+  const isOf = (part, name) => (name.endsWith(":") ? part.name.startsWith(name) : part.name === name);
+  const known = parts.filter((part) => OF_INTEREST.some((name) => isOf(part, name)));
   return [
     line(true, gateway, t("setup.version", { version })),
     line(Boolean(ports), t("setup.port"), ports || t("setup.no_port")),
     known.map((part) =>
       line(part.status === "ok", partName(part.name), part.text ? say(part.text) : t("setup.well")),
     ),
+    parts.some((part) => isOf(part, "upstream:"))
+      ? null
+      : line(false, t("setup.upstream"), t("setup.no_upstream")),
   ];
 }

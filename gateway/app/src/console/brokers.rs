@@ -1,7 +1,7 @@
 //! Brokers beside the gateway: which there are, adding one, and what is at an address.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::Shared;
 use super::body::Sent;
 use super::gate::Who;
 use super::problem::Problem;
+use super::rights::Made;
 use crate::brokers::{self, Found, Listed, Zigbee};
 use crate::config::{Faults, MqttServer};
 use crate::mqtt_client::Access;
@@ -109,7 +110,7 @@ pub(super) async fn add(
     State(shared): State<Arc<Shared>>,
     _who: Who,
     Sent(sent): Sent<BrokerSent>,
-) -> Result<(StatusCode, Json<BrokerView>), Problem> {
+) -> Result<(StatusCode, Extension<Made>, Json<BrokerView>), Problem> {
     let BrokerSent { name, url, username, password, subscribe } = sent;
     let username = username.filter(|username| !username.is_empty());
     // MQTT has no password without a user name.
@@ -124,7 +125,7 @@ pub(super) async fn add(
     added.map_err(|error| failed(&error))?;
     brokers.followed(FOLLOWED_WITHIN).await;
     let view = brokers.list().into_iter().find(|one| one.server.name == name).map(view);
-    view.map(|view| (StatusCode::CREATED, Json(view))).ok_or_else(|| {
+    view.map(|view| (StatusCode::CREATED, Extension(Made(name)), Json(view))).ok_or_else(|| {
         Problem::unavailable("broker_not_begun", "it is kept, and not connected to yet", "the health says why")
     })
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::credential::Login;
 use super::problem::{Code, Problem};
-use super::rights::{self, Log, OfPeople, Rights, Rule};
+use super::rights::{self, Log, Made, OfPeople, Rights, Rule};
 use super::session::SessionKey;
 use super::{Peer, Shared, assets};
 use crate::audit::{Deed, Importance};
@@ -137,7 +137,8 @@ fn to_note(rule: &Rule, deed: Deed, response: &Response) -> Option<(Deed, Import
         Log::People if shows_people => Importance::Look,
         Log::People | Log::Never => return None,
     };
-    Some((Deed { result: refused.unwrap_or("ok").to_owned(), ..deed }, importance))
+    let of = response.extensions().get::<Made>().map_or(deed.of, |Made(of)| of.clone());
+    Some((Deed { of, result: refused.unwrap_or("ok").to_owned(), ..deed }, importance))
 }
 
 /// Notes a log-in or a try of one. A name that is no account's is not noted: people type passwords there.

@@ -87,6 +87,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use ninewatch_core::pipeline::{Settings, Site};
+use ninewatch_core::site::Registry;
 
 use crate::audit::Recorder;
 use crate::brokers::Brokers;
@@ -126,6 +127,8 @@ pub(crate) struct ConsoleState {
     pub(crate) journal_dir: PathBuf,
     /// What is in force.
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
+    /// The registry in force at the doors, with its secrets' hashes.
+    pub(crate) registry: watch::Receiver<Arc<Registry>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) accounts: Accounts,
     pub(crate) clock: Clock,

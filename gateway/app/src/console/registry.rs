@@ -1,7 +1,7 @@
 //! Places and devices as they are set up: added, changed and removed by whoever fits them.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -16,6 +16,7 @@ use super::body::Sent;
 use super::gate::Who;
 use super::grid_codes::Squares;
 use super::problem::Problem;
+use super::rights::Made;
 use crate::registry_file::edit::{self, NotEdited};
 use crate::registry_file::{self, Secret};
 
@@ -129,11 +130,11 @@ pub(super) async fn add_place(
     State(shared): State<Arc<Shared>>,
     _who: Who,
     Sent(place): Sent<PlaceSent>,
-) -> Result<(StatusCode, Json<Place>), Problem> {
+) -> Result<(StatusCode, Extension<Made>, Json<Place>), Problem> {
     let place = place.place(None);
     let added = place.clone();
     shared.change(move |registry| Ok(edit::add_place(registry, added)?)).await?;
-    Ok((StatusCode::CREATED, Json(place)))
+    Ok((StatusCode::CREATED, Extension(Made(place.id.clone())), Json(place)))
 }
 
 /// Answers `PUT /places/{id}`.
@@ -172,8 +173,9 @@ pub(super) async fn add_device(
     let credential = secret.as_ref().map(|secret| credential(&shared, &headers, &device.id, secret));
     let added = device.clone();
     shared.change(move |registry| edit::add_device(registry, added, secret.as_ref())).await?;
+    let made = Extension(Made(device.id.clone()));
     let added = Added { device: device.into(), credential };
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(added)).into_response())
+    Ok((StatusCode::CREATED, made, [(header::CACHE_CONTROL, "no-store")], Json(added)).into_response())
 }
 
 /// Answers `PUT /devices/{id}`.
@@ -280,7 +282,7 @@ impl Shared {
         &self,
         change: impl FnOnce(&mut Registry) -> anyhow::Result<()> + Send + 'static,
     ) -> Result<(), Problem> {
-        let mut settings = self.state.settings.clone();
+        let mut followed = self.state.registry.clone();
         let data_dir = self.state.accounts.data_dir().to_owned();
         let write = move || {
             registry_file::update(&data_dir, |registry| {
@@ -288,10 +290,9 @@ impl Shared {
                 Ok(registry.clone())
             })
         };
-        let mut wanted = self.ask(write).await?.map_err(|error| failed(&error))?;
-        wanted.devices.iter_mut().for_each(|device| device.secret.clear());
+        let wanted = self.ask(write).await?.map_err(|error| failed(&error))?;
         // Where somebody changes it again at the same time, this one waits in vain, and not for long.
-        let follows = settings.wait_for(|settings| settings.registry == wanted);
+        let follows = followed.wait_for(|registry| **registry == wanted);
         let _ = tokio::time::timeout(FOLLOWED_WITHIN, follows).await;
         Ok(())
     }

@@ -81,6 +81,10 @@ pub(super) enum Log {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OfPeople;
 
+/// On an answer: what came to be by the request, where the path does not name it.
+#[derive(Debug, Clone)]
+pub(super) struct Made(pub(super) String);
+
 /// Marks the answer where it is so.
 pub(super) fn of_people(is_so: bool) -> Option<Extension<OfPeople>> {
     is_so.then_some(Extension(OfPeople))

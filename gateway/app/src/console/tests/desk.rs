@@ -147,6 +147,7 @@ pub(super) struct Desk {
     pub(super) played: Arc<Mutex<Played>>,
     pub(super) engine: Engine,
     pub(super) settings: watch::Sender<Arc<Settings>>,
+    pub(super) registry: watch::Sender<Arc<Registry>>,
     pub(super) audit: Recorder,
     /// While it is held the engine answers nothing.
     pub(super) hold: Arc<tokio::sync::Mutex<()>>,
@@ -239,6 +240,7 @@ impl Desk {
         let (accounts, first) = Accounts::open(dir.path()).unwrap();
         let audit = Recorder::open(dir.path(), Clock::System).unwrap();
         let (hold, asked) = <(Arc<tokio::sync::Mutex<()>>, Arc<Notify>)>::default();
+        let (registry_sender, registry_in_force) = watch::channel(Arc::new(registry.clone()));
         let (settings, in_force) = watch::channel(Arc::new(settings(registry)));
         let console = Console::bind(config, dir.path()).unwrap();
         let client = Client::new(console.address());
@@ -248,6 +250,7 @@ impl Desk {
             index,
             journal_dir,
             settings: in_force,
+            registry: registry_in_force,
             counters: Arc::new(Counters::default()),
             accounts: accounts.clone(),
             clock: Clock::System,
@@ -272,6 +275,7 @@ impl Desk {
             accounts,
             engine,
             settings,
+            registry: registry_sender,
             audit,
             served: tokio::spawn(async { console.serve(state).await.unwrap() }),
             play: tokio::spawn(play(inbox, played.clone(), hold.clone(), asked.clone())),

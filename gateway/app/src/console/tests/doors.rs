@@ -22,6 +22,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         index,
         journal_dir: journal,
         settings: desk.settings.subscribe(),
+        registry: desk.registry.subscribe(),
         counters: Arc::default(),
         accounts: desk.accounts.clone(),
         clock: crate::clock::Clock::System,

@@ -15,21 +15,18 @@ use crate::registry_file;
 
 /// Lets what stands in the registry's file come into force, as the running gateway does.
 fn follow(desk: &Desk) -> tokio::task::JoinHandle<()> {
-    let (settings, dir) = (desk.settings.clone(), desk.data_dir().to_owned());
+    let (settings, in_force, dir) = (desk.settings.clone(), desk.registry.clone(), desk.data_dir().to_owned());
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            let mut registry = registry_file::load(&dir).unwrap();
-            registry.devices.iter_mut().for_each(|device| device.secret.clear());
-            settings.send_if_modified(|settings| {
-                let changed = settings.registry != registry;
-                if changed {
-                    let mut new = (**settings).clone();
-                    new.registry = registry;
-                    *settings = Arc::new(new);
-                }
-                changed
-            });
+            let registry = registry_file::load(&dir).unwrap();
+            if **in_force.borrow() == registry {
+                continue;
+            }
+            let mut shown = registry.clone();
+            shown.devices.iter_mut().for_each(|device| device.secret.clear());
+            settings.send_modify(|settings| Arc::make_mut(settings).registry = shown);
+            in_force.send_replace(Arc::new(registry));
         }
     })
 }
@@ -77,7 +74,8 @@ async fn a_place_and_a_device_are_there_as_soon_as_the_answer_is() {
     assert_eq!(label["text"], "NW:D1:kaili-01:smoke-1:ninewatch-smoke");
 
     let of = |what: &str| Wanted { what: Some(what.into()), limit: 9, ..Wanted::default() };
-    assert_eq!(audit::read(desk.data_dir(), &of("place")).unwrap().0.len(), 1);
+    let (places, _) = audit::read(desk.data_dir(), &of("place.add")).unwrap();
+    assert_eq!((places.len(), places[0].of.as_str()), (1, "school"));
     let (renewals, _) = audit::read(desk.data_dir(), &of("device.renew")).unwrap();
     assert_eq!((renewals.len(), renewals[0].of.as_str(), renewals[0].who.as_str()), (1, "smoke-1", "fang"));
 }
