@@ -16,6 +16,7 @@ use crate::intake::wired::WiredInput;
 use crate::notify::NotifyConfig;
 use crate::people::PeopleConfig;
 use crate::pins::Pin;
+use crate::update::UpdateConfig;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) people: PeopleConfig,
     #[serde(default)]
     pub(crate) files: FilesConfig,
+    #[serde(default)]
+    pub(crate) update: Option<UpdateConfig>,
 }
 
 /// Who this gateway is and where it keeps things.
@@ -394,6 +397,9 @@ impl Config {
         for (key, problem, mend) in self.people.problems() {
             fault(&format!("people.{key}"), problem, mend);
         }
+        for (key, problem, mend) in self.update.iter().flat_map(UpdateConfig::problems) {
+            fault(&format!("update.{key}"), problem, mend);
+        }
         for (index, channel) in self.notify.iter().enumerate() {
             let mut fault = |key: &str, problem: String, mend: &str| {
                 faults.push(Fault::at_key(file, source, &format!("notify.{index}.{key}"), problem, mend));
@@ -448,6 +454,7 @@ impl Config {
         }
         self.wired.iter_mut().flat_map(WiredInput::paths).for_each(join);
         self.local_sign.iter_mut().filter_map(|sign| sign.gpio.as_mut()?.simulated.as_mut()).for_each(join);
+        self.update.iter_mut().for_each(|update| update.resolve(base));
         let files = &mut self.files;
         for path in [&mut files.sensors, &mut files.rules, &mut files.models, &mut files.onnxruntime] {
             path.iter_mut().for_each(join);

@@ -34,6 +34,7 @@ mod scorer;
 #[cfg(test)]
 mod sim;
 mod site_files;
+mod update;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -81,6 +82,9 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Backup(args) => cli::backup::back_up(&args, lang),
         Command::Restore(args) => cli::backup::restore(&args, lang),
         Command::Flash(args) => cli::flash::run(&args, lang),
+        Command::Launch(args) => update::launch(&args),
+        Command::Update(args) => cli::update::run(&args, lang),
+        Command::Release(args) => cli::release::run(&args, lang),
         Command::Host(args) => cli::host::run(&args),
         Command::Manual(args) => cli::manual::run(&args),
     }

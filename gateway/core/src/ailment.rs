@@ -62,6 +62,8 @@ pub enum Ailment {
     PinFailed,
     /// A file stands in the place of what should be wired to them.
     PinSimulated,
+    /// A new program was gone back from, or refused.
+    UpdateFailed,
 }
 
 /// How long these hold is a setting.
@@ -81,7 +83,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -106,6 +108,7 @@ impl Ailment {
         Self::NodeFault,
         Self::PinFailed,
         Self::PinSimulated,
+        Self::UpdateFailed,
     ];
 
     /// The name in the API and metrics.
@@ -225,6 +228,9 @@ impl Ailment {
             Self::PinSimulated => ("pin_simulated", "gateway-pin-simulated", Notice, [0, 0],
                 ["接线是模拟的", "Wiring is simulated"],
                 ["正式使用前请删去 site.toml 中的 simulated", "Remove `simulated` from site.toml before anybody relies on it"]),
+            Self::UpdateFailed => ("update_failed", "gateway-update-failed", Minor, [0, 0],
+                ["更新失败", "Update failed"],
+                ["网关继续使用原有版本；运行 ninewatch update status 查看，并告知软件的发布者", "The former version goes on; `ninewatch update status` says more; tell whoever publishes the program"]),
         };
         Nature { name, rule, severity, holds_s, over_s, title, mend }
     }

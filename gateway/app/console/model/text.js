@@ -257,6 +257,7 @@ export const TEXT = {
   "deed.retention": ["留存与删除", "What is kept"],
   "deed.roster": ["排班", "Roster"],
   "deed.drill": ["演练", "Drill"],
+  "deed.update": ["更新", "Update"],
   "deed.walk_test": ["走查", "Walk-test"],
   "deed.walk_tests": ["走查列表", "Walk-tests"],
   "deed.grid_code": ["网格码", "Grid code"],

@@ -61,6 +61,7 @@ mod site;
 mod status;
 mod throttle;
 mod tls;
+mod update;
 mod walk_tests;
 
 #[cfg(test)]
@@ -97,6 +98,7 @@ use crate::metrics::Counters;
 use crate::notify::Notify;
 use crate::people::People;
 use crate::scorer::Models;
+use crate::update::Updates;
 
 pub(crate) use accounts::{AccountList, FIRST_ACCOUNT, edit as edit_accounts};
 pub(crate) use authority::{AUTHORITY, Authority, fingerprint};
@@ -109,7 +111,7 @@ use rights::OfPeople;
 pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
 use tls::Tls;
-pub(crate) use walk_tests::{KEY as WALK_TEST_KEY, WALK_TESTS, overdue as walk_tests_overdue};
+pub(crate) use walk_tests::{KEY as WALK_TEST_KEY, WALK_TESTS, is_walked, overdue as walk_tests_overdue};
 
 /// What the console stands on.
 pub(crate) struct ConsoleState {
@@ -132,6 +134,7 @@ pub(crate) struct ConsoleState {
     pub(crate) audit: Recorder,
     pub(crate) people: Arc<People>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
+    pub(crate) updates: Arc<Updates>,
 }
 
 /// The console's port, listening.
@@ -340,6 +343,10 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/retention", retention::look);
     routes.add(Method::GET, "/api/v1/log", log::look);
     routes.add(Method::PUT, "/api/v1/log", log::change);
+    routes.add(Method::GET, "/api/v1/update", update::show);
+    routes.add(Method::POST, "/api/v1/update/look", update::look);
+    routes.add(Method::POST, "/api/v1/update/now", update::now);
+    routes.add(Method::POST, "/api/v1/update/back", update::back);
     routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);

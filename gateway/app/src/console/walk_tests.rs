@@ -27,8 +27,8 @@ use super::problem::Problem;
 use super::rights::{self, OfPeople};
 pub(crate) use certificate::KEY;
 use certificate::Signed;
-pub(crate) use kept::WALK_TESTS;
 use kept::{Site, Spot, WalkTest, WalkTests};
+pub(crate) use kept::{WALK_TESTS, is_walked};
 use measure::{DutyRoom, Ready, UpstreamTried};
 
 /// What requests about walk-tests share.

@@ -14,7 +14,7 @@ use crate::town::{HOUR, MIDNIGHT, MINUTE, Says, settings};
 const SECOND: i64 = 1_000;
 
 /// Every ailment: its severity, how long it holds before it is told, how long it is over before that is told.
-const TABLE: [(Ailment, &str, Severity, i64, i64); 24] = [
+const TABLE: [(Ailment, &str, Severity, i64, i64); 25] = [
     (Ailment::UpstreamDown, "upstream_down", Severity::Major, 60, 30),
     (Ailment::UpstreamBehind, "upstream_behind", Severity::Major, 0, 60),
     (Ailment::BrokerDown, "broker_down", Severity::Major, 60, 30),
@@ -39,6 +39,7 @@ const TABLE: [(Ailment, &str, Severity, i64, i64); 24] = [
     (Ailment::NodeFault, "node_fault", Severity::Major, 10, 30),
     (Ailment::PinFailed, "pin_failed", Severity::Major, 15, 60),
     (Ailment::PinSimulated, "pin_simulated", Severity::Notice, 0, 0),
+    (Ailment::UpdateFailed, "update_failed", Severity::Minor, 0, 0),
 ];
 
 struct Gateway {

@@ -261,6 +261,7 @@ impl Desk {
             audit: audit.clone(),
             people: people(dir.path()),
             upstreams: Vec::new(),
+            updates: crate::update::Updates::open(dir.path(), false),
         };
         Self {
             client,

@@ -35,6 +35,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         audit: crate::audit::Recorder::open(dir.path(), crate::clock::Clock::System).unwrap(),
         people: super::desk::people(dir.path()),
         upstreams: Vec::new(),
+        updates: crate::update::Updates::open(dir.path(), false),
     };
     let (_, list) = routes(Shared::new(state, 0, None));
     let fill = |path: &str| {
