@@ -14,6 +14,7 @@ mod launch;
 pub(crate) mod release;
 mod slot;
 mod state;
+mod told;
 mod trial;
 mod when;
 
@@ -23,10 +24,11 @@ use std::path::{Path, PathBuf};
 use ninewatch_core::hours::Hours;
 use ninewatch_core::time::Span;
 
-pub(crate) use follow::{Ground, Updates};
+pub(crate) use follow::Ground;
 pub(crate) use index::PublicKey;
 pub(crate) use launch::{LaunchArgs, run as launch};
 pub(crate) use state::{Event, State, Version, Wish};
+pub(crate) use told::Updates;
 
 /// `[update]` of the site file.
 #[derive(Debug, Clone, Deserialize)]
