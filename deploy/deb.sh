@@ -27,6 +27,15 @@ trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
 DESTDIR="$root" sh deploy/install.sh >/dev/null
 
+# A gateway goes back from an update by itself, and so takes none that writes another journal.
+sed -n 's/^pub(crate) const FORMAT: u32 = \([0-9]*\);$/\1/p' gateway/app/src/journal/mod.rs \
+  >"$root/usr/lib/ninewatch/journal-format"
+if [ ! -s "$root/usr/lib/ninewatch/journal-format" ]; then
+  echo "gateway/app/src/journal/mod.rs does not say the journal's FORMAT" >&2
+  exit 1
+fi
+chmod 0644 "$root/usr/lib/ninewatch/journal-format"
+
 doc="$root/usr/share/doc/ninewatch"
 install -d "$doc"
 install -m 0644 deploy/debian/copyright "$doc/copyright"

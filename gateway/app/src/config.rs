@@ -16,6 +16,7 @@ use crate::intake::wired::WiredInput;
 use crate::notify::NotifyConfig;
 use crate::people::PeopleConfig;
 use crate::pins::Pin;
+use crate::update::UpdateConfig;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,6 +52,7 @@ pub(crate) struct Config {
     /// Where it was read from.
     #[serde(skip)]
     pub(crate) read_from: Option<PathBuf>,
+    pub(crate) update: Option<UpdateConfig>,
 }
 
 /// Who this gateway is and where it keeps things.
@@ -417,6 +419,9 @@ impl Config {
         for (key, problem, mend) in self.people.problems() {
             fault(&format!("people.{key}"), problem, mend);
         }
+        for (key, problem, mend) in self.update.iter().flat_map(UpdateConfig::problems) {
+            fault(&format!("update.{key}"), problem, mend);
+        }
         for (index, channel) in self.notify.iter().enumerate() {
             let mut fault = |key: &str, problem: String, mend: &str| {
                 faults.push(Fault::at_key(file, source, &format!("notify.{index}.{key}"), problem, mend));
@@ -472,6 +477,7 @@ impl Config {
         }
         self.wired.iter_mut().flat_map(WiredInput::paths).for_each(join);
         self.local_sign.iter_mut().filter_map(|sign| sign.gpio.as_mut()?.simulated.as_mut()).for_each(join);
+        self.update.iter_mut().for_each(|update| update.resolve(base));
         let files = &mut self.files;
         for path in [&mut files.sensors, &mut files.rules, &mut files.models, &mut files.onnxruntime] {
             path.iter_mut().for_each(join);

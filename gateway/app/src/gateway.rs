@@ -29,6 +29,7 @@ use crate::people::People;
 use crate::private;
 use crate::scorer::{Models, Shelf, Sources};
 use crate::site_files::{SetAside, SiteFiles};
+use crate::update::{self, Updates};
 
 /// A gateway at work.
 pub(crate) struct Gateway {
@@ -42,6 +43,7 @@ pub(crate) struct Gateway {
     /// Only at the very first start.
     pub(crate) first_password: Option<FirstPassword>,
     pub(crate) upstreams: Vec<Arc<UpstreamStatus>>,
+    pub(crate) updates: Arc<Updates>,
     sign: Option<Arc<Sign>>,
     notify: Notify,
     running: Running,
@@ -149,7 +151,9 @@ impl Gateway {
         let mut tasks = JoinSet::new();
         let pace = Arc::new(Pace::default());
         let status = Arc::new(ConsoleStatus::default());
+        let updates = Updates::open(&data_dir, config.update.is_some());
         let mut parts: Vec<Arc<dyn Part>> = vec![
+            updates.clone(),
             Arc::new(models.clone()),
             Arc::new(set_aside.clone()),
             engine.load(),
@@ -227,6 +231,21 @@ impl Gateway {
         };
         tasks.spawn(undelivered.follow());
         tasks.spawn(health::watch(parts.clone(), engine.clone(), (clock, config.alerts), pace));
+        if let Some(update) = config.update {
+            let ground = update::Ground {
+                config: update,
+                data_dir: data_dir.clone(),
+                offset: config.gateway.utc_offset,
+                engine: engine.clone(),
+                alerts: running.index.clone(),
+                parts: parts.clone(),
+                upstreams: upstreams.clone(),
+                audit: audit.clone(),
+                room: running.room.clone(),
+                clock,
+            };
+            tasks.spawn(updates.clone().follow(ground));
+        }
         let console = console.map(|console| {
             let at = ConsoleAt {
                 address: console.address(),
@@ -256,6 +275,7 @@ impl Gateway {
                 gateway: config.gateway.id.clone(),
                 sensor_port: (sensor_port, sensor_port_tls),
                 brokers,
+                updates: updates.clone(),
             };
             tasks.spawn(console.serve(state));
             at
@@ -277,6 +297,7 @@ impl Gateway {
             console,
             first_password,
             upstreams,
+            updates,
             sign,
             notify,
             running,

@@ -37,6 +37,7 @@ mod setup;
 mod sim;
 mod site_files;
 mod support;
+mod update;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -86,6 +87,9 @@ fn run(command: Command, lang: lang::Lang) -> anyhow::Result<()> {
         Command::Restore(args) => cli::backup::restore(&args, lang),
         Command::Flash(args) => cli::flash::run(&args, lang),
         Command::Support(args) => block_on(cli::support::run(args, lang)),
+        Command::Launch(args) => update::launch(&args),
+        Command::Update(args) => cli::update::run(&args, lang),
+        Command::Release(args) => cli::release::run(&args, lang),
         Command::Host(args) => cli::host::run(&args),
         Command::Manual(args) => cli::manual::run(&args),
     }

@@ -1,6 +1,8 @@
 //! Certificates and keys in PEM files: what TLS needs on both sides.
 
 use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -54,4 +56,11 @@ pub(crate) fn trusted(ca: Option<&Path>, whose: &str) -> anyhow::Result<RootCert
 /// Where there is none.
 pub(crate) fn private_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_file(file).with_context(|| format!("{} holds no private key in PEM", file.display()))
+}
+
+/// Something in DER, as PEM.
+pub(crate) fn written(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

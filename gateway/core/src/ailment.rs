@@ -68,6 +68,8 @@ pub enum Ailment {
     WalkOverdue,
     /// The last good backup is old.
     BackupOverdue,
+    /// A new program was gone back from, or refused.
+    UpdateFailed,
 }
 
 /// How long these hold is a setting.
@@ -87,7 +89,7 @@ struct Nature {
 
 impl Ailment {
     /// All there are.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::UpstreamDown,
         Self::UpstreamBehind,
         Self::BrokerDown,
@@ -115,6 +117,7 @@ impl Ailment {
         Self::PinSimulated,
         Self::WalkOverdue,
         Self::BackupOverdue,
+        Self::UpdateFailed,
     ];
 
     /// The name in the API and metrics.
@@ -243,6 +246,9 @@ impl Ailment {
             Self::BackupOverdue => ("backup_overdue", "gateway-backup-overdue", Minor, [60, 60],
                 ["备份过期", "Backup overdue"],
                 ["请插入标签为 NW-BACKUP 的 U 盘，或检查它是否已满、损坏", "Put in a stick labelled NW-BACKUP, or see whether the one there is full or broken"]),
+            Self::UpdateFailed => ("update_failed", "gateway-update-failed", Minor, [0, 0],
+                ["更新失败", "Update failed"],
+                ["网关继续使用原有版本；运行 ninewatch update status 查看，并告知软件的发布者", "The former version goes on; `ninewatch update status` says more; tell whoever publishes the program"]),
         };
         Nature { name, rule, severity, holds_s, over_s, title, mend }
     }

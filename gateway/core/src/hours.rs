@@ -15,6 +15,11 @@ pub struct Hours {
 }
 
 impl Hours {
+    /// From a minute of the day to another.
+    pub const fn between(from_min: u32, to_min: u32) -> Self {
+        Self { from_min: from_min % DAY_MIN, to_min: to_min % DAY_MIN }
+    }
+
     /// Whether the local time of `at` is within.
     pub fn contains(self, offset: UtcOffset, at: TimeMs) -> bool {
         let minute = offset.minute_of_day(at);

@@ -194,6 +194,7 @@ export const PEOPLE_TEXT = {
   "problem.no_grid_code": ["这个网格还没有码。", "This grid has no code yet."],
   "problem.not_graver": ["预警只能提级，不能降级。", "An alert can be made graver, not less grave."],
   "problem.no_resident": ["没有这份档案。", "There is no such record."],
+  "problem.no_updates": ["这台网关没有配置更新。", "This gateway takes no updates."],
   "problem.unreadable": [
     "网关读不了所需的文件，请看日志。",
     "The gateway cannot read a file that it needs; see its log.",

@@ -268,6 +268,7 @@ export const TEXT = {
   "deed.retention": ["留存与删除", "What is kept"],
   "deed.roster": ["排班", "Roster"],
   "deed.drill": ["演练", "Drill"],
+  "deed.update": ["更新", "Update"],
   "deed.walk_test": ["走查", "Walk-test"],
   "deed.walk_tests": ["走查列表", "Walk-tests"],
   "deed.support": ["支持包", "Support bundle"],

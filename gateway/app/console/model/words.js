@@ -61,6 +61,7 @@ export const DEEDS = [
   "plans",
   "roster",
   "drill",
+  "update",
   "walk_test",
   "walk_tests",
   "support",

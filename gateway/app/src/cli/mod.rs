@@ -15,6 +15,7 @@ pub(crate) mod model;
 pub(crate) mod node;
 pub(crate) mod notify;
 pub(crate) mod registry;
+pub(crate) mod release;
 pub(crate) mod replay;
 pub(crate) mod retention;
 pub(crate) mod rule;
@@ -22,6 +23,7 @@ pub(crate) mod run;
 pub(crate) mod sensor;
 pub(crate) mod support;
 mod table;
+pub(crate) mod update;
 pub(crate) mod walk;
 mod way;
 mod what_if;
@@ -31,6 +33,7 @@ use clap::{Parser, Subcommand};
 use crate::demo::DemoArgs;
 use crate::lang::Lang;
 use crate::logging::{self, LogFormat};
+use crate::update::LaunchArgs;
 
 /// 九哨社区物联网边缘网关 · An IoT edge gateway for smart communities
 ///
@@ -149,6 +152,17 @@ pub(crate) enum Command {
   \
         sudo ninewatch support --to support.html --account admin --password-file password")]
     Support(support::SupportArgs),
+    /// 启动网关：已安装的版本，或更新得来的版本；试用新版本，不行则退回 · Start the gateway: the installed program or a newer one, on trial at first
+    ///
+    /// systemd 用它启动网关。新版本在试用期内未恢复原有工作的，自动退回并说明原因。详见 docs/update.md。
+    ///
+    /// What systemd starts. A newer program that does not do again what the former one did is gone back from by itself, and
+    /// it is said why. More: docs/update.md.
+    Launch(LaunchArgs),
+    /// 更新：查看、立即更新、退回 · Updates: how they stand, now, back
+    Update(update::UpdateArgs),
+    /// 签名发布：密钥、加入软件包、按圈推送 · Publish signed packages: keys, packages, rings
+    Release(release::ReleaseArgs),
     /// 本机名称和防火墙规则，取自 site.toml · The host's name and its firewall, out of site.toml
     Host(host::HostArgs),
     /// 生成手册页和命令补全 · Write man pages and shell completions

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::{ConsoleAt, Gateway};
 use crate::lang::Lang;
+use crate::update;
 
 /// What `run` can be told.
 #[derive(Debug, Args)]
@@ -29,20 +30,25 @@ pub(crate) struct RunArgs {
 /// # Errors
 /// Where the gateway cannot start or cannot go on.
 pub(crate) async fn run(args: RunArgs, lang: Lang) -> anyhow::Result<()> {
+    update::end_with_launcher()?;
     let config = Config::load(&args.site)?;
+    let data_dir = config.gateway.data_dir.clone();
     let mut gateway = Gateway::start(config, Clock::System).await?;
     welcome(&gateway, lang);
     if let Some(path) = &args.ready_file {
         write_ready(path, &gateway)?;
     }
+    update::tell_ready(&data_dir)?;
     // Outside systemd there is nobody to notify.
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+    let relaunched = gateway.updates.clone();
     let mut term = signal(SignalKind::terminate())?;
     let mut watchdog = tokio::time::interval(watchdog_beat());
     loop {
         tokio::select! {
             _ = term.recv() => break,
             _ = tokio::signal::ctrl_c() => break,
+            () = relaunched.relaunched() => break,
             stopped = gateway.stopped() => return stopped,
             _ = watchdog.tick() => {
                 // The beat passes through the engine: a gateway that no longer decides is restarted.
@@ -60,7 +66,13 @@ pub(crate) async fn run(args: RunArgs, lang: Lang) -> anyhow::Result<()> {
 /// Half of what systemd waits, or a minute where it does not.
 fn watchdog_beat() -> Duration {
     let mut usec = 0;
-    if sd_notify::watchdog_enabled(false, &mut usec) {
+    // On trial it is the launcher's id that systemd knows; what our launcher leaves in the environment is for us.
+    let from_launcher = std::env::var_os("WATCHDOG_PID").is_none();
+    let left: Option<u64> =
+        std::env::var("WATCHDOG_USEC").ok().filter(|_| from_launcher).and_then(|usec| usec.parse().ok());
+    if let Some(usec) = left {
+        Duration::from_micros(usec / 2)
+    } else if sd_notify::watchdog_enabled(false, &mut usec) {
         Duration::from_micros(usec / 2)
     } else {
         Duration::from_secs(60)

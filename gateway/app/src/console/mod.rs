@@ -66,6 +66,7 @@ mod status;
 mod support;
 mod throttle;
 mod tls;
+mod update;
 mod walk_tests;
 
 #[cfg(test)]
@@ -104,6 +105,7 @@ use crate::metrics::Counters;
 use crate::notify::Notify;
 use crate::people::People;
 use crate::scorer::Models;
+use crate::update::Updates;
 
 pub(crate) use accounts::{AccountList, FIRST_ACCOUNT, edit as edit_accounts};
 pub(crate) use authority::{AUTHORITY, Authority, fingerprint};
@@ -117,7 +119,7 @@ pub(crate) use rights::Role;
 pub(crate) use status::ConsoleStatus;
 use tls::Tls;
 pub(crate) use walk_tests::{
-    Certificate, KEY as WALK_TEST_KEY, Told, WALK_TESTS, WalkTestsDue, overdue as walk_tests_overdue,
+    Certificate, KEY as WALK_TEST_KEY, Told, WALK_TESTS, WalkTestsDue, is_walked, overdue as walk_tests_overdue,
 };
 
 /// What the console stands on.
@@ -150,6 +152,7 @@ pub(crate) struct ConsoleState {
     /// Where devices connect: in plain TCP, in TLS.
     pub(crate) sensor_port: (Option<SocketAddr>, Option<SocketAddr>),
     pub(crate) brokers: Brokers,
+    pub(crate) updates: Arc<Updates>,
 }
 
 /// The console's port, listening.
@@ -359,6 +362,10 @@ fn routes(shared: Arc<Shared>) -> (Router, Vec<(Method, &'static str)>) {
     routes.add(Method::GET, "/api/v1/log", log::look);
     routes.add(Method::PUT, "/api/v1/log", log::change);
     routes.add(Method::GET, "/api/v1/support", support::bundle);
+    routes.add(Method::GET, "/api/v1/update", update::show);
+    routes.add(Method::POST, "/api/v1/update/look", update::look);
+    routes.add(Method::POST, "/api/v1/update/now", update::now);
+    routes.add(Method::POST, "/api/v1/update/back", update::back);
     routes.add(Method::GET, "/api/v1/report", report::report);
     routes.add(Method::GET, "/api/v1/events", events::listen);
     routes.add(Method::GET, "/api/v1/devices", site::devices);

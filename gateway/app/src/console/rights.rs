@@ -199,6 +199,10 @@ static TABLE: &[Rule] = &[
     rule(Method::POST,   "/api/v1/brokers",                      ADMIN,       "broker.add",      Log::Always),
     rule(Method::POST,   "/api/v1/brokers/look",                 ADMIN,       "broker.look",     Log::Always),
     rule(Method::DELETE, "/api/v1/brokers/{name}",               ADMIN,       "broker.remove",   Log::Always),
+    rule(Method::GET,    "/api/v1/update",                       ADMIN,       "update.show",     Log::Never),
+    rule(Method::POST,   "/api/v1/update/look",                  ADMIN,       "update.look",     Log::Always),
+    rule(Method::POST,   "/api/v1/update/now",                   ADMIN,       "update.now",      Log::Always),
+    rule(Method::POST,   "/api/v1/update/back",                  ADMIN,       "update.back",     Log::Always),
     rule(Method::GET,    "/api/v1/health",                       For::Anyone, "health.look",     Log::Never),
     rule(Method::GET,    "/api/v1/session",                      EVERYBODY,   "session.look",    Log::Never),
     // A log-in is noted where it is known whose it is.

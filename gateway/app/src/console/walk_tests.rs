@@ -30,8 +30,8 @@ pub(crate) use certificate::KEY;
 use certificate::Signed;
 pub(crate) use certificate::{Certificate, Told};
 pub(crate) use due::WalkTestsDue;
-pub(crate) use kept::WALK_TESTS;
 use kept::{Site, Spot, WalkTest, WalkTests};
+pub(crate) use kept::{WALK_TESTS, is_walked};
 use measure::{DutyRoom, Ready, UpstreamTried};
 
 /// What requests about walk-tests share.

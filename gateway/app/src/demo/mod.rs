@@ -179,6 +179,7 @@ fn config(args: &DemoArgs, data_dir: &Path, city: &City) -> anyhow::Result<Confi
     let (username, password) = city.credential();
     private::write(&password_file, password.as_bytes())?;
     Ok(Config {
+        update: None,
         people: PeopleConfig::default(),
         gateway: GatewayConfig { id: "kaili-demo".into(), data_dir: data_dir.to_owned(), utc_offset: UtcOffset::CHINA },
         sensor_port: Some(SensorPortConfig { listen: Some(anywhere), ..SensorPortConfig::default() }),

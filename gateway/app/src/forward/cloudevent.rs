@@ -166,7 +166,8 @@ pub(crate) fn channel_test(gateway: &str, id: &str, channel: &str) -> serde_json
 /// Where it cannot be serialised.
 pub(crate) fn online(source: &Source, id: &str) -> serde_json::Result<Vec<u8>> {
     let epoch = source.epochs.current();
-    Event::new(&source.gateway, "cn.ninewatch.online", id, json!({"epoch": epoch.id, "first": epoch.first})).json()
+    let data = json!({"epoch": epoch.id, "first": epoch.first, "version": crate::update::version()});
+    Event::new(&source.gateway, "cn.ninewatch.online", id, data).json()
 }
 
 /// The will of the connection that began with `online`'s `id`.

@@ -70,6 +70,7 @@ impl Session {
     async fn take_receipt(&self, receipt: Receipt, hear: &mpsc::Sender<Heard>) -> anyhow::Result<()> {
         let current = self.source.epochs.current();
         if receipt.epoch.as_ref() == Some(&current.id) {
+            self.status.answered.store(true, Relaxed);
             return Ok(hear.send(Heard::Receipt(receipt)).await?);
         }
         tracing::warn!(

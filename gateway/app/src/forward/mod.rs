@@ -17,7 +17,7 @@ mod tests;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 
@@ -43,6 +43,8 @@ pub(crate) struct UpstreamStatus {
     pub(crate) refused: AtomicU64,
     /// Events that could not be read.
     pub(crate) malformed: AtomicU64,
+    /// A receipt has come since the start.
+    pub(crate) answered: AtomicBool,
     index: Arc<dyn Progress>,
     /// Since when the oldest alert waits that it lacks.
     lacks_since: std::sync::Mutex<Option<Instant>>,
@@ -59,6 +61,7 @@ impl UpstreamStatus {
             actions: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
             index,
             lacks_since: std::sync::Mutex::default(),
             moved: watch::Sender::default(),

@@ -41,6 +41,10 @@ use log::Log;
 pub(crate) use room::DiskRoom;
 use room::Room;
 
+/// Which programs can read what this one writes: raised whenever an older one could not. A gateway takes no update that
+/// writes another by itself, since it could not go back. A package says it in `usr/lib/ninewatch/journal-format`.
+pub(crate) const FORMAT: u32 = 1;
+
 /// Appends one recorded event as a frame.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, Uri, header};
+use axum::http::{Method, Request, Response, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -56,9 +56,43 @@ pub(crate) async fn ask(
     headers: &[(&str, String)],
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
+    let request = request(method, url, content_type, headers, body)?;
+    over(url, ca, request, |answer| async move {
+        let (parts, body) = answer.into_parts();
+        let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let body = to_bytes(body, LARGEST_ANSWER).await.context("the answer cannot be read")?;
+        Ok(Answer {
+            status: parts.status,
+            // The other form, a date, would need a clock that is right.
+            retry_after: retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
+            body: body.to_vec(),
+        })
+    })
+    .await
+}
+
+/// GETs what may be large: `take` reads the answer as it comes.
+///
+/// # Errors
+/// Where there is no answer, and what `take` says.
+pub(crate) async fn fetch<T, F: Future<Output = anyhow::Result<T>>>(
+    url: &Uri,
+    ca: Option<&Path>,
+    headers: &[(&str, String)],
+    take: impl FnOnce(Response<Body>) -> F,
+) -> anyhow::Result<T> {
+    let request = request(Method::GET, url, "application/octet-stream", headers, Vec::new())?;
+    over(url, ca, request, take).await
+}
+
+fn request(
+    method: Method,
+    url: &Uri,
+    content_type: &str,
+    headers: &[(&str, String)],
+    body: Vec<u8>,
+) -> anyhow::Result<Request<Body>> {
     let host = url.host().context("the address has no host")?;
-    let is_tls = url.scheme_str() == Some("https");
-    let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let authority = url.authority().map(|authority| authority.as_str()).unwrap_or(host);
     let mut request = Request::builder()
@@ -71,7 +105,19 @@ pub(crate) async fn ask(
     for (name, value) in headers {
         request = request.header(*name, value);
     }
-    let request = request.body(Body::from(body)).map_err(|_| anyhow::anyhow!("the request cannot be made"))?;
+    request.body(Body::from(body)).map_err(|_| anyhow::anyhow!("the request cannot be made"))
+}
+
+/// Sends a request over a connection of its own.
+async fn over<T, F: Future<Output = anyhow::Result<T>>>(
+    url: &Uri,
+    ca: Option<&Path>,
+    request: Request<Body>,
+    take: impl FnOnce(Response<Body>) -> F,
+) -> anyhow::Result<T> {
+    let host = url.host().context("the address has no host")?;
+    let is_tls = url.scheme_str() == Some("https");
+    let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let bare = host.trim_matches(['[', ']']);
     let stream = TcpStream::connect((bare, port)).await.with_context(|| format!("{bare}:{port} cannot be reached"))?;
     if is_tls {
@@ -81,28 +127,19 @@ pub(crate) async fn ask(
             .with_no_client_auth();
         let name = ServerName::try_from(bare.to_owned()).context("the host has no name that a certificate can bear")?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        exchange(stream.with_context(|| format!("no TLS with {bare}"))?, request).await
+        exchange(stream.with_context(|| format!("no TLS with {bare}"))?, request, take).await
     } else {
-        exchange(stream, request).await
+        exchange(stream, request, take).await
     }
 }
 
-async fn exchange(
+async fn exchange<T, F: Future<Output = anyhow::Result<T>>>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Body>,
-) -> anyhow::Result<Answer> {
+    take: impl FnOnce(Response<Body>) -> F,
+) -> anyhow::Result<T> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let answered = async move {
-        let (parts, body) = sender.send_request(request).await?.into_parts();
-        let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let body = to_bytes(Body::new(body), LARGEST_ANSWER).await.context("the answer cannot be read")?;
-        anyhow::Ok(Answer {
-            status: parts.status,
-            // The other form, a date, would need a clock that is right.
-            retry_after: retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
-            body: body.to_vec(),
-        })
-    };
+    let answered = async move { take(sender.send_request(request).await?.map(Body::new)).await };
     // The connection moves while the answer is waited for, and goes with it.
     tokio::pin!(answered);
     tokio::select! {

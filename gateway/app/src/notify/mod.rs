@@ -46,7 +46,7 @@ use channel::SirenWay;
 pub(crate) use channel::{Channel, Trouble};
 pub(crate) use config::NotifyConfig;
 use feed::Feed;
-pub(crate) use http::ask as http_ask;
+pub(crate) use http::{ask as http_ask, fetch as http_fetch};
 use ledger::Ledger;
 pub(crate) use ledger::{FORMER_LOG, LOG, Notification};
 pub(crate) use service::Failure;

@@ -14,7 +14,7 @@ use crate::town::{HOUR, MIDNIGHT, MINUTE, Says, settings};
 const SECOND: i64 = 1_000;
 
 /// Every ailment: its severity, how long it holds before it is told, how long it is over before that is told.
-const TABLE: [(Ailment, &str, Severity, i64, i64); 27] = [
+const TABLE: [(Ailment, &str, Severity, i64, i64); 28] = [
     (Ailment::UpstreamDown, "upstream_down", Severity::Major, 60, 30),
     (Ailment::UpstreamBehind, "upstream_behind", Severity::Major, 0, 60),
     (Ailment::BrokerDown, "broker_down", Severity::Major, 60, 30),
@@ -42,6 +42,7 @@ const TABLE: [(Ailment, &str, Severity, i64, i64); 27] = [
     (Ailment::PinSimulated, "pin_simulated", Severity::Notice, 0, 0),
     (Ailment::WalkOverdue, "walk_overdue", Severity::Notice, 60, 0),
     (Ailment::BackupOverdue, "backup_overdue", Severity::Minor, 60, 60),
+    (Ailment::UpdateFailed, "update_failed", Severity::Minor, 0, 0),
 ];
 
 struct Gateway {

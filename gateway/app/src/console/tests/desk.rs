@@ -268,6 +268,7 @@ impl Desk {
             gateway: GATEWAY.into(),
             sensor_port: (None, "0.0.0.0:8883".parse().ok()),
             brokers: crate::brokers::Brokers::new(dir.path(), "kaili-01", Vec::new()),
+            updates: crate::update::Updates::open(dir.path(), false),
         };
         Self {
             client,

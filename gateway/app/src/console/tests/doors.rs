@@ -40,6 +40,7 @@ pub(super) fn walk(desk: &Desk) -> Vec<(Method, &'static str, String)> {
         gateway: super::desk::GATEWAY.into(),
         sensor_port: (None, "0.0.0.0:8883".parse().ok()),
         brokers: crate::brokers::Brokers::new(dir.path(), "kaili-01", Vec::new()),
+        updates: crate::update::Updates::open(dir.path(), false),
     };
     let (_, list) = routes(Shared::new(state, 0, None));
     let fill = |path: &str| {

@@ -17,6 +17,7 @@ use std::path::Path;
 
 use ninewatch_core::time::TimeMs;
 
+use crate::pem;
 use crate::private::{self, hex};
 
 /// The gateway's key, in the data folder and in a backup.
@@ -51,7 +52,7 @@ impl Signed {
         let sha256 = hex(&Sha256::digest(document.as_bytes()));
         let signature = STANDARD.encode(key.sign(document.as_bytes()).as_ref());
         let public = [&SPKI, key.public_key().as_ref()].concat();
-        Ok(Self { document, sha256, signature, public_key: pem("PUBLIC KEY", &public) })
+        Ok(Self { document, sha256, signature, public_key: pem::written("PUBLIC KEY", &public) })
     }
 
     /// Whether it is as this gateway has signed it.
@@ -193,19 +194,13 @@ fn make_key(data_dir: &Path) -> anyhow::Result<Ed25519KeyPair> {
     let Ok(der) = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()) else {
         bail!("the system gives no random numbers")
     };
-    private::replace(data_dir, KEY, pem("PRIVATE KEY", der.as_ref()).as_bytes())?;
+    private::replace(data_dir, KEY, pem::written("PRIVATE KEY", der.as_ref()).as_bytes())?;
     pair(der.as_ref())
 }
 
 fn pair(der: &[u8]) -> anyhow::Result<Ed25519KeyPair> {
     Ed25519KeyPair::from_pkcs8(der)
         .map_err(|error| anyhow::anyhow!("{KEY} is no Ed25519 key: {error}; put it back from a backup"))
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 #[cfg(test)]

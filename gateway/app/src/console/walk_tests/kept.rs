@@ -112,6 +112,18 @@ impl Spot {
     }
 }
 
+/// Whether somebody walks through devices: a test that is not finished, and moved within the last two hours.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub(crate) fn is_walked(data_dir: &Path, now: TimeMs) -> anyhow::Result<bool> {
+    const LONG_AGO_MS: i64 = 2 * 3_600_000;
+    let moved =
+        |test: &WalkTest| test.devices.iter().filter_map(|spot| spot.turn_at_ms).chain([test.begun_at_ms]).max();
+    let tests = WalkTests::new(data_dir).list()?;
+    Ok(tests.iter().any(|test| test.certificate.is_none() && moved(test).is_some_and(|at| now - at < LONG_AGO_MS)))
+}
+
 /// The folder, and turns to change it.
 pub(super) struct WalkTests {
     data_dir: PathBuf,

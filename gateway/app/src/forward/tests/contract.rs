@@ -255,7 +255,7 @@ async fn after_a_restore_numbers_count_under_their_epoch() {
     let forwarding = ground.forward(upstream.port);
     let mut line = upstream.accepted(None).await;
     let online = line.event().await;
-    assert_eq!(online["data"], json!({"epoch": "e2", "first": 3}));
+    assert_eq!(online["data"], json!({"epoch": "e2", "first": 3, "version": env!("CARGO_PKG_VERSION")}));
     let answer = |epoch: Value, up_to: u64| {
         let data = json!({"epoch": epoch, "up_to": up_to, "answers": online["id"]});
         json!({"specversion": "1.0", "id": "r", "source": "/city", "type": "cn.ninewatch.receipt", "data": data})
