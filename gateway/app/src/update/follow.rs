@@ -52,16 +52,11 @@ impl Updates {
     /// # Errors
     /// It has none of its own.
     pub(crate) async fn follow(self: Arc<Self>, ground: Ground) -> anyhow::Result<()> {
-        let mut following = Following::new(self, ground);
+        let mut following = Following::new(self.clone(), ground);
         let mut tick = tokio::time::interval(TICK);
-        let mut told = String::new();
         loop {
             tick.tick().await;
-            let said = following.step().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
-            if !said.is_empty() && said != told {
-                tracing::error!("updates: {said}");
-            }
-            told = said;
+            self.ail(following.step().await.err().map(|error| format!("{error:#}")));
         }
     }
 }

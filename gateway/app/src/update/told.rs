@@ -18,6 +18,8 @@ pub(crate) struct Updates {
     /// The site file has a repository.
     followed: bool,
     state: Mutex<State>,
+    /// Why updates cannot be followed, where that is so: a file of theirs is damaged, or the disk is.
+    unwell: Mutex<Option<String>>,
     /// Another program is to be started.
     pub(super) relaunch: Notify,
 }
@@ -30,7 +32,7 @@ impl Updates {
             tracing::error!("{error:#}");
             State::default()
         });
-        Arc::new(Self { dir, followed, state: Mutex::new(state), relaunch: Notify::new() })
+        Arc::new(Self { dir, followed, state: Mutex::new(state), unwell: Mutex::default(), relaunch: Notify::new() })
     }
 
     /// As it is.
@@ -49,6 +51,15 @@ impl Updates {
     /// Where it cannot be written.
     pub(crate) fn wish(&self, wish: Wish) -> anyhow::Result<()> {
         self.change(|state| state.wish = Some(wish)).map(drop)
+    }
+
+    /// Says once why updates cannot be followed.
+    pub(super) fn ail(&self, why: Option<String>) {
+        let mut unwell = self.unwell.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = why.as_ref().filter(|why| unwell.as_ref() != Some(why)) {
+            tracing::error!("updates: {why}");
+        }
+        *unwell = why;
     }
 
     /// Waits until another program is to be started in the place of this one.
@@ -74,7 +85,10 @@ impl Part for Updates {
 
     fn ails(&self) -> Vec<(Ailment, Text)> {
         let state = self.state();
-        state.trouble.or(state.refused).map(|text| (Ailment::UpdateFailed, text)).into_iter().collect()
+        let unwell = self.unwell.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let unwell = unwell
+            .map(|why| Text { zh: format!("无法进行更新：{why}"), en: format!("updates cannot go on: {why}") });
+        unwell.or(state.trouble).or(state.refused).map(|text| (Ailment::UpdateFailed, text)).into_iter().collect()
     }
 
     fn metrics(&self, out: &mut String) {
