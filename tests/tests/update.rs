@@ -4,7 +4,7 @@
 
 use anyhow::{Context, ensure};
 use ninewatch_tests::device::{self, Device};
-use ninewatch_tests::gateway::{Site, binary, ninewatch};
+use ninewatch_tests::gateway::{Gateway, Site, binary, ninewatch};
 use ninewatch_tests::mosquitto::{self, Mosquitto};
 use ninewatch_tests::skipped_without;
 use ninewatch_tests::upstream::{Seen, Upstream};
@@ -96,9 +96,28 @@ impl Repository {
     }
 
     fn ring(&self, ring: &str, version: &str) -> anyhow::Result<()> {
+        self.promote(ring, &format!("program={version}"))
+    }
+
+    fn promote(&self, ring: &str, meant: &str) -> anyhow::Result<()> {
         let (repo, key) = (self.path("repo"), self.path("keys/release-key.pem"));
-        let meant = format!("program={version}");
-        ninewatch(&["release", "ring", "--repo", &repo, "--key", &key, ring, &meant]).map(drop)
+        ninewatch(&["release", "ring", "--repo", &repo, "--key", &key, ring, meant]).map(drop)
+    }
+
+    /// Packs files as `types` or `models`, adds them, and means them for everybody.
+    fn deliver(&self, kind: &str, version: &str, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()> {
+        let root = self.dir.path().join("content");
+        let _ = fs::remove_dir_all(&root);
+        for (name, bytes) in files {
+            let file = root.join(name);
+            fs::create_dir_all(file.parent().context("a folder")?)?;
+            fs::write(file, bytes)?;
+        }
+        let package = self.dir.path().join(format!("{kind}-{version}.tar.xz"));
+        let packed = Command::new("tar").arg("-cJf").arg(&package).arg("-C").arg(&root).arg(".").status()?;
+        ensure!(packed.success(), "tar");
+        self.add(&package)?;
+        self.promote("all", &format!("{kind}={version}"))
     }
 
     /// Makes a package whose program is `program`, adds it, and means it for everybody.
@@ -437,5 +456,74 @@ fn power_cuts_at_any_moment_leave_a_gateway_that_works() -> anyhow::Result<()> {
     until(&site, "good", |state| state["good"] == last.as_str())?;
     let kept = site.data().join("update/program").read_dir()?.count();
     assert!(kept <= 3, "{kept} slots are kept");
+    Ok(())
+}
+
+/// A rule that tells of a device at once.
+fn rule(id: &str) -> Vec<u8> {
+    let built_in = fs::read_to_string(ninewatch_tests::root().join("gateway/rules/care.toml")).unwrap();
+    let first = built_in.split("\n[[rule]]").nth(1).unwrap().replace("id = \"sos\"", &format!("id = \"{id}\""));
+    format!("[[rule]]{first}").into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_and_models_are_put_in_force_alone_and_gone_back_from_where_they_have_a_fault() -> anyhow::Result<()> {
+    let repository = Repository::new()?;
+    let more = format!("{ALWAYS}[files]\nrules = \"own\"\n");
+    let site = repository.site(&repository.path("repo"), &more)?;
+    site.write(&fs::read_to_string(site.file())?.replace("trial = \"20s\"", "trial = \"4s\""))?;
+    fs::create_dir_all(site.folder().join("own"))?;
+    fs::write(site.folder().join("own/own.toml"), rule("own-sos"))?;
+    site.add_place("home", "home")?;
+    let mut gateway = Gateway::start(&site)?;
+
+    // A type that the program does not know, delivered alone; a device of it is let in by it.
+    let sensors = ninewatch_tests::root().join("gateway/sensors/ninewatch-sos.toml");
+    let button = fs::read_to_string(&sensors)?.replace("id = \"ninewatch-sos\"", "id = \"acme-button\"");
+    repository.deliver("types", "1.0.0", &[("sensors/acme-button.toml", button.clone().into_bytes())])?;
+    let good =
+        |kind: &'static str, version: &'static str| move |state: &Value| state["content"][kind]["good"] == version;
+    until(&site, "types 1.0.0", good("types", "1.0.0"))?;
+    let device = serde_json::json!({"id": "acme-1", "type": "acme-button", "place": "home"});
+    gateway.post("/api/v1/devices", &device).context("a device of the new type is taken")?;
+
+    // One that is sound where it is made, and has a rule that this site has already.
+    let clash = [("sensors/acme-button.toml", button.clone().into_bytes()), ("rules/acme.toml", rule("own-sos"))];
+    repository.deliver("types", "1.1.0", &clash)?;
+    let state = until(&site, "gone back", |state| state["content"]["types"]["bad"]["1.1.0"].is_object())?;
+    assert_eq!(state["content"]["types"]["good"], "1.0.0", "{state:#}");
+    assert!(state["trouble"]["en"].as_str().is_some_and(|why| why.contains("types 1.1.0")), "{state:#}");
+
+    // A model of another version takes the built-in one's place.
+    let folder = ninewatch_tests::root().join("models/fall");
+    let card = fs::read_to_string(folder.join("model.toml"))?;
+    let version = card.lines().find(|line| line.starts_with("version")).context("a version")?;
+    let newer = card.replace(version, "version = \"9.0.0\"");
+    let onnx = fs::read(folder.join("fall.onnx"))?;
+    repository.deliver("models", "2.0.0", &[("fall/model.toml", newer.into_bytes()), ("fall/fall.onnx", onnx)])?;
+    until(&site, "models 2.0.0", good("models", "2.0.0"))?;
+    let shown = gateway.get("/api/v1/update")?;
+    assert_eq!(shown["content"]["models"]["version"], "2.0.0", "{shown:#}");
+    let listed = ninewatch(&["--lang", "en", "model", "--site", &site.file().display().to_string(), "list"])?;
+    assert!(listed.lines().any(|line| line.starts_with("fall ") && line.contains("9.0.0")), "{listed}");
+
+    // What somebody changes on the disk is not used after a start; what was before is.
+    gateway.terminate(LIMIT)?;
+    let file = site.data().join("update/types/1.0.0/files/sensors/acme-button.toml");
+    fs::write(&file, button.replace("3h", "9h"))?;
+    let gateway = Gateway::start(&site)?;
+    let state = until(&site, "refused", |state| state["content"]["types"]["bad"]["1.0.0"].is_object())?;
+    assert_eq!(
+        (&state["content"]["types"]["good"], &state["content"]["models"]["good"]),
+        (&Value::Null, &"2.0.0".into())
+    );
+    drop(gateway);
+
+    // Nothing with a fault is published at all.
+    let refused =
+        repository.deliver("types", "1.2.0", &[("sensors/acme-button.toml", b"id = 7".to_vec())]).unwrap_err();
+    assert!(refused.to_string().contains("acme-button.toml"), "{refused}");
+    let elsewhere = repository.deliver("types", "1.3.0", &[("etc/passwd", b"x".to_vec())]).unwrap_err().to_string();
+    assert!(elsewhere.contains("etc/passwd"), "{elsewhere}");
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::intake::wired::WiredInput;
 use crate::notify::NotifyConfig;
 use crate::people::PeopleConfig;
 use crate::pins::Pin;
-use crate::update::UpdateConfig;
+use crate::update::{self, Delivered, UpdateConfig};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -291,6 +291,25 @@ pub(crate) struct FilesConfig {
     pub(crate) models: Option<PathBuf>,
     /// `libonnxruntime.so`; found by itself in the usual places.
     pub(crate) onnxruntime: Option<PathBuf>,
+    /// Where updates lay down sensor types, rules and models: between the built-in ones and those above.
+    #[serde(skip)]
+    pub(crate) delivered: Option<PathBuf>,
+}
+
+impl FilesConfig {
+    /// The folders of sensor types, each over the ones before it.
+    pub(crate) fn sensor_folders(&self) -> Vec<PathBuf> {
+        self.delivered(Delivered::Sensors).into_iter().chain(self.sensors.clone()).collect()
+    }
+
+    /// The same for rules.
+    pub(crate) fn rule_folders(&self) -> Vec<PathBuf> {
+        self.delivered(Delivered::Rules).into_iter().chain(self.rules.clone()).collect()
+    }
+
+    fn delivered(&self, what: Delivered) -> Option<PathBuf> {
+        what.folder(self.delivered.as_deref()?)
+    }
 }
 
 impl Config {
@@ -476,6 +495,7 @@ impl Config {
             channel.paths().for_each(join);
         }
         self.wired.iter_mut().flat_map(WiredInput::paths).for_each(join);
+        self.files.delivered = self.update.as_ref().map(|_| update::dir(&self.gateway.data_dir));
         self.local_sign.iter_mut().filter_map(|sign| sign.gpio.as_mut()?.simulated.as_mut()).for_each(join);
         self.update.iter_mut().for_each(|update| update.resolve(base));
         let files = &mut self.files;

@@ -93,10 +93,14 @@ impl Gateway {
         let lamps = Lamps::open(&config.notify)?;
         let models = Models::new(Sources {
             models_dir: config.files.models.clone(),
+            updates: config.files.delivered.clone(),
             library: config.files.onnxruntime.clone(),
             shelf: Some(Shelf::new(&data_dir)),
             clock,
         });
+        if let Some(config) = &config.update {
+            update::verify_content(&data_dir, config)?;
+        }
         let mut files = SiteFiles::new(config.clone(), Vec::new());
         // Before they are read: what changes while the gateway starts is seen then.
         let seen = files.seen(&models);

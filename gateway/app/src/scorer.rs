@@ -31,6 +31,7 @@ use ninewatch_core::fault::Fault;
 
 use crate::clock::Clock;
 use crate::site_files::Fingerprint;
+use crate::update::Delivered;
 pub(crate) use bench::{Measured, measure};
 use check::NotSound;
 pub(crate) use check::{CHECK_COMMAND, be_checked};
@@ -48,6 +49,8 @@ pub(crate) use watch::{ModelReport, Watch};
 pub(crate) struct Sources {
     /// A folder of models; those in it win over built-in ones of their name.
     pub(crate) models_dir: Option<PathBuf>,
+    /// Where an update lays models down, if there are updates; those in it win over built-in ones of their name, too.
+    pub(crate) updates: Option<PathBuf>,
     /// ONNX Runtime, where it is not to be looked for.
     pub(crate) library: Option<PathBuf>,
     /// What the gateway keeps of them; nothing where it is only looked whether they are sound.
@@ -60,10 +63,15 @@ impl Sources {
     pub(crate) fn to_check(models_dir: Option<&Path>, library: Option<&Path>) -> Self {
         Self {
             models_dir: models_dir.map(Path::to_owned),
+            updates: None,
             library: library.map(Path::to_owned),
             shelf: None,
             clock: Clock::System,
         }
+    }
+
+    fn delivered(&self) -> Option<PathBuf> {
+        Delivered::Models.folder(self.updates.as_deref()?)
     }
 }
 
@@ -105,7 +113,7 @@ impl ScorerStatus {
 
 /// The cards of the models that [`load`] would try out, for whoever scores nothing.
 pub(crate) fn cards(models_dir: Option<&Path>) -> Vec<ModelCard> {
-    by_name(model_files::read(models_dir))
+    by_name(model_files::read(models_dir, None))
 }
 
 /// The models of a gateway: loaded, loaded anew when their files change, gone back from when they go astray. Cheap to
@@ -159,7 +167,8 @@ impl Models {
         let entries =
             |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut paths: Vec<PathBuf> = Vec::new();
-        for folder in self.sources.models_dir.iter().flat_map(|folder| entries(folder)) {
+        let folders = self.sources.models_dir.clone().into_iter().chain(self.sources.delivered());
+        for folder in folders.flat_map(|folder| entries(&folder).collect::<Vec<_>>()) {
             paths.extend(entries(&folder));
         }
         paths.extend(self.sources.shelf.as_ref().map(Shelf::refused_path));
@@ -195,7 +204,7 @@ impl Models {
 
 /// Loads the models of `sources` that are sound. Takes a moment: each is tried out first.
 pub(crate) fn load(sources: &Sources, before: Option<&Watch>) -> Loaded {
-    let files = model_files::read(sources.models_dir.as_deref());
+    let files = model_files::read(sources.models_dir.as_deref(), sources.delivered().as_deref());
     let loaded = match find_runtime(sources) {
         Ok((runtime, path)) => with_runtime(files, sources, &runtime, path, before),
         Err(why) => without_runtime(files, &why),

@@ -102,8 +102,8 @@ impl SiteFiles {
             utc_offset: config.gateway.utc_offset,
             alerts: config.alerts.clone(),
             registry: shown,
-            sensor_types: sensor_types(config.files.sensors.as_deref())?,
-            rules: rules(config.files.rules.as_deref())?,
+            sensor_types: sensor_types(config.files.sensor_folders())?,
+            rules: rules(config.files.rule_folders())?,
             models: self.models.clone(),
             ladders: duty::ladders(&config.gateway.data_dir),
         };
@@ -124,8 +124,8 @@ impl SiteFiles {
     /// What the files look like from outside: it changes when one of them does.
     fn fingerprint(&self) -> Fingerprint {
         let files = &self.config.files;
-        let folders = [files.sensors.as_deref(), files.rules.as_deref()];
-        let listed = folders.into_iter().flatten().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let folders = files.sensor_folders().into_iter().chain(files.rule_folders());
+        let listed = folders.filter_map(|folder| std::fs::read_dir(folder).ok());
         let mut paths: Vec<PathBuf> = listed.flatten().flatten().map(|entry| entry.path()).collect();
         let data_dir = &self.config.gateway.data_dir;
         paths.push(registry_file::path(data_dir));
@@ -200,24 +200,27 @@ impl SiteFiles {
 }
 
 /// The built-in sensor types and those of a folder, which win over built-in ones of their name.
-pub(crate) fn sensor_types(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
-    sources::<BuiltInSensors>(folder)
+pub(crate) fn sensor_types(folders: impl IntoIterator<Item = impl AsRef<Path>>) -> anyhow::Result<Vec<SourceFile>> {
+    sources::<BuiltInSensors>(folders)
 }
+
+/// For [`sensor_types`] and [`rules`]: of nobody's own.
+pub(crate) const BUILT_IN_ALONE: [&Path; 0] = [];
 
 /// The same for rules.
-pub(crate) fn rules(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
-    sources::<BuiltInRules>(folder)
+pub(crate) fn rules(folders: impl IntoIterator<Item = impl AsRef<Path>>) -> anyhow::Result<Vec<SourceFile>> {
+    sources::<BuiltInRules>(folders)
 }
 
-fn sources<BuiltIn: RustEmbed>(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
+fn sources<BuiltIn: RustEmbed>(folders: impl IntoIterator<Item = impl AsRef<Path>>) -> anyhow::Result<Vec<SourceFile>> {
     let mut files: Vec<SourceFile> = BuiltIn::iter()
         .filter_map(|name| {
             let text = String::from_utf8_lossy(&BuiltIn::get(&name)?.data).into_owned();
             Some(SourceFile { name: format!("{}{name}", SourceFile::BUILT_IN), text })
         })
         .collect();
-    if let Some(folder) = folder {
-        lay_over(&mut files, &sources_at(folder)?);
+    for folder in folders {
+        lay_over(&mut files, &sources_at(folder.as_ref())?);
     }
     Ok(files)
 }
@@ -309,7 +312,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("gas.toml"), "mine").unwrap();
         std::fs::write(folder.path().join("notes.txt"), "no rule").unwrap();
-        let (own, built_in) = (rules(Some(folder.path())).unwrap(), rules(None).unwrap());
+        let (own, built_in) = (rules(Some(folder.path())).unwrap(), rules(BUILT_IN_ALONE).unwrap());
         assert_eq!(own.len(), built_in.len());
         assert_eq!(own.iter().filter(|file| file.text == "mine").count(), 1);
         let missing = read_named(&[folder.path().join("none.toml")]).unwrap_err();

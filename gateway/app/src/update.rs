@@ -7,6 +7,7 @@
 //! ```
 //! What is known of it all stands in one small file, [`State`].
 
+mod content;
 mod fetch;
 mod follow;
 mod index;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use ninewatch_core::hours::Hours;
 use ninewatch_core::time::Span;
 
+pub(crate) use content::{Delivered, Track, verify as verify_content};
 pub(crate) use follow::Ground;
 pub(crate) use index::PublicKey;
 pub(crate) use launch::{LaunchArgs, run as launch};

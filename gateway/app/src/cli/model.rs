@@ -100,6 +100,7 @@ impl Site {
         let files = self.0.as_ref().map(|config| config.files.clone()).unwrap_or_default();
         Sources {
             models_dir: files.models,
+            updates: files.delivered,
             library: files.onnxruntime,
             shelf: self.0.as_ref().map(|config| Shelf::new(&config.gateway.data_dir)),
             clock: Clock::System,

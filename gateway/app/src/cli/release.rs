@@ -32,7 +32,7 @@ enum ReleaseCommand {
     Add {
         #[command(flatten)]
         repository: RepositoryArgs,
-        /// Packages of `make deb`
+        /// Packages of `make deb`; types-VERSION.tar.xz (sensors/, rules/); models-VERSION.tar.xz (a folder for each model)
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },

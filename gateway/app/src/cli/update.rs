@@ -76,6 +76,16 @@ fn print(state: &State, json: bool, lang: Lang) -> anyhow::Result<()> {
     ] {
         writeln!(out, "{}  {}", lang.pick(zh, en), shown(version))?;
     }
+    for (kind, track) in &state.content {
+        let name = if kind == "models" {
+            lang.pick("模型", "models")
+        } else {
+            lang.pick("设备类型和规则", "types and rules")
+        };
+        let trial = track.trial.as_ref().map(|_| lang.pick("（试用中）", " (on trial)")).unwrap_or_default();
+        let in_force = track.in_force().cloned();
+        writeln!(out, "{name}  {}{trial}", shown(&in_force))?;
+    }
     let unreachable = state.unreachable.as_deref();
     let lacks = state.trial.iter().flat_map(|trial| &trial.lacks);
     let said =
@@ -86,7 +96,8 @@ fn print(state: &State, json: bool, lang: Lang) -> anyhow::Result<()> {
     for event in &state.history {
         let at = ninewatch_core::time::UtcOffset::CHINA.rfc3339(event.at_ms);
         let why = event.why.as_ref().map(|why| format!("  {}", lang.of(why))).unwrap_or_default();
-        writeln!(out, "{at}  {}  {}{why}", event.what, event.version)?;
+        let kind = event.kind.as_ref().map(|kind| format!("{kind} ")).unwrap_or_default();
+        writeln!(out, "{at}  {}  {kind}{}{why}", event.what, event.version)?;
     }
     Ok(())
 }

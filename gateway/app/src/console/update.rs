@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ninewatch_core::alert::Text;
@@ -11,7 +12,7 @@ use ninewatch_core::time::TimeMs;
 use super::Shared;
 use super::gate::Who;
 use super::problem::Problem;
-use crate::update::{self, Event, Updates, Version, Wish};
+use crate::update::{self, Event, Track, Updates, Version, Wish};
 
 /// `GET /update`
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ pub(super) struct Update {
     offered: Option<Version>,
     staged: Option<Version>,
     trial: Option<OnTrial>,
+    /// Sensor types with rules, and models: `types`, `models`.
+    content: BTreeMap<String, Content>,
     waits_for: Option<Text>,
     /// Why the last version was gone back from, or what was offered was refused.
     trouble: Option<Text>,
@@ -31,6 +34,16 @@ pub(super) struct Update {
     history: Vec<Event>,
 }
 
+/// A kind of what is no program.
+#[derive(Debug, Serialize)]
+struct Content {
+    /// In force, besides what is built in.
+    version: Option<Version>,
+    offered: Option<Version>,
+    staged: Option<Version>,
+    on_trial: bool,
+}
+
 /// What a version on trial still has to show.
 #[derive(Debug, Serialize)]
 struct OnTrial {
@@ -38,6 +51,13 @@ struct OnTrial {
     starts: u32,
     ready: bool,
     lacks: Vec<Text>,
+}
+
+impl Content {
+    fn of(track: Track) -> Self {
+        let (version, on_trial) = (track.in_force().cloned(), track.trial.is_some());
+        Self { version, offered: track.offered, staged: track.staged, on_trial }
+    }
 }
 
 impl Update {
@@ -54,6 +74,7 @@ impl Update {
             offered: state.offered,
             staged: state.staged,
             trial,
+            content: state.content.into_iter().map(|(kind, track)| (kind, Content::of(track))).collect(),
             waits_for: state.waits_for,
             trouble: state.trouble.or(state.refused),
             unreachable: state.unreachable,

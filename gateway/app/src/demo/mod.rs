@@ -87,7 +87,7 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
 
     let published = Arc::new(Published::default());
     let port = gateway.sensor_port.context("the demo's sensor port is plain TCP")?;
-    let types = SensorTypes::compile(&site_files::sensor_types(None)?).0;
+    let types = SensorTypes::compile(&site_files::sensor_types(site_files::BUILT_IN_ALONE)?).0;
     let mut players = BTreeMap::new();
     for device in places.iter().flat_map(|place| &place.devices) {
         let secret = secrets.get(&device.id).context("every played device has a secret")?;

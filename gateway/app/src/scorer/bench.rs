@@ -42,7 +42,7 @@ pub(crate) fn measure(
     mut begin: impl FnMut(&str),
 ) -> anyhow::Result<Vec<Measured>> {
     let (runtime, library) = find_runtime(sources).map_err(|why| anyhow!("no model can be scored: {why}"))?;
-    let files = model_files::read(sources.models_dir.as_deref());
+    let files = model_files::read(sources.models_dir.as_deref(), sources.delivered().as_deref());
     let mut sound = choice::choose(files, sources.shelf.as_ref(), &runtime, &library).sound;
     if let Some(name) = names.iter().find(|name| !sound.contains_key(*name)) {
         let there: Vec<&str> = sound.keys().map(String::as_str).collect();

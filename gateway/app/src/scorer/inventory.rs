@@ -41,7 +41,7 @@ pub(crate) enum Standing {
 
 /// Looks at all of them as a gateway would, and changes nothing. Takes a moment: each is tried out.
 pub(crate) fn inventory(sources: &Sources) -> Inventory {
-    let files = model_files::read(sources.models_dir.as_deref());
+    let files = model_files::read(sources.models_dir.as_deref(), sources.delivered().as_deref());
     let faults = files.faults.clone();
     let shelf = sources.shelf.as_ref();
     let (runtime, library) = match find_runtime(sources) {

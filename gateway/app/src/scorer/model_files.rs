@@ -47,6 +47,27 @@ pub(super) struct Files {
 }
 
 impl Files {
+    fn take(&mut self, models_dir: &Path) {
+        let (folders, unreadable) = folders(models_dir);
+        self.faults.extend(unreadable);
+        let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for folder in folders {
+            match read_folder(&folder) {
+                Ok(file) => match named.insert(file.card.name.clone(), folder) {
+                    Some(other) => {
+                        let problem = format!("`{}` is the model in {} too", file.card.name, other.display());
+                        self.faults.push(file.fault("name", problem, "give one of them another name"));
+                    }
+                    None => self.given.push(file),
+                },
+                Err(fault) => {
+                    self.faults.push(fault);
+                    self.unreadable.extend(folder.file_name().map(|name| name.to_string_lossy().into_owned()));
+                }
+            }
+        }
+    }
+
     /// By name what may be used, the first choice first: what was given, what is kept of that, what is built in.
     pub(super) fn candidates(self, shelf: Option<&Shelf>) -> BTreeMap<String, Vec<ModelFile>> {
         let mut by_name: BTreeMap<String, Vec<ModelFile>> = BTreeMap::new();
@@ -84,29 +105,16 @@ impl ModelFile {
     }
 }
 
-/// The built-in models, then those in the folders of `models_dir`; and what is wrong with others.
-pub(super) fn read(models_dir: Option<&Path>) -> Files {
+/// The built-in models, then those that an update `delivered`, then those in the folders of `models_dir`; and what is wrong
+/// with others.
+pub(super) fn read(models_dir: Option<&Path>, delivered: Option<&Path>) -> Files {
     let mut files = Files::default();
     for card in BuiltIn::iter().filter(|path| path.ends_with(CARD)) {
         read_built_in(&card).map_or_else(|fault| files.faults.push(fault), |file| files.built_in.push(file));
     }
-    let (folders, unreadable) = models_dir.map(folders).unwrap_or_default();
-    files.faults.extend(unreadable);
-    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for folder in folders {
-        match read_folder(&folder) {
-            Ok(file) => match named.insert(file.card.name.clone(), folder) {
-                Some(other) => {
-                    let problem = format!("`{}` is the model in {} too", file.card.name, other.display());
-                    files.faults.push(file.fault("name", problem, "give one of them another name"));
-                }
-                None => files.given.push(file),
-            },
-            Err(fault) => {
-                files.faults.push(fault);
-                files.unreadable.extend(folder.file_name().map(|name| name.to_string_lossy().into_owned()));
-            }
-        }
+    // A site's own come first, and win.
+    for given in [models_dir, delivered].into_iter().flatten() {
+        files.take(given);
     }
     files
 }

@@ -220,7 +220,7 @@ fn a_card_and_a_file_that_do_not_belong_together_are_a_fault_with_its_line() {
     let card = fs::read_to_string(folder.path().join("outside/model.toml")).unwrap();
     fs::write(folder.path().join("outside/model.toml"), card.replace("x.onnx", "../../secret")).unwrap();
 
-    let files = model_files::read(Some(folder.path()));
+    let files = model_files::read(Some(folder.path()), None);
     let faults = files.faults.clone();
     let told: Vec<_> = faults.iter().map(|fault| (fault.key.as_str(), fault.line)).collect();
     assert_eq!(told, [("file", Some(5)), ("sha256", Some(6)), ("file", Some(5)), ("nmae", Some(1))]);
@@ -228,7 +228,7 @@ fn a_card_and_a_file_that_do_not_belong_together_are_a_fault_with_its_line() {
 
 #[test]
 fn a_models_folder_that_is_not_there_is_a_fault() {
-    let faults = model_files::read(Some(Path::new("/nowhere"))).faults;
+    let faults = model_files::read(Some(Path::new("/nowhere")), None).faults;
     assert_eq!(faults.len(), 1);
     assert!(faults[0].to_string().starts_with("/nowhere: the folder cannot be listed"), "{}", faults[0]);
 }
@@ -264,6 +264,7 @@ impl Site {
         let shelf = Shelf::new(data.path());
         let models = Models::new(Sources {
             models_dir: Some(given.path().to_owned()),
+            updates: None,
             library: Some(library.to_owned()),
             shelf: Some(shelf.clone()),
             clock: Clock::System,

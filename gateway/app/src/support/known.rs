@@ -106,10 +106,10 @@ pub(super) fn vocabulary() -> BTreeSet<String> {
     words.extend(SensorClass::ALL.iter().map(|class| class.name().to_owned()));
     words.extend(PlaceKind::ALL.iter().filter_map(|kind| Some(serde_json::to_value(kind).ok()?.as_str()?.to_owned())));
     // What is built in can be read of without a folder, and without a fault.
-    let types = site_files::sensor_types(None).unwrap_or_default();
+    let types = site_files::sensor_types(site_files::BUILT_IN_ALONE).unwrap_or_default();
     words.extend(SensorTypes::compile(&types).0.iter().map(|known| known.id.to_lowercase()));
     words.extend(scorer::built_in_names().into_iter().map(|name| name.to_lowercase()));
-    for file in site_files::rules(None).unwrap_or_default() {
+    for file in site_files::rules(site_files::BUILT_IN_ALONE).unwrap_or_default() {
         let ids =
             toml::from_str::<toml::Table>(&file.text).ok().and_then(|table| table.get("rule")?.as_array().cloned());
         let ids = ids.unwrap_or_default();

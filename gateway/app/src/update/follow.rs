@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use rustix::fs::statvfs;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,11 +12,12 @@ use ninewatch_core::ailment::Ailment;
 use ninewatch_core::alert::{Severity, Status, Text};
 use ninewatch_core::time::{Span, TimeMs, UtcOffset};
 
+use super::content::KINDS;
 use super::fetch::{self, Failure};
-use super::index::{Index, Release};
+use super::index::{Index, PROGRAM, Release};
 use super::trial::{Baseline, Regular, Shown};
 use super::when::{Moment, hindrance};
-use super::{ARCH, LAUNCHED, State, TRIED_BY, UpdateConfig, Updates, Wish, slot, version};
+use super::{LAUNCHED, State, TRIED_BY, UpdateConfig, Updates, Version, Wish, slot, version};
 use crate::audit::{Deed, Importance, Recorder};
 use crate::clock::Clock;
 use crate::console::is_walked;
@@ -138,8 +139,10 @@ impl Following {
                 _ => "update.rolled_back",
             };
             let why = event.why.map(|why| format!(": {}", why.en)).unwrap_or_default();
-            tracing::info!("{what} {}{why}", event.version);
-            let deed = Deed::of_the_gateway(what, format!("{}{why}", event.version));
+            let kind = event.kind.map(|kind| format!("{kind} ")).unwrap_or_default();
+            let of = format!("{kind}{}{why}", event.version);
+            tracing::info!("{what} {of}");
+            let deed = Deed::of_the_gateway(what, of);
             self.ground.audit.note(deed, Importance::Action).await;
         }
         self.updates.change(|state| state.history.iter_mut().for_each(|event| event.told = true)).map(drop)
@@ -179,29 +182,50 @@ impl Following {
         let config = &self.ground.config;
         let text = fetch::index(config).await?;
         let (index, wanted) = self.judge(&text).map_err(Failure::Refused)?;
-        let offered = index.meant(&config.ring).cloned();
+        let offered = index.meant(&config.ring, PROGRAM).cloned();
         let state = self.updates.change(|state| {
             state.serial = index.serial;
             state.offered = offered;
+            for kind in KINDS {
+                let offered = index.meant(&config.ring, kind).cloned();
+                state.content.entry(kind.to_owned()).or_default().offered = offered;
+            }
         });
         let state = state.map_err(Failure::Refused)?;
+        for kind in KINDS {
+            let Some(version) = index.meant(&config.ring, kind) else { continue };
+            if !state.content.get(kind).is_none_or(|track| track.wants(version)) {
+                continue;
+            }
+            let release = index.find(kind, version).cloned().with_context(|| format!("{kind} {version} are not there"));
+            let staged = self.stage(release.map_err(Failure::Refused)?, &text).await?;
+            let kept =
+                self.updates.change(|state| state.content.entry(kind.to_owned()).or_default().staged = Some(staged));
+            kept.map_err(Failure::Refused)?;
+        }
         let Some(release) = wanted else { return Ok(()) };
-        if state.staged.as_ref() == Some(&release.version) && slot::is_there(&self.updates.dir, &release.version) {
+        let is_staged = state.staged.as_ref() == Some(&release.version);
+        if is_staged && slot::is_there(&self.updates.dir, PROGRAM, &release.version) {
             return Ok(());
         }
+        let staged = self.stage(release, &text).await?;
+        self.updates.change(|state| state.staged = Some(staged)).map_err(Failure::Refused)?;
+        Ok(())
+    }
+
+    /// Fetches a release and unpacks it; gives its version.
+    async fn stage(&self, release: Release, index: &[u8]) -> Result<Version, Failure> {
         let incoming = self.updates.dir.join("incoming");
         self.make_sure_of_room(&release).map_err(Failure::Refused)?;
-        let package = fetch::package(config, &incoming, &release).await?;
-        let dir = self.updates.dir.clone();
-        let staged = release.version.clone();
+        let package = fetch::package(&self.ground.config, &incoming, &release).await?;
+        let (dir, index, version) = (self.updates.dir.clone(), index.to_owned(), release.version.clone());
         let unpack = move || {
-            slot::unpack(&dir, &package, &release, &text)?;
+            slot::unpack(&dir, &package, &release, &index)?;
             anyhow::Ok(std::fs::remove_dir_all(&incoming)?)
         };
         let unpacked = tokio::task::spawn_blocking(unpack).await;
         unpacked.map_err(anyhow::Error::from).and_then(|done| done).map_err(Failure::Refused)?;
-        self.updates.change(|state| state.staged = Some(staged)).map_err(Failure::Refused)?;
-        Ok(())
+        Ok(version)
     }
 
     /// Whether the index counts, and which package of it is wanted.
@@ -214,12 +238,12 @@ impl Following {
             "the index has the serial number {serial}, and {known} was seen already: somebody plays back an old one, or \
              the repository was restored from a backup (then sign it anew until its number is higher)"
         );
-        let Some(meant) = index.meant(&self.ground.config.ring) else { return Ok((index, None)) };
+        let Some(meant) = index.meant(&self.ground.config.ring, PROGRAM) else { return Ok((index, None)) };
         if *meant <= version() || state.bad.contains_key(&meant.to_string()) {
             return Ok((index, None));
         }
-        let release = index.program(meant, ARCH).cloned();
-        let release = release.with_context(|| format!("version {meant} is not there for {ARCH}"))?;
+        let release = index.find(PROGRAM, meant).cloned();
+        let release = release.with_context(|| format!("version {meant} is not there for {}", super::ARCH))?;
         ensure!(
             release.journal == FORMAT,
             "version {meant} writes the journal in format {}, this one in {FORMAT}: there would be no way back; it has to \
@@ -246,9 +270,18 @@ impl Following {
     }
 
     /// Makes room for what is staged, if it may be now.
-    async fn switch(&self) -> anyhow::Result<()> {
+    async fn switch(&mut self) -> anyhow::Result<()> {
         let state = self.updates.state();
-        let Some(staged) = state.staged.clone().filter(|staged| *staged > version()) else { return Ok(()) };
+        // One at a time: what goes wrong has one cause.
+        if state.content.values().any(|track| track.trial.is_some()) {
+            return self.watch(&state).await;
+        }
+        let content =
+            KINDS.into_iter().find(|kind| state.content.get(*kind).is_some_and(|track| track.staged.is_some()));
+        let program = state.staged.clone().filter(|staged| *staged > version());
+        if content.is_none() && program.is_none() {
+            return Ok(());
+        }
         let now = self.ground.clock.now_ms();
         let query = AlertQuery {
             status: Some(Status::Raised),
@@ -264,7 +297,7 @@ impl Following {
             offset: self.ground.offset,
             quiet: self.ground.config.quiet,
             now_wanted: state.wish == Some(Wish::Now),
-            launched: std::env::var_os(LAUNCHED).is_some(),
+            launched: content.is_some() || std::env::var_os(LAUNCHED).is_some(),
             clock_trusted: !ails.contains(&Ailment::ClockWrong),
             critical_open: !self.ground.alerts.alerts(&query).is_empty(),
             walking: is_walked(&self.ground.data_dir, now)?,
@@ -278,6 +311,13 @@ impl Following {
             devices: self.regular.devices(),
             ailments: self.ailments().into_keys().collect(),
         };
+        if let Some(kind) = content {
+            tracing::info!(kind, "puts newer ones in force, on trial");
+            self.updates.change(|state| state.try_content(kind, baseline, self.faults(), now))?;
+            self.well_since = None;
+            return Ok(());
+        }
+        let Some(staged) = program else { return Ok(()) };
         tracing::info!(version = %staged, ?baseline, "makes room for a newer program, on trial");
         self.updates.change(|state| state.begin_trial(&staged, baseline, now))?;
         self.updates.relaunch.notify_one();
@@ -314,6 +354,43 @@ impl Following {
             self.updates.change(|state| state.trial.iter_mut().for_each(|trial| trial.lacks.clone_from(&lacks)))?;
         }
         Ok(())
+    }
+
+    /// Sensor types, rules or models on trial: a fault in them is the end of it at once, what lacks when the time is over, too.
+    async fn watch(&mut self, state: &State) -> anyhow::Result<()> {
+        let trials = state.content.iter().filter_map(|(kind, track)| Some((kind, track.trial.as_ref()?)));
+        for (kind, trial) in trials {
+            let now = self.ground.clock.now_ms();
+            if let Some(fault) = self.faults().difference(&trial.faults).next() {
+                let why = Text { zh: fault.clone(), en: fault.clone() };
+                self.updates.change(|state| state.fail_content(kind, why, now))?;
+                continue;
+            }
+            if now - trial.since_ms < self.ground.config.trial.ms() {
+                continue;
+            }
+            let heard = self.heard().await.unwrap_or_default();
+            let devices = heard.into_iter().filter(|(_, at)| *at >= trial.since_ms).map(|(device, _)| device).collect();
+            // Nothing was started anew: receipts from before count.
+            let shown = Shown {
+                upstreams: self.upstreams(|status| status.has_receipted()),
+                devices,
+                ailments: self.ailments(),
+            };
+            let lacks = trial.baseline.lacks(&shown);
+            self.updates.change(|state| match lacks.first() {
+                Some(why) => state.fail_content(kind, why.clone(), now),
+                None => state.confirm_content(kind, now),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the site's files and with models, in English.
+    fn faults(&self) -> BTreeSet<String> {
+        let ails = health::all(&self.ground.parts).flat_map(|part| part.ails());
+        let of_content = |ailment: &Ailment| matches!(ailment, Ailment::SiteFaults | Ailment::ModelDegraded);
+        ails.filter(|(ailment, _)| of_content(ailment)).map(|(_, text)| text.en).collect()
     }
 
     /// When each device was heard last; `None` where the engine has ended.

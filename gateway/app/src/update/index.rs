@@ -15,7 +15,7 @@ use std::path::Path;
 use ninewatch_core::alert::Text;
 use ninewatch_core::time::TimeMs;
 
-use super::Version;
+use super::{ARCH, Version};
 use crate::private::hex;
 
 const PAYLOAD_TYPE: &str = "application/vnd.ninewatch.releases+json";
@@ -140,6 +140,8 @@ pub(crate) struct Content {
 
 /// The kind of the gateway's program.
 pub(crate) const PROGRAM: &str = "program";
+/// The architecture of what is no program.
+pub(super) const ALL: &str = "all";
 
 impl Index {
     /// Reads an index whose signature one of the keys bears out.
@@ -180,14 +182,15 @@ impl Index {
         Ok(serde_json::to_vec_pretty(&envelope)?)
     }
 
-    /// The package of a program.
-    pub(super) fn program(&self, version: &Version, arch: &str) -> Option<&Release> {
-        self.releases.iter().find(|one| one.kind == PROGRAM && one.version == *version && one.arch == arch)
+    /// The package of this version that this machine can use.
+    pub(super) fn find(&self, kind: &str, version: &Version) -> Option<&Release> {
+        let is_for_us = |arch: &str| arch == ARCH || arch == ALL;
+        self.releases.iter().find(|one| one.kind == kind && one.version == *version && is_for_us(&one.arch))
     }
 
-    /// The version of the program that a ring means.
-    pub(super) fn meant(&self, ring: &str) -> Option<&Version> {
-        self.rings.get(ring)?.get(PROGRAM)
+    /// The version of a kind that a ring means.
+    pub(super) fn meant(&self, ring: &str, kind: &str) -> Option<&Version> {
+        self.rings.get(ring)?.get(kind)
     }
 }
 

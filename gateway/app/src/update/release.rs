@@ -6,11 +6,18 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::index::{INDEX, Index, PACKAGES, PROGRAM, PrivateKey, Release};
+use ninewatch_core::decode::SensorTypes;
+use ninewatch_core::detect::Rules;
+
+use super::content::KINDS;
+use super::index::{ALL, INDEX, Index, PACKAGES, PROGRAM, PrivateKey, Release};
 use super::slot::{self, contents, extract, sha256};
 use super::{PublicKey, Version};
 use crate::clock::Clock;
+use crate::config::Faults;
 use crate::private;
+use crate::scorer;
+use crate::site_files::{rules, sensor_types};
 
 const PRIVATE: &str = "release-key.pem";
 const PUBLIC: &str = "release-key.pub";
@@ -74,8 +81,15 @@ impl Repository {
     pub(crate) fn add(&mut self, package: &Path) -> anyhow::Result<Release> {
         let shown = package.display();
         let name = package.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(stem) = name.strip_suffix(".tar.xz") {
+            let release = self.content(package, stem)?;
+            return self.take(package, release);
+        }
         if !name.ends_with(".deb") {
-            bail!("{shown} is no package that can be published: it has to be the .deb of `make deb`");
+            bail!(
+                "{shown} is no package that can be published: it has to be the .deb of `make deb`, \
+                 types-VERSION.tar.xz or models-VERSION.tar.xz"
+            );
         }
         let field = |field: &str| -> anyhow::Result<String> {
             let output = Command::new("dpkg-deb").arg("--field").arg(package).arg(field).output();
@@ -91,7 +105,7 @@ impl Repository {
         let unpacked = Unpacked::new(&self.dir)?;
         extract(package, &unpacked.0)?;
         let contents = contents(&unpacked.0).with_context(|| shown.to_string())?;
-        ensure!(contents.iter().any(|one| one.path == slot::PROGRAM), "{shown} has no {}", slot::PROGRAM);
+        ensure!(contents.iter().any(|one| one.path == slot::BINARY), "{shown} has no {}", slot::BINARY);
         let format = fs::read_to_string(unpacked.0.join(slot::FORMAT))
             .with_context(|| format!("{shown} does not say its journal's format in {}", slot::FORMAT))?;
         let journal = format.trim().parse().with_context(|| format!("{shown}: {} holds no number", slot::FORMAT))?;
@@ -99,6 +113,45 @@ impl Repository {
         let (kind, hash) = (PROGRAM.to_owned(), sha256(package)?);
         let bytes = fs::metadata(package)?.len();
         let release = Release { kind, version, arch, file, bytes, sha256: hash, journal, notes: None, contents };
+        self.take(package, release)
+    }
+
+    /// What an archive of sensor types and rules, or of models, is.
+    fn content(&self, package: &Path, stem: &str) -> anyhow::Result<Release> {
+        let shown = package.display();
+        let named = stem.split_once('-').and_then(|(kind, version)| Some((kind, Version::parse(version)?)));
+        let named = named.filter(|(kind, _)| KINDS.contains(kind));
+        let (kind, version) = named.with_context(|| {
+            format!("{shown} has to be called types-VERSION.tar.xz or models-VERSION.tar.xz, as types-1.4.2.tar.xz")
+        })?;
+        let unpacked = Unpacked::new(&self.dir)?;
+        extract(package, &unpacked.0)?;
+        let contents = contents(&unpacked.0).with_context(|| shown.to_string())?;
+        let fits = |path: &str| match kind {
+            "types" => ["sensors/", "rules/"].iter().any(|folder| {
+                path.strip_prefix(folder).is_some_and(|name| name.ends_with(".toml") && !name.contains('/'))
+            }),
+            _ => path.matches('/').count() == 1,
+        };
+        if let Some(one) = contents.iter().find(|one| !fits(&one.path)) {
+            bail!("{shown} holds `{}`; types are in sensors/NAME.toml and rules/NAME.toml, models in NAME/", one.path);
+        }
+        ensure!(!contents.is_empty(), "{shown} is empty");
+        faults(kind, &unpacked.0).with_context(|| shown.to_string())?;
+        Ok(Release {
+            kind: kind.to_owned(),
+            arch: ALL.to_owned(),
+            file: format!("{kind}-{version}.tar.xz"),
+            version,
+            bytes: fs::metadata(package)?.len(),
+            sha256: sha256(package)?,
+            journal: 0,
+            notes: None,
+            contents,
+        })
+    }
+
+    fn take(&mut self, package: &Path, release: Release) -> anyhow::Result<Release> {
         let same =
             |one: &Release| one.kind == release.kind && one.version == release.version && one.arch == release.arch;
         if let Some(there) = self.index.releases.iter().find(|one| same(one)) {
@@ -153,6 +206,20 @@ impl Repository {
         };
         write().with_context(|| format!("{} cannot be written", place.display()))
     }
+}
+
+/// Whether a gateway would take it: types and rules with their own examples, models by their cards.
+fn faults(kind: &str, unpacked: &Path) -> anyhow::Result<()> {
+    let within = |name: &str| Some(unpacked.join(name)).filter(|folder| folder.is_dir());
+    let faults = if kind == "types" {
+        let (types, mut faults) = SensorTypes::compile(&sensor_types(within("sensors"))?);
+        let checked = Rules::check(&rules(within("rules"))?, &types, &scorer::cards(None));
+        faults.extend(checked.into_iter().filter(|rule| !rule.is_in_force()).flat_map(|rule| rule.faults));
+        faults
+    } else {
+        scorer::load(&scorer::Sources::to_check(Some(unpacked), None), None).faults
+    };
+    if faults.is_empty() { Ok(()) } else { Err(Faults(faults).into()) }
 }
 
 /// A package unpacked to be looked at; gone when it has been.

@@ -1,4 +1,4 @@
-//! A program of its own in the data folder: `program/VERSION`, with the signed index that names each file of it. What is
+//! A release in the data folder: `program/VERSION` (or `types`, `models`), with the signed index that names each file of it. What is
 //! started is what was signed: the files themselves are compared each time, so nothing that came in between is run.
 
 use anyhow::{Context, bail};
@@ -9,26 +9,28 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::index::{Content, INDEX, Index, PublicKey, Release};
+use super::content::KINDS;
+use super::index::{Content, INDEX, Index, PROGRAM, PublicKey, Release};
 use super::{ARCH, State, Version};
 use crate::private::hex;
 
 const FILES: &str = "files";
 /// In a package: the program, and the format of the journal that it writes.
-pub(super) const PROGRAM: &str = "usr/bin/ninewatch";
+pub(super) const BINARY: &str = "usr/bin/ninewatch";
 pub(super) const FORMAT: &str = "usr/lib/ninewatch/journal-format";
 
-fn programs(dir: &Path) -> PathBuf {
-    dir.join("program")
+fn folder(dir: &Path, kind: &str, version: &Version) -> PathBuf {
+    dir.join(kind).join(version.to_string())
 }
 
-fn folder(dir: &Path, version: &Version) -> PathBuf {
-    programs(dir).join(version.to_string())
+/// Where the files of a release are.
+pub(super) fn files(dir: &Path, kind: &str, version: &Version) -> PathBuf {
+    folder(dir, kind, version).join(FILES)
 }
 
 /// Whether the slot is there. It came by a rename: it is whole.
-pub(super) fn is_there(dir: &Path, version: &Version) -> bool {
-    folder(dir, version).is_dir()
+pub(super) fn is_there(dir: &Path, kind: &str, version: &Version) -> bool {
+    folder(dir, kind, version).is_dir()
 }
 
 /// The slot's program, after every file of it has been compared with what was signed.
@@ -36,14 +38,20 @@ pub(super) fn is_there(dir: &Path, version: &Version) -> bool {
 /// # Errors
 /// What is not as it was signed.
 pub(super) fn program(dir: &Path, version: &Version, keys: &[PublicKey]) -> anyhow::Result<PathBuf> {
-    let folder = folder(dir, version);
+    verify(dir, PROGRAM, version, keys)?;
+    Ok(files(dir, PROGRAM, version).join(BINARY))
+}
+
+/// Compares every file of a release with what was signed.
+///
+/// # Errors
+/// What is not as it was signed.
+pub(super) fn verify(dir: &Path, kind: &str, version: &Version, keys: &[PublicKey]) -> anyhow::Result<()> {
+    let folder = folder(dir, kind, version);
     let text = fs::read(folder.join(INDEX)).with_context(|| format!("{} has no index", folder.display()))?;
     let index = Index::open(&text, keys)?;
-    let release =
-        index.program(version, ARCH).with_context(|| format!("no signed index names {version} for {ARCH}"))?;
-    let files = folder.join(FILES);
-    compare(&files, &release.contents)?;
-    Ok(files.join(PROGRAM))
+    let release = index.find(kind, version).with_context(|| format!("no signed index names {version} for {ARCH}"))?;
+    compare(&folder.join(FILES), &release.contents)
 }
 
 /// Unpacks a package beside the others, compares it with what was signed and gives it its name at last.
@@ -51,7 +59,7 @@ pub(super) fn program(dir: &Path, version: &Version, keys: &[PublicKey]) -> anyh
 /// # Errors
 /// Where it is damaged, holds what it should not, or the disk does not take it.
 pub(super) fn unpack(dir: &Path, package: &Path, release: &Release, index: &[u8]) -> anyhow::Result<()> {
-    let place = folder(dir, &release.version);
+    let place = folder(dir, &release.kind, &release.version);
     let new = place.with_added_extension("new");
     remove(&new)?;
     remove(&place)?;
@@ -62,19 +70,32 @@ pub(super) fn unpack(dir: &Path, package: &Path, release: &Release, index: &[u8]
     crate::private::write(&new.join(INDEX), index)?;
     sync(&new)?;
     fs::rename(&new, &place)?;
-    File::open(programs(dir))?.sync_all()?;
+    File::open(dir.join(&release.kind))?.sync_all()?;
     Ok(())
 }
 
 /// Unpacks a package into a folder.
 pub(super) fn extract(package: &Path, into: &Path) -> anyhow::Result<()> {
-    let output = Command::new("dpkg-deb").arg("--extract").arg(package).arg(into).output();
-    let output = output.context("dpkg-deb cannot be started")?;
+    let is_archive = is_archive(package)?;
+    let (tool, output) = if is_archive {
+        let options = ["--extract", "--xz", "--no-same-owner", "--no-same-permissions", "--file"];
+        ("tar", Command::new("tar").args(options).arg(package).arg("--directory").arg(into).output())
+    } else {
+        ("dpkg-deb", Command::new("dpkg-deb").arg("--extract").arg(package).arg(into).output())
+    };
+    let output = output.with_context(|| format!("{tool} cannot be started"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{} cannot be unpacked: {}", package.display(), said.trim());
     }
     Ok(())
+}
+
+/// Whether it is compressed by xz, as what is no Debian package is.
+fn is_archive(package: &Path) -> anyhow::Result<bool> {
+    let mut begin = [0; 6];
+    let mut file = File::open(package).with_context(|| format!("{} cannot be read", package.display()))?;
+    Ok(file.read_exact(&mut begin).is_ok() && begin == *b"\xfd7zXZ\0")
 }
 
 /// The files under a folder, with what is in them.
@@ -147,12 +168,14 @@ fn remove(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// Where one cannot be removed.
 pub(super) fn sweep(dir: &Path, state: &State) -> anyhow::Result<()> {
-    let Ok(slots) = fs::read_dir(programs(dir)) else { return Ok(()) };
-    for slot in slots {
-        let path = slot?.path();
-        let version = path.file_name().and_then(|name| name.to_str()).and_then(Version::parse);
-        if version.is_none_or(|version| !state.needs(&version)) {
-            remove(&path)?;
+    for kind in std::iter::once(PROGRAM).chain(KINDS) {
+        let Ok(slots) = fs::read_dir(dir.join(kind)) else { continue };
+        for slot in slots {
+            let path = slot?.path();
+            let version = path.file_name().and_then(|name| name.to_str()).and_then(Version::parse);
+            if version.is_none_or(|version| !state.needs(kind, &version)) {
+                remove(&path)?;
+            }
         }
     }
     Ok(())

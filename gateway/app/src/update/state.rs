@@ -12,6 +12,8 @@ use std::path::Path;
 use ninewatch_core::alert::Text;
 use ninewatch_core::time::TimeMs;
 
+use super::content::Track;
+use super::index::PROGRAM;
 use super::trial::Baseline;
 use crate::private;
 
@@ -89,6 +91,8 @@ pub(crate) struct State {
     pub(crate) looked_ms: Option<TimeMs>,
     /// What a person has asked for.
     pub(crate) wish: Option<Wish>,
+    /// Sensor types with rules, and models.
+    pub(crate) content: BTreeMap<String, Track>,
     /// The newest last.
     pub(crate) history: Vec<Event>,
 }
@@ -114,6 +118,9 @@ pub(crate) struct Event {
     pub(crate) at_ms: TimeMs,
     /// As in the audit log: `update.good`.
     pub(crate) what: String,
+    /// Of what, where it is not the program: `types`, `models`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<String>,
     pub(crate) version: Version,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<Text>,
@@ -205,7 +212,7 @@ impl State {
             zh: format!("版本 {version} 未被采用：{}", why.zh),
             en: format!("version {version} was gone back from: {}", why.en),
         });
-        self.note("update.rolled_back", version, Some(why), now);
+        self.note("update.rolled_back", None, version, Some(why), now);
     }
 
     /// `version` is tried from the next start on.
@@ -214,7 +221,7 @@ impl State {
         self.waits_for = None;
         self.wish = None;
         self.trial = Some(Trial { version: version.clone(), starts: 0, ready: false, lacks: Vec::new(), baseline });
-        self.note("update.begin", version, None, now);
+        self.note("update.begin", None, version, None, now);
     }
 
     /// The version on trial has shown that it delivers.
@@ -222,7 +229,7 @@ impl State {
         let Some(trial) = self.trial.take() else { return };
         self.former = self.good.replace(trial.version.clone());
         self.trouble = None;
-        self.note("update.good", &trial.version, None, now);
+        self.note("update.good", None, &trial.version, None, now);
     }
 
     /// Goes back from the slot at work, or from the one on trial, as a person wants it; whether there is one.
@@ -249,14 +256,17 @@ impl State {
     }
 
     /// The slots that are still needed.
-    pub(super) fn needs(&self, version: &Version) -> bool {
+    pub(super) fn needs(&self, kind: &str, version: &Version) -> bool {
+        if kind != PROGRAM {
+            return self.content.get(kind).is_some_and(|track| track.needs(version));
+        }
         let trial = self.trial.as_ref().map(|trial| &trial.version);
         [self.good.as_ref(), self.former.as_ref(), self.staged.as_ref(), trial].contains(&Some(version))
     }
 
-    fn note(&mut self, what: &str, version: &Version, why: Option<Text>, now: TimeMs) {
-        let version = version.clone();
-        self.history.push(Event { at_ms: now, what: what.into(), version, why, told: false });
+    pub(super) fn note(&mut self, what: &str, kind: Option<&str>, version: &Version, why: Option<Text>, now: TimeMs) {
+        let (kind, version) = (kind.map(str::to_owned), version.clone());
+        self.history.push(Event { at_ms: now, what: what.into(), kind, version, why, told: false });
         self.history.drain(..self.history.len().saturating_sub(KEPT));
     }
 }
@@ -316,10 +326,10 @@ mod tests {
             state.begin_trial(&version(text), Baseline::default(), 0);
             state.confirm(0);
         }
-        assert!(state.needs(&version("1.1.0")) && state.needs(&version("1.2.0")));
+        assert!(state.needs(PROGRAM, &version("1.1.0")) && state.needs(PROGRAM, &version("1.2.0")));
         assert!(state.go_back(1));
         assert_eq!(state.start(&installed), Start::Good(version("1.1.0")));
-        assert!(state.bad.contains_key("1.2.0") && state.trouble.is_none() && !state.needs(&version("1.2.0")));
+        assert!(state.bad.contains_key("1.2.0") && state.trouble.is_none() && !state.needs(PROGRAM, &version("1.2.0")));
     }
 
     #[test]

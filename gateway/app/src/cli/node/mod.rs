@@ -134,7 +134,7 @@ fn pair(config: &Config, code: &str, name: &str, line: Option<String>, channels:
         bail!("site.toml has no [[line]] for nodes to hang on; docs/lines.md says how to write one");
     }
     let registry = registry_file::load(&config.gateway.data_dir)?;
-    let (types, _) = SensorTypes::compile(&sensor_types(config.files.sensors.as_deref())?);
+    let (types, _) = SensorTypes::compile(&sensor_types(config.files.sensor_folders())?);
     let channels: Vec<ChannelEntry> = channels
         .iter()
         .map(|words| {

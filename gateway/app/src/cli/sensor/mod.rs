@@ -139,7 +139,7 @@ fn tell_untested(known: &SensorType, lang: Lang, out: &mut impl Write) -> anyhow
 /// Faults of files that have the id of another, given or built in. One that has a built-in one's name
 /// replaces it.
 fn same_ids(files: &[SourceFile]) -> anyhow::Result<Vec<Fault>> {
-    let mut all: Vec<SourceFile> = site_files::sensor_types(None)?;
+    let mut all: Vec<SourceFile> = site_files::sensor_types(site_files::BUILT_IN_ALONE)?;
     all.retain(|built_in| !files.iter().any(|file| file.bare_name() == built_in.bare_name()));
     let alone = |file: &&SourceFile| SensorTypes::compile(std::slice::from_ref(*file)).1.is_empty();
     all.extend(files.iter().filter(alone).cloned());

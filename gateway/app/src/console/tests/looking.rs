@@ -167,7 +167,7 @@ async fn places_are_told_at_a_glance_and_follow_the_site() {
 async fn rules_say_what_to_do() {
     let desk = filled();
     let mut shipped = settings(sample::registry());
-    shipped.rules = crate::site_files::rules(None).unwrap();
+    shipped.rules = crate::site_files::rules(crate::site_files::BUILT_IN_ALONE).unwrap();
     desk.settings.send_replace(Arc::new(shipped));
     let answer = desk.program().get("/api/v1/rules").await.json();
     let rule = |id: &str| answer["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == id).unwrap().clone();
