@@ -130,6 +130,8 @@ fn is_path(key: &str) -> bool {
     match table {
         "gateway" => last == "data_dir",
         "files" => FOLDERS.contains(&last) || last == "onnxruntime",
+        // Its key is one, and no file that holds one.
+        "update" => last == "ca",
         _ => FILES.contains(&last),
     }
 }
@@ -145,6 +147,7 @@ mod tests {
                       tls = { listen = \"127.0.0.1:0\", cert = \"a/server.pem\", key = '/etc/server.key' }\n\n\
                       [[upstream]]\nname = \"city\"\nca = \"b/server.pem\"\npassword_file = \"word\"\n\n\
                       [[upstream]]\nname = \"sensors\"\nca = \"./b/server.pem\"\n\n\
+                      [update]\nrepository = \"https://a\"\nkey = \"ed25519:a/b=\"\n\n\
                       [files]\nsensors = \"sensors\"\nonnxruntime = \"lib.so\"\n";
         let path = dir.path().join("site.toml");
         std::fs::write(&path, source).unwrap();
