@@ -94,9 +94,13 @@ class Repository:
                 self.send_header("Content-Length", str(len(content) - at))
                 self.end_headers()
                 for start in range(at, len(content), repository.PIECE):
-                    self.wfile.write(content[start:start + repository.PIECE])
+                    try:
+                        self.wfile.write(content[start:start + repository.PIECE])
+                    except ConnectionError:
+                        return None  # the machine's power is cut
                     repository.served += repository.PIECE
                     time.sleep(repository.PAUSE_S)
+                return None
 
             def log_message(self, *_):
                 pass
