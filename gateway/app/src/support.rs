@@ -76,7 +76,10 @@ pub(crate) fn gather(
     });
     let not_in = json!({ "not_in": "the gateway was not asked: take the bundle from the console, or name an account" });
     let (health, metrics) = match live {
-        Some(live) => (sentences(live.health, &mask), json!(mask.metrics(&live.metrics).lines().collect::<Vec<_>>())),
+        Some(live) => (
+            texts(live.health, &|text| mask.text(text)),
+            json!(mask.metrics(&live.metrics).lines().collect::<Vec<_>>()),
+        ),
         None => (not_in.clone(), not_in),
     };
     let log = match log {
@@ -108,7 +111,8 @@ pub(crate) fn gather(
     ] {
         all.insert(name.to_owned(), value);
     }
-    Ok(Bundle(last_look(Value::Object(all), &mask)))
+    // Whatever way a known word has come in, it does not go out.
+    Ok(Bundle(texts(Value::Object(all), &|text| mask.known(text))))
 }
 
 /// The gateway's log of late, where this user may read it.
@@ -130,26 +134,12 @@ pub(crate) fn own_log() -> Result<String, String> {
     Ok(text)
 }
 
-/// Every text in it as a sentence.
-fn sentences(value: Value, mask: &Mask) -> Value {
+/// Every text in it as `of` has it.
+fn texts(value: Value, of: &impl Fn(&str) -> String) -> Value {
     match value {
-        Value::String(text) => Value::String(mask.text(&text)),
-        Value::Array(list) => list.into_iter().map(|value| sentences(value, mask)).collect(),
-        Value::Object(object) => {
-            Value::Object(object.into_iter().map(|(key, value)| (key, sentences(value, mask))).collect())
-        }
-        other => other,
-    }
-}
-
-/// Whatever way a known word has come in, it does not go out.
-fn last_look(value: Value, mask: &Mask) -> Value {
-    match value {
-        Value::String(text) => Value::String(mask.known(&text)),
-        Value::Array(list) => list.into_iter().map(|value| last_look(value, mask)).collect(),
-        Value::Object(object) => {
-            Value::Object(object.into_iter().map(|(key, value)| (key, last_look(value, mask))).collect())
-        }
+        Value::String(text) => Value::String(of(&text)),
+        Value::Array(list) => list.into_iter().map(|value| texts(value, of)).collect(),
+        Value::Object(object) => object.into_iter().map(|(key, value)| (key, texts(value, of))).collect(),
         other => other,
     }
 }

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type TimeMs = i64;
@@ -35,6 +36,11 @@ impl Span {
     /// The length in whole seconds, rounded down.
     pub const fn secs(self) -> i64 {
         self.ms / 1000
+    }
+
+    /// For timers of the system; one that is negative is none at all.
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(u64::try_from(self.ms).unwrap_or(0))
     }
 }
 

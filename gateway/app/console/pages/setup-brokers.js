@@ -2,9 +2,9 @@
 
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
-import { choiceField, refused, removal, textField } from "../ui/fields.js";
+import { attempted, choiceField, refused, removal, textField } from "../ui/fields.js";
 import { icon } from "../ui/icons.js";
-import { mayDo, problem, t } from "../ui/say.js";
+import { mayDo, t } from "../ui/say.js";
 import { places, refreshSite } from "../ui/site.js";
 
 const BESIDE = "mqtt://127.0.0.1:1883";
@@ -18,15 +18,7 @@ export function brokersPart(about, mark) {
   const holder = h("div", { class: "setup-form" });
   const behind = h("div", { class: "setup-form" });
   const may = mayDo("POST", "/brokers");
-  const attempt = async (work) => {
-    replace(failed);
-    try {
-      await work();
-    } catch (error) {
-      replace(failed, problem(error));
-      failed.scrollIntoView({ block: "nearest" });
-    }
-  };
+  const attempt = (work) => attempted(failed, work);
   const draw = (brokers) => {
     const rows = brokers.map((one) =>
       row(one, may, {

@@ -4,10 +4,10 @@ import { logsIn, suggestId, topicOf, typeFits } from "../model/setup.js";
 import { CLASSES, PERSONS } from "../model/words.js";
 import { ask } from "../ui/api.js";
 import { h, replace } from "../ui/dom.js";
-import { choiceField, refused, removal, textField } from "../ui/fields.js";
+import { attempted, choiceField, refused, removal, textField } from "../ui/fields.js";
 import { icon } from "../ui/icons.js";
 import { qrCode } from "../ui/qr.js";
-import { problem, say, t } from "../ui/say.js";
+import { say, t } from "../ui/say.js";
 import { scanner } from "../ui/scan.js";
 import { deviceName, devices, refreshSite } from "../ui/site.js";
 
@@ -30,15 +30,7 @@ export function devicesOf(place, about, mark) {
     );
     replace(list, rows.length > 0 ? rows : h("li", { class: "muted" }, t("setup.no_devices")));
   };
-  const attempt = async (work) => {
-    replace(failed);
-    try {
-      await work();
-    } catch (error) {
-      replace(failed, problem(error));
-      failed.scrollIntoView({ block: "nearest" });
-    }
-  };
+  const attempt = (work) => attempted(failed, work);
   const pathOf = (device) => `/devices/${encodeURIComponent(device.id)}`;
   const remove = (device) =>
     attempt(async () => {

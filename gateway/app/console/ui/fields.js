@@ -37,6 +37,17 @@ export function refused(form, failed, error) {
   }
 }
 
+/** Does what has no form; where it is refused, `failed` says why. */
+export async function attempted(failed, work) {
+  replace(failed);
+  try {
+    await work();
+  } catch (error) {
+    replace(failed, problem(error));
+    failed.scrollIntoView({ block: "nearest" });
+  }
+}
+
 /** A button that is pressed twice for what cannot be taken back. */
 export function removal({ text, sure, label, remove }) {
   let armed = false;

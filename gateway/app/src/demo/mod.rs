@@ -99,7 +99,7 @@ pub(crate) async fn run(args: DemoArgs, lang: Lang) -> anyhow::Result<()> {
     let bar = progress(&args);
     let mut watcher = Watcher::new(published.clone());
     let mut changes = gateway.engine.changes();
-    let end = args.exit_after.map(|span| Duration::from_millis(u64::try_from(span.ms()).unwrap_or(0)));
+    let end = args.exit_after.map(Span::duration);
     let begun = Instant::now();
     let mut beat = tokio::time::interval(Duration::from_millis(50));
     let mut playing = Box::pin(stage::play(players, published, args.speed));

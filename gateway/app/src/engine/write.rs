@@ -31,7 +31,7 @@ impl Write {
     /// # Errors
     /// Where the journal cannot be written. Then nobody has been told of what was lost with it.
     pub(super) fn run(mut self, batches: &Receiver<Batch>) -> anyhow::Result<()> {
-        let longest_wait = Duration::from_millis(u64::try_from(self.commit_wait.ms()).unwrap_or(0));
+        let longest_wait = self.commit_wait.duration();
         let mut last_commit = Duration::ZERO;
         let mut group = Vec::new();
         loop {

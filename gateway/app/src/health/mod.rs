@@ -95,7 +95,8 @@ pub(crate) async fn watch(
     }
 }
 
-fn complaints(parts: &[Arc<dyn Part>]) -> Vec<Complaint> {
+/// What all parts complain of now.
+pub(crate) fn complaints(parts: &[Arc<dyn Part>]) -> Vec<Complaint> {
     let of = |part: Arc<dyn Part>| {
         let name = part.name();
         part.ails().into_iter().map(move |(ailment, text)| Complaint { part: name.clone(), ailment, text })
@@ -106,8 +107,7 @@ fn complaints(parts: &[Arc<dyn Part>]) -> Vec<Complaint> {
 /// The engine counts by the gateway's clock how long a complaint lasts. Where that one is played fast, what is left
 /// of the real time passes here: a network is no faster for it.
 fn held_back(holds: Span, clock: Clock) -> Duration {
-    let holds = Duration::from_millis(u64::try_from(holds.ms()).unwrap_or(0));
-    holds.mul_f64(1.0 - 1.0 / clock.speed().max(1.0))
+    holds.duration().mul_f64(1.0 - 1.0 / clock.speed().max(1.0))
 }
 
 /// For each ailment, how many parts have it.

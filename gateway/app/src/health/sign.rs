@@ -79,12 +79,11 @@ impl Sign {
     }
 
     fn with(config: &LocalSignConfig, lamp: Option<Box<dyn Lamp>>) -> Self {
-        let ms = |span: ninewatch_core::time::Span| Duration::from_millis(u64::try_from(span.ms()).unwrap_or(0));
         let told = Arc::new(Told::default());
-        let hook = |command: &[String]| Hook::new(command, ms(config.time_limit));
+        let hook = |command: &[String]| Hook::new(command, config.time_limit.duration());
         Self {
-            after: ms(config.after),
-            every: ms(config.every),
+            after: config.after.duration(),
+            every: config.every.duration(),
             hook: hook(&config.command),
             off_hook: hook(&config.off_command),
             showing: tokio::sync::Mutex::new(Showing { lamp, on: false, running: None, next: Instant::now() }),

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use ninewatch_core::ailment::Ailment;
+use ninewatch_core::ailment::{Ailment, Complaint};
 use ninewatch_core::alert::{Severity, Status, Text};
-use ninewatch_core::time::{Span, TimeMs, UtcOffset};
+use ninewatch_core::time::{TimeMs, UtcOffset};
 
 use super::content::KINDS;
 use super::fetch::{self, Failure};
@@ -81,7 +81,7 @@ impl Following {
     fn new(updates: Arc<Updates>, ground: Ground) -> Self {
         let begun = Instant::now();
         Self {
-            next_look: begun + duration(ground.config.every).min(FIRST_LOOK),
+            next_look: begun + ground.config.every.duration().min(FIRST_LOOK),
             begun_ms: ground.clock.now_ms(),
             regular: Regular::default(),
             next_regular: begun,
@@ -119,11 +119,11 @@ impl Following {
         let now = Instant::now();
         if now >= self.next_regular {
             self.regular.look(self.heard().await.unwrap_or_default());
-            self.next_regular = now + duration(self.ground.config.trial) / 3;
+            self.next_regular = now + self.ground.config.trial.duration() / 3;
         }
         if now >= self.next_look || matches!(state.wish, Some(Wish::Look | Wish::Now)) && state.staged.is_none() {
             self.look().await?;
-            self.next_look = Instant::now() + duration(self.ground.config.every);
+            self.next_look = Instant::now() + self.ground.config.every.duration();
         }
         self.switch().await
     }
@@ -272,7 +272,7 @@ impl Following {
     }
 
     /// Makes room for what is staged, if it may be now.
-    async fn switch(&mut self) -> anyhow::Result<()> {
+    async fn switch(&self) -> anyhow::Result<()> {
         let state = self.updates.state();
         // One at a time: what goes wrong has one cause.
         if state.content.values().any(|track| track.trial.is_some()) {
@@ -292,15 +292,13 @@ impl Following {
             limit: 1,
             ..AlertQuery::default()
         };
-        let ails: Vec<Ailment> =
-            health::all(&self.ground.parts).flat_map(|part| part.ails()).map(|(one, _)| one).collect();
         let moment = Moment {
             now,
             offset: self.ground.offset,
             quiet: self.ground.config.quiet,
             now_wanted: state.wish == Some(Wish::Now),
             launched: content.is_some() || std::env::var_os(LAUNCHED).is_some(),
-            clock_trusted: !ails.contains(&Ailment::ClockWrong),
+            clock_trusted: !self.complaints().any(|one| one.ailment == Ailment::ClockWrong),
             critical_open: !self.ground.alerts.alerts(&query).is_empty(),
             walking: is_walked(&self.ground.data_dir, now)?,
         };
@@ -316,7 +314,6 @@ impl Following {
         if let Some(kind) = content {
             tracing::info!(kind, "puts newer ones in force, on trial");
             self.updates.change(|state| state.try_content(kind, baseline, self.faults(), now))?;
-            self.well_since = None;
             return Ok(());
         }
         let Some(staged) = program else { return Ok(()) };
@@ -328,9 +325,8 @@ impl Following {
 
     /// What is wrong with the site's files and with models, in English.
     fn faults(&self) -> BTreeSet<String> {
-        let ails = health::all(&self.ground.parts).flat_map(|part| part.ails());
-        let of_content = |ailment: &Ailment| matches!(ailment, Ailment::SiteFaults | Ailment::ModelDegraded);
-        ails.filter(|(ailment, _)| of_content(ailment)).map(|(_, text)| text.en).collect()
+        let of_content = |one: &Complaint| matches!(one.ailment, Ailment::SiteFaults | Ailment::ModelDegraded);
+        self.complaints().filter(of_content).map(|one| one.text.en).collect()
     }
 
     /// When each device was heard last; `None` where the engine has ended.
@@ -347,13 +343,13 @@ impl Following {
 
     /// What ails the gateway, of what matters.
     fn ailments(&self) -> BTreeMap<(String, String), Text> {
-        let of = |part: Arc<dyn Part>| {
-            let name = part.name();
-            part.ails().into_iter().map(move |(ailment, text)| (ailment, name.clone(), text))
-        };
-        let all = health::all(&self.ground.parts).flat_map(of);
-        let grave = all.filter(|(ailment, ..)| matches!(ailment.severity(), Severity::Critical | Severity::Major));
-        grave.map(|(ailment, part, text)| ((ailment.name().to_owned(), part), text)).collect()
+        let is_grave = |one: &Complaint| matches!(one.ailment.severity(), Severity::Critical | Severity::Major);
+        let grave = self.complaints().filter(is_grave);
+        grave.map(|one| ((one.ailment.name().to_owned(), one.part), one.text)).collect()
+    }
+
+    fn complaints(&self) -> impl Iterator<Item = Complaint> + use<> {
+        health::complaints(&self.ground.parts).into_iter()
     }
 }
 
@@ -362,8 +358,4 @@ impl UpstreamStatus {
     fn has_receipted(&self) -> bool {
         self.answered.load(Relaxed)
     }
-}
-
-fn duration(span: Span) -> Duration {
-    Duration::from_millis(u64::try_from(span.ms()).unwrap_or(0))
 }

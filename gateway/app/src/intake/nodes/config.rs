@@ -83,13 +83,13 @@ impl LineConfig {
 
     /// How often each node is asked.
     pub(super) fn poll_every(&self) -> Duration {
-        duration(self.poll_every)
+        self.poll_every.duration()
     }
 
     /// From the moment that a question is handed to the line to that at which its answer is given up.
     pub(super) fn patience(&self) -> Duration {
         let slack = if self.tcp.is_some() { TCP_SLACK } else { SERIAL_SLACK };
-        let within = self.answer_within.map_or_else(|| self.longest_frame() + slack, duration);
+        let within = self.answer_within.map_or_else(|| self.longest_frame() + slack, Span::duration);
         self.longest_frame() + within
     }
 
@@ -98,10 +98,6 @@ impl LineConfig {
         let bits = 10 * u32::try_from(MAX_ON_LINE).unwrap_or(u32::MAX);
         Duration::from_secs(1) * bits / self.baud.max(1)
     }
-}
-
-fn duration(span: Span) -> Duration {
-    Duration::from_millis(u64::try_from(span.ms()).unwrap_or(0))
 }
 
 #[cfg(test)]

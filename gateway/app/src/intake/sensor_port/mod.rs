@@ -106,7 +106,7 @@ impl SensorPort {
             limits: Limits {
                 connections,
                 arriving,
-                connect_timeout: Duration::from_millis(u64::try_from(config.connect_timeout.ms()).unwrap_or(0)),
+                connect_timeout: config.connect_timeout.duration(),
                 write_timeout: WRITE_TIMEOUT,
                 packet_bytes: config.max_packet_bytes,
                 receive_maximum: config.receive_maximum,

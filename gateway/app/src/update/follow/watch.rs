@@ -3,28 +3,24 @@
 use std::time::Instant;
 
 use ninewatch_core::alert::Text;
+use ninewatch_core::time::TimeMs;
 
 use super::super::State;
 use super::super::trial::Shown;
-use super::{Following, PATIENCE, duration};
+use super::{Following, PATIENCE};
 
 impl Following {
     /// On trial: what still lacks, and whether it is enough.
     pub(super) async fn show(&mut self, state: &State) -> anyhow::Result<()> {
         let Some(trial) = &state.trial else { return Ok(()) };
         let lacks = match tokio::time::timeout(PATIENCE, self.heard()).await {
-            Ok(Some(heard)) if trial.ready => {
-                let devices =
-                    heard.into_iter().filter(|(_, at)| *at >= self.begun_ms).map(|(device, _)| device).collect();
-                let upstreams = self.upstreams(|status| status.has_receipted());
-                trial.baseline.lacks(&Shown { upstreams, devices, ailments: self.ailments() })
-            }
+            Ok(Some(heard)) if trial.ready => trial.baseline.lacks(&self.shown(heard, self.begun_ms)),
             _ => vec![Text { zh: "核心尚未应答".into(), en: "the engine does not answer yet".into() }],
         };
         if lacks.is_empty() {
             let since = *self.well_since.get_or_insert_with(Instant::now);
             // Something that breaks at once is seen.
-            if since.elapsed() >= duration(self.ground.config.trial) / 10 {
+            if since.elapsed() >= self.ground.config.trial.duration() / 10 {
                 let now = self.ground.clock.now_ms();
                 self.updates.change(|state| state.confirm(now))?;
                 tracing::info!(
@@ -42,7 +38,7 @@ impl Following {
     }
 
     /// Sensor types, rules or models on trial: a fault in them is the end of it at once, what lacks when the time is over, too.
-    pub(super) async fn watch(&mut self, state: &State) -> anyhow::Result<()> {
+    pub(super) async fn watch(&self, state: &State) -> anyhow::Result<()> {
         let trials = state.content.iter().filter_map(|(kind, track)| Some((kind, track.trial.as_ref()?)));
         for (kind, trial) in trials {
             let now = self.ground.clock.now_ms();
@@ -55,19 +51,21 @@ impl Following {
                 continue;
             }
             let heard = self.heard().await.unwrap_or_default();
-            let devices = heard.into_iter().filter(|(_, at)| *at >= trial.since_ms).map(|(device, _)| device).collect();
             // Nothing was started anew: receipts from before count.
-            let shown = Shown {
-                upstreams: self.upstreams(|status| status.has_receipted()),
-                devices,
-                ailments: self.ailments(),
-            };
-            let lacks = trial.baseline.lacks(&shown);
+            let lacks = trial.baseline.lacks(&self.shown(heard, trial.since_ms));
             self.updates.change(|state| match lacks.first() {
                 Some(why) => state.fail_content(kind, why.clone(), now),
                 None => state.confirm_content(kind, now),
             })?;
         }
         Ok(())
+    }
+    /// What the gateway does now, of devices those that were heard since.
+    fn shown(&self, heard: Vec<(String, TimeMs)>, since: TimeMs) -> Shown {
+        Shown {
+            upstreams: self.upstreams(|status| status.has_receipted()),
+            devices: heard.into_iter().filter(|(_, at)| *at >= since).map(|(device, _)| device).collect(),
+            ailments: self.ailments(),
+        }
     }
 }

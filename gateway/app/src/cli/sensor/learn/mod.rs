@@ -33,7 +33,6 @@ use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ninewatch_core::decode::SensorTypes;
 use ninewatch_core::fault::SourceFile;
@@ -165,7 +164,7 @@ async fn capture(args: &LearnArgs, lang: Lang) -> anyhow::Result<Vec<Captured>> 
     }
     let server = server(args)?;
     let filters = args.topic.as_ref().map_or_else(|| server.subscribe.clone(), |topic| vec![topic.clone()]);
-    let after = Duration::from_millis(u64::try_from(args.listen_for.ms()).unwrap_or_default());
+    let after = args.listen_for.duration();
     let heard = listen::listen(&server, &filters, Enough { messages: args.messages.into(), after }, lang).await?;
     // From here on Ctrl-C ends the program again, questions included.
     tokio::spawn(async {
